@@ -1,0 +1,52 @@
+"""Accounts, who may act for them, and what a key may do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Scope(StrEnum):
+    """What a key may do: GET, POST /v2/events, every other change, keys and accounts."""
+
+    READ = "read"
+    PUBLISH = "publish"
+    WRITE = "write"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A tenant. Owns everything below it; nothing ever crosses accounts."""
+
+    id: str
+    name: str | None = None
+    metadata: Mapping[str, object] = field(default_factory=dict)
+    created_ms: int = 0
+    modified_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A key as it is stored: the secret itself is known only to whoever holds it.
+
+    `account` is None for an operator key, which may act for any account. Times are unix ms.
+    """
+
+    id: str
+    account: str | None
+    name: str
+    scopes: frozenset[Scope]
+    hash: bytes
+    prefix: str
+    created_ms: int
+    expires_ms: int | None = None
+    last_used_ms: int | None = None
+
+    def allows(self, scope: Scope) -> bool:
+        return scope in self.scopes
+
+    def acts_for(self, account: str) -> bool:
+        return self.account is None or self.account == account
+
+    def has_expired(self, now_ms: int) -> bool:
+        return self.expires_ms is not None and self.expires_ms <= now_ms

@@ -1,0 +1,137 @@
+"""A delivery: one event owed to one config.
+
+                      ┌────── an outcome that may be retried, or an interruption ──────┐
+                      ▼                                                                │
+    accepted ──▶  pending  ──── claim ────▶  claimed  ──── success ────▶  delivered    │
+                   │  ▲                       │  │  └──── no more attempts ▶ failed    │
+                   │  │                       │  └────────────────────────────────────-┘
+                   │  └── release, the worker died
+                   └──────── cancel ──────────┴──▶  cancelled
+
+    delivered, failed, cancelled ──── replay ────▶  pending
+
+*Held* is what a pending delivery is called while its config is paused or disabled.
+"""
+
+from collections.abc import Sequence
+from enum import IntEnum, StrEnum
+from typing import Final, NamedTuple
+
+from postback.domain.errors import PostbackError
+from postback.domain.events import Event
+from postback.domain.records import Change
+from postback.domain.wire import Outcome
+
+INTERRUPTIONS_MAX: Final = 10
+"""Workers in a row that may die over a delivery before it is given up as `poison` (rulings 1)."""
+
+
+class State(StrEnum):
+    PENDING = "pending"
+    CLAIMED = "claimed"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    HELD = "held"
+
+
+class Verdict(IntEnum):
+    """What was decided after an attempt; what is stored of it."""
+
+    RETRY = 0
+    DELIVERED = 1
+    FAILED = 2
+    CANCELLED = 3
+    INTERRUPTED = 4
+    """The worker died or had to stop: owed again, and no attempt is used up."""
+    LATE = 5
+    """The outcome of a claim that no longer held: on record, and decides nothing."""
+
+    @property
+    def ends(self) -> bool:
+        return self in (Verdict.DELIVERED, Verdict.FAILED, Verdict.CANCELLED)
+
+
+class Target(NamedTuple):
+    """A config that wants a new event; `claimed` when the accepting worker has room to carry it out at once."""
+
+    config_id: int
+    claimed: bool
+
+
+class Claim(NamedTuple):
+    """The right to work on a delivery, proved by `token`.
+
+    `attempts` are the POSTs so far that had an outcome (an api-default body shows one more);
+    the first `forgiven` of them, those before a replay, do not count against the policy.
+    `claimed_ms` is unix ms of the store's clock.
+    """
+
+    event: Event
+    config_id: int
+    token: int
+    attempts: int
+    forgiven: int
+    interruptions: int
+    manual: bool
+    claimed_ms: int
+
+
+class Settlement(NamedTuple):
+    """What an attempt came to. It says how long to wait, never until when: the store's clock is the clock.
+
+    `config_version`, `rendered_ms` (unix ms) and `body_hash` (SHA-256) say what was sent: the log shows it by rendering anew.
+    """
+
+    claim: Claim
+    verdict: Verdict
+    outcome: Outcome
+    config_version: int
+    wait_ms: int = 0
+    body_hash: bytes | None = None
+    rendered_ms: int = 0
+    disables: str | None = None
+    """Why the config is to be disabled with this (a 410), or None."""
+
+
+def interruption_wait_ms(interruptions: int) -> int:
+    """How long a delivery waits after its worker died for the n-th time in a row (rulings 1): 0, 1, 2, 4 … 60 s."""
+    return 0 if interruptions <= 1 else min(1 << (interruptions - 2), 60) * 1000
+
+
+class Idempotency(NamedTuple):
+    """A caller's key, and the hash of what it sent with it: the same again is answered with the first event."""
+
+    key_hash: bytes
+    body_hash: bytes
+
+
+class NewDeliveries(NamedTuple):
+    """An event with everything that becomes durable together with it, or not at all.
+
+    `config_version` is the account's version of configs that `targets` were matched with.
+    `due_at_ms` is unix ms, None for at once.
+    """
+
+    event: Event
+    targets: Sequence[Target]
+    config_version: int
+    idempotency: Idempotency | None = None
+    changes: Sequence[Change] = ()
+    due_at_ms: int | None = None
+
+
+class Accepted(NamedTuple):
+    """An event that is durable now. `claims` are its deliveries that the accepting worker is to carry out;
+    `known` says that its idempotency key had been used before, and that this is the first event again."""
+
+    event_id: int
+    deliveries: int
+    claims: Sequence[Claim] = ()
+    known: bool = False
+
+
+class Refused(NamedTuple):
+    """An event that was not accepted, and why; its neighbours in the batch were not touched by it."""
+
+    error: PostbackError

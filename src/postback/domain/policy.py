@@ -1,0 +1,53 @@
+"""What the owner of a config chose about success, retries and time, and its arithmetic."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+ATTEMPTS_MAX: Final = 50
+INTERVAL_MAX_S: Final = 86_400
+SCHEDULE_MAX_WAITS: Final = 49
+WAIT_MAX_S: Final = 7 * 86_400
+SCHEDULE_SUM_MAX_S: Final = 30 * 86_400
+RETRY_AFTER_MAX_S: Final = 86_400
+JITTER: Final = 0.1
+
+
+class SuccessRule(StrEnum):
+    """Which statuses acknowledge a delivery."""
+
+    ANY_2XX = "2xx"
+    EXACTLY_200 = "200"
+
+    def accepts(self, status: int) -> bool:
+        return status == 200 if self is SuccessRule.EXACTLY_200 else 200 <= status <= 299
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often, and after how long, a failed delivery is tried again.
+
+    `attempts` counts all, the first included. `waits_s` are the seconds after the first, the second …
+    failed attempt; the last wait repeats. `jitter` adds up to a tenth, and never takes away.
+    """
+
+    attempts: int = 1
+    waits_s: tuple[int, ...] = (300,)
+    jitter: bool = False
+
+    def wait_ms_after(self, attempt: int, dice: Callable[[], float]) -> int | None:
+        """Milliseconds to wait after the attempt of this number (1 is the first), or None when it was the last."""
+        if attempt >= self.attempts:
+            return None
+        wait_ms = self.waits_s[min(attempt, len(self.waits_s)) - 1] * 1000
+        return wait_ms + int(wait_ms * JITTER * dice()) if self.jitter else wait_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Seconds: to connect (names, TCP and TLS together), to the complete head of the answer, and for the whole attempt."""
+
+    connect_s: float = 10.0
+    response_s: float = 10.0
+    total_s: float = 20.0

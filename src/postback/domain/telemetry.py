@@ -1,0 +1,50 @@
+"""What happened, as typed facts: the engine reports them, and `observability` logs and counts."""
+
+from dataclasses import dataclass
+
+from postback.domain.configs import PostbackConfig
+from postback.domain.deliveries import Settlement
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFinished:
+    settlement: Settlement
+    config: PostbackConfig
+
+
+@dataclass(frozen=True, slots=True)
+class EventsAccepted:
+    events: int
+    deliveries: int
+
+
+@dataclass(frozen=True, slots=True)
+class StaleSettlements:
+    """Claims that no longer held when their outcome was settled: the outcome is on record and decided nothing."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDied:
+    """Another worker was found dead, and what it had claimed is owed again."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFailed:
+    """A write did not go through and is tried again. `what` is the port's verb."""
+
+    what: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class InternalError:
+    """A bug met inside an attempt; the traceback is logged, the delivery goes on by its policy."""
+
+    error: BaseException
+
+
+Fact = AttemptFinished | EventsAccepted | StaleSettlements | WorkerDied | StoreFailed | InternalError

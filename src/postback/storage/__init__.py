@@ -1,0 +1,1 @@
+"""Where everything is kept: tables and screens shared by both databases, a hot path for each."""

@@ -1,0 +1,245 @@
+"""The schema, once for every database. Times are unix milliseconds, JSON is text, payloads are bytes.
+
+Between the tables of the hot path (events, owed, attempts) there are no foreign keys: what is finished
+is removed by the day, and what must hold between them is held by the statements that write them.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+METADATA: Final = MetaData()
+
+accounts = Table(
+    "accounts",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("name", Text),
+    Column("metadata", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("modified_ms", BigInteger, nullable=False),
+    # Raised by every change of a config: accepting compares it, so no event is matched with old configs.
+    Column("config_version", BigInteger, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    # NULL for an operator key, which acts for any account.
+    Column("account", Text),
+    Column("name", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("hash", LargeBinary, nullable=False, unique=True),
+    Column("prefix", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger),
+    Column("last_used_ms", BigInteger),
+    ForeignKeyConstraint(["account"], ["accounts.id"], ondelete="CASCADE"),
+)
+
+records = Table(
+    "records",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("resource", Text, nullable=False),
+    Column("location_id", Text),
+    # The caller's own id of the record, such as contact_api_id.
+    Column("key", Text),
+    Column("revision", Integer, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    UniqueConstraint("account", "id"),
+    UniqueConstraint("account", "resource", "location_id", "key"),
+    ForeignKeyConstraint(["account"], ["accounts.id"]),
+    ForeignKeyConstraint(["account", "location_id"], ["records.account", "records.id"]),
+    CheckConstraint("(location_id IS NULL) = (resource = 'location')", name="all_but_locations_have_a_location"),
+    CheckConstraint("revision >= 1", name="revisions_count_from_one"),
+    Index("records_listed", "account", "resource", "created_ms", "id"),
+    Index("records_of_location", "account", "location_id"),
+)
+
+configs = Table(
+    "configs",
+    METADATA,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("account", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("location_id", Text),
+    Column("state", Text, nullable=False),
+    Column("state_reason", Text),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("modified_ms", BigInteger, nullable=False),
+    ForeignKeyConstraint(["account"], ["accounts.id"]),
+    ForeignKeyConstraint(["account", "location_id"], ["records.account", "records.id"]),
+    CheckConstraint("state IN ('active', 'paused', 'disabled', 'deleted')", name="states_are_known"),
+    CheckConstraint("state <> 'deleted' OR location_id IS NULL", name="deleted_configs_hold_no_location"),
+    Index("configs_of_account", "account", "created_ms", "id"),
+    Index("configs_of_location", "account", "location_id"),
+)
+
+config_versions = Table(
+    "config_versions",
+    METADATA,
+    Column("config_id", BigInteger, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    # What must never be shown: passwords and the values of the owner's headers.
+    Column("secrets", Text, nullable=False),
+    PrimaryKeyConstraint("config_id", "version"),
+    sqlite_with_rowid=False,
+)
+
+events = Table(
+    "events",
+    METADATA,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("account", Text, nullable=False),
+    Column("location_id", Text),
+    Column("type", Text, nullable=False),
+    Column("subject", Text),
+    Column("occurred_at", Text),
+    Column("accepted_ms", BigInteger, nullable=False),
+    Column("deliveries", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("expands", LargeBinary),
+    Index("events_of_account", "account", "id"),
+    Index("events_of_subject", "account", "subject", "id", sqlite_where=text("subject IS NOT NULL")),
+)
+
+owed = Table(
+    "owed",
+    METADATA,
+    Column("event_id", BigInteger, nullable=False),
+    Column("config_id", BigInteger, nullable=False),
+    Column("account", Text, nullable=False),
+    # For ordered delivery, later: what must not overtake each other. The event's subject.
+    Column("order_key", Text),
+    Column("due_at_ms", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    # Of these attempts, those before the last replay: they do not count against the policy.
+    Column("forgiven", Integer, nullable=False),
+    # Claims in a row that ended without an outcome, because the worker died.
+    Column("interruptions", Integer, nullable=False),
+    # Rows of this delivery in `attempts`; the next one gets this number plus one.
+    Column("logged", Integer, nullable=False),
+    Column("manual", SmallInteger, nullable=False),
+    # The claim is the durable start of an attempt: these three are its worker, its token and its time.
+    Column("worker", BigInteger),
+    Column("claim", BigInteger),
+    Column("claimed_ms", BigInteger),
+    PrimaryKeyConstraint("event_id", "config_id"),
+    CheckConstraint("(claim IS NULL) = (worker IS NULL)", name="a_claim_has_a_worker"),
+    CheckConstraint("(claim IS NULL) = (claimed_ms IS NULL)", name="a_claim_has_a_time"),
+    CheckConstraint("0 <= forgiven AND forgiven <= attempts AND attempts <= logged", name="counts_agree"),
+    CheckConstraint("interruptions BETWEEN 0 AND 10", name="poison_ends"),
+    Index("owed_due", "config_id", "due_at_ms", "event_id", sqlite_where=text("claim IS NULL")),
+    sqlite_with_rowid=False,
+)
+
+attempts = Table(
+    "attempts",
+    METADATA,
+    Column("event_id", BigInteger, nullable=False),
+    Column("config_id", BigInteger, nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("account", Text, nullable=False),
+    # What an api-default body showed as number_of_attempts.
+    Column("counter", Integer, nullable=False),
+    Column("verdict", SmallInteger, nullable=False),
+    Column("manual", SmallInteger, nullable=False),
+    Column("config_version", Integer),
+    Column("worker", BigInteger),
+    Column("started_ms", BigInteger),
+    Column("rendered_ms", BigInteger),
+    Column("sent_ms", BigInteger),
+    Column("ended_ms", BigInteger, nullable=False),
+    Column("wait_ms", BigInteger, nullable=False),
+    Column("status", SmallInteger),
+    Column("reason", Text),
+    Column("detail", Text),
+    Column("body_hash", LargeBinary),
+    # As received: one "name: value" a line.
+    Column("answer_headers", LargeBinary),
+    Column("answer_body", LargeBinary),
+    Column("truncated", SmallInteger, nullable=False),
+    Column("notes", Text),
+    Column("dns_ms", Integer),
+    Column("connect_ms", Integer),
+    Column("tls_ms", Integer),
+    Column("first_byte_ms", Integer),
+    PrimaryKeyConstraint("event_id", "config_id", "n"),
+    CheckConstraint("n >= 1", name="attempts_count_from_one"),
+    CheckConstraint("verdict BETWEEN 0 AND 5", name="verdicts_are_known"),
+    CheckConstraint("status IS NULL OR status BETWEEN 0 AND 999", name="statuses_have_three_digits"),
+    Index("attempts_of_config", "config_id", "event_id"),
+    Index("attempts_failed", "account", "event_id", sqlite_where=text("verdict = 2")),
+    sqlite_with_rowid=False,
+)
+
+idempotency = Table(
+    "idempotency",
+    METADATA,
+    Column("account", Text, nullable=False),
+    Column("key_hash", LargeBinary, nullable=False),
+    Column("event_id", BigInteger, nullable=False),
+    Column("body_hash", LargeBinary, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    PrimaryKeyConstraint("account", "key_hash"),
+    Index("idempotency_expiring", "expires_ms"),
+    sqlite_with_rowid=False,
+)
+
+lanes = Table(
+    "lanes",
+    METADATA,
+    # A row while a config may have unclaimed deliveries; `next_due_ms` is never later than the first of them.
+    Column("config_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("account", Text, nullable=False),
+    Column("next_due_ms", BigInteger, nullable=False),
+    Index("lanes_due", "next_due_ms"),
+)
+
+workers = Table(
+    "workers",
+    METADATA,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("slot", SmallInteger, nullable=False, unique=True),
+    Column("host", Text, nullable=False),
+    Column("started_ms", BigInteger, nullable=False),
+    Column("beat_ms", BigInteger, nullable=False),
+    CheckConstraint("slot BETWEEN 0 AND 511", name="slots_fit_into_ids"),
+)
+
+counters = Table(
+    "counters",
+    METADATA,
+    Column("account", Text, nullable=False),
+    Column("config_id", BigInteger, nullable=False),
+    # Unix minutes.
+    Column("minute", BigInteger, nullable=False),
+    # 0 accepted, 1 delivered, 2 failed, 3 retried, 4 cancelled; from 16 on the latency histogram:
+    # 16 + k counts deliveries whose milliseconds from acceptance to success have k binary digits.
+    Column("measure", SmallInteger, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    PrimaryKeyConstraint("account", "config_id", "minute", "measure"),
+    sqlite_with_rowid=False,
+)
