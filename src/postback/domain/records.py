@@ -27,7 +27,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """Conflict when its key is taken; InvalidValue when its location is not the account's."""
+    """InvalidValue when its key is taken, or its location is not the account's."""
 
     record: Record
 

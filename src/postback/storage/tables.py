@@ -25,6 +25,9 @@ from sqlalchemy import (
 
 METADATA: Final = MetaData()
 
+# Only an INTEGER primary key is SQLite's own row id: a BIGINT would be a second tree beside the table.
+_ROW_ID: Final = BigInteger().with_variant(Integer(), "sqlite")
+
 accounts = Table(
     "accounts",
     METADATA,
@@ -78,7 +81,7 @@ records = Table(
 configs = Table(
     "configs",
     METADATA,
-    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", _ROW_ID, primary_key=True, autoincrement=False),
     Column("account", Text, nullable=False),
     Column("version", Integer, nullable=False),
     Column("location_id", Text),
@@ -111,7 +114,7 @@ config_versions = Table(
 events = Table(
     "events",
     METADATA,
-    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", _ROW_ID, primary_key=True, autoincrement=False),
     Column("account", Text, nullable=False),
     Column("location_id", Text),
     Column("type", Text, nullable=False),
@@ -212,7 +215,7 @@ lanes = Table(
     "lanes",
     METADATA,
     # A row while a config may have unclaimed deliveries; `next_due_ms` is never later than the first of them.
-    Column("config_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("config_id", _ROW_ID, primary_key=True, autoincrement=False),
     Column("account", Text, nullable=False),
     Column("next_due_ms", BigInteger, nullable=False),
     Index("lanes_due", "next_due_ms"),
@@ -221,7 +224,7 @@ lanes = Table(
 workers = Table(
     "workers",
     METADATA,
-    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", _ROW_ID, primary_key=True, autoincrement=False),
     Column("slot", SmallInteger, nullable=False, unique=True),
     Column("host", Text, nullable=False),
     Column("started_ms", BigInteger, nullable=False),

@@ -1,0 +1,94 @@
+"""Who a request acts as: from a key to an account and what may be done in it."""
+
+import time
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from postback.actions.remembered import Remembered
+from postback.actions.secrets import hash_of
+from postback.domain.accounts import ApiKey, Scope
+from postback.domain.errors import Forbidden, InvalidValue, NotFound, Unauthorized, Unavailable
+from postback.domain.ids import ACCOUNT_DEFAULT
+from postback.ports import Accounts, Clock
+
+TOUCHED_EVERY_MS: Final = 60_000
+"""The last use of a key is on record to the minute: not every request is a write."""
+
+
+class Principal(NamedTuple):
+    """Who asks: a key that acts for `account`. An operator key may act for any."""
+
+    account: str
+    scopes: frozenset[Scope]
+    is_operator: bool
+    key_id: str
+
+    def demand(self, scope: Scope) -> None:
+        if scope not in self.scopes:
+            raise Forbidden(f"this key lacks the scope {scope}")
+
+
+class Access:
+    """Finds out who asks. What the store said is kept in memory for a second, so a request costs no query."""
+
+    def __init__(self, accounts: Accounts, clock: Clock, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._accounts = accounts
+        self._clock = clock
+        self._keys: Remembered[bytes, ApiKey] = Remembered(monotonic)
+        self._known_accounts: Remembered[str, bool] = Remembered(monotonic)
+
+    async def identify(self, secret: str, wanted_account: str | None) -> Principal:
+        """The principal behind a key; `wanted_account` is whom an operator key asks to act for."""
+        key = await self._key(secret)
+        if key is None or key.has_expired(self._clock()):
+            raise Unauthorized("the key is unknown, revoked or expired")
+        if key.account is not None:
+            if wanted_account not in (None, key.account):
+                raise Forbidden("this key acts for its own account only")
+            return Principal(key.account, key.scopes, is_operator=False, key_id=key.id)
+        account = ACCOUNT_DEFAULT if wanted_account is None else wanted_account
+        if not await self.knows(account):
+            raise NotFound("acc", account)
+        return Principal(account, key.scopes, is_operator=True, key_id=key.id)
+
+    async def account_for(self, principal: Principal, named: object) -> str:
+        """The account that a field `account` names, which only an operator key may do."""
+        if not principal.is_operator:
+            raise InvalidValue.of("account", "account may be named by operator keys only")
+        if not isinstance(named, str) or not await self.knows(named):
+            raise InvalidValue.of("account", "account provided is not valid")
+        return named
+
+    async def knows(self, account: str) -> bool:
+        if self._known_accounts.get(account) is None:
+            try:
+                await self._accounts.find(account)
+            except NotFound:
+                return False
+            self._known_accounts.put(account, value=True)
+        return True
+
+    def forget(self) -> None:
+        """Ask the store anew: a key or an account has been removed."""
+        self._keys.clear()
+        self._known_accounts.clear()
+
+    async def _key(self, secret: str) -> ApiKey | None:
+        key_hash = hash_of(secret)
+        key = self._keys.get(key_hash)
+        if key is None:
+            key = await self._accounts.key_by_hash(key_hash)
+            if key is not None:
+                self._keys.put(key_hash, key)
+                await self._touch(key)
+        return key
+
+    async def _touch(self, key: ApiKey) -> None:
+        now_ms = self._clock()
+        if key.last_used_ms is not None and now_ms - key.last_used_ms < TOUCHED_EVERY_MS:
+            return
+        try:
+            await self._accounts.touch_keys({key.id: now_ms})
+        except Unavailable:
+            # A store that cannot write now can still be read; the next second tries again.
+            return

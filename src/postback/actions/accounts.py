@@ -1,0 +1,174 @@
+"""Accounts, and the keys that act for them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from postback.actions.access import Access, Principal
+from postback.actions.fields import Errors, Reader, read, require, text
+from postback.actions.secrets import OWN_SECRET_MIN, hash_of, new_secret, prefix_of
+from postback.actions.times import EXPECTED, unix_ms
+from postback.domain.accounts import Account, ApiKey, Scope
+from postback.domain.errors import Conflict, Forbidden, InvalidValue, NotFound
+from postback.domain.ids import ACCOUNT_DEFAULT, encode
+from postback.ports import Accounts, Clock, Page, Query
+from postback.resources.fields import Refusal, shown
+
+METADATA_MAX: Final = 4_096
+ACCOUNT_ID_MAX: Final = 36
+
+ACCOUNTS_LISTED: Final = {"id": "id", "name": "name", "created_at": "created_ts", "modified_at": "modified_ts"}
+KEYS_LISTED: Final = {"id": "id", "name": "name", "prefix": "prefix", "created_at": "created_ts"}
+"""What lists may be narrowed and ordered by: the name that callers use → the one in the store."""
+
+_ID_LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+
+
+@dataclass(frozen=True, slots=True)
+class AccountActions:
+    """What operators may do with accounts, and whoever has the scope admin with the keys of one."""
+
+    accounts: Accounts
+    access: Access
+    clock: Clock
+    ids: Callable[[], int]
+
+    async def save(self, principal: Principal, account_id: str, fields: Mapping[str, object]) -> tuple[Account, bool]:
+        """Make or change it; also whether it was made. What is not sent stays, null removes."""
+        demand_operator(principal)
+        errors = Errors()
+        sent = read(fields, _ACCOUNT_FIELDS, errors)
+        if not 1 <= len(account_id) <= ACCOUNT_ID_MAX or not _ID_LETTERS.issuperset(account_id):
+            errors.add("id", f"id is {shown(account_id)}; expected 1 to {ACCOUNT_ID_MAX} letters, digits, _ or -")
+        errors.raise_any()
+        try:
+            old = await self.accounts.find(account_id)
+        except NotFound:
+            old = None
+        now_ms = self.clock()
+        account = Account(
+            id=account_id,
+            name=sent.get("name") if "name" in fields or old is None else old.name,
+            metadata=sent.get("metadata", {}) if "metadata" in fields or old is None else old.metadata,
+            created_ms=now_ms if old is None else old.created_ms,
+            modified_ms=now_ms,
+        )
+        await self.accounts.save(account)
+        return account, old is None
+
+    async def find(self, principal: Principal, account_id: str) -> Account:
+        demand_operator(principal)
+        return await self.accounts.find(account_id)
+
+    async def list(self, principal: Principal, query: Query) -> Page[Account]:
+        demand_operator(principal)
+        return await self.accounts.list(query)
+
+    async def delete(self, principal: Principal, account_id: str) -> None:
+        demand_operator(principal)
+        if account_id == ACCOUNT_DEFAULT:
+            raise Conflict(f"the account {ACCOUNT_DEFAULT} is the server's own and cannot be deleted")
+        await self.accounts.delete(account_id)
+        self.access.forget()
+
+    async def add_key(self, principal: Principal, fields: Mapping[str, object]) -> tuple[ApiKey, str]:
+        """A new key and its secret, which nobody can read again."""
+        errors = Errors()
+        sent = read(fields, _KEY_FIELDS, errors)
+        require(("name", "scopes"), sent, errors)
+        if sent.get("expires_at", self.clock() + 1) <= self.clock():
+            errors.add("expires_at", "expires_at is in the past")
+        errors.raise_any()
+        account = principal.account
+        if "account" in sent:
+            account = await self.access.account_for(principal, sent["account"])
+        secret = new_secret()
+        key = ApiKey(
+            id="key_" + encode(self.ids()),
+            account=account,
+            name=sent["name"],
+            scopes=sent["scopes"],
+            hash=hash_of(secret),
+            prefix=prefix_of(secret),
+            created_ms=self.clock(),
+            expires_ms=sent.get("expires_at"),
+        )
+        await self.accounts.add_key(key)
+        return key, secret
+
+    async def list_keys(self, principal: Principal, query: Query) -> Page[ApiKey]:
+        return await self.accounts.list_keys(principal.account, query)
+
+    async def revoke_key(self, principal: Principal, key_id: str) -> None:
+        """The key stops working: here at once, in other processes within a second."""
+        try:
+            await self.accounts.revoke_key(principal.account, key_id)
+        except NotFound:
+            if not principal.is_operator:
+                raise
+            await self.accounts.revoke_key(None, key_id)
+        self.access.forget()
+
+    async def add_operator_key(self, name: str, secret: str | None = None) -> tuple[ApiKey, str]:
+        """An operator key with all scopes; a given secret that is known already is answered with its key."""
+        if secret is None:
+            secret = new_secret()
+        elif len(secret) < OWN_SECRET_MIN:
+            raise InvalidValue.of(
+                "api_key", f"api_key has {len(secret)} characters; expected at least {OWN_SECRET_MIN}"
+            )
+        known = await self.accounts.key_by_hash(hash_of(secret))
+        if known is not None:
+            return known, secret
+        key = ApiKey(
+            id="key_" + encode(self.ids()),
+            account=None,
+            name=name,
+            scopes=frozenset(Scope),
+            hash=hash_of(secret),
+            prefix=prefix_of(secret),
+            created_ms=self.clock(),
+        )
+        await self.accounts.add_key(key)
+        return key, secret
+
+
+def demand_operator(principal: Principal) -> None:
+    if not principal.is_operator:
+        raise Forbidden("accounts are managed with an operator key")
+
+
+def _metadata(sent: object) -> Mapping[str, object]:
+    if not isinstance(sent, dict):
+        raise Refusal(f"is {shown(sent)}; expected an object")
+    if len(msgspec.json.encode(sent)) > METADATA_MAX:
+        raise Refusal(f"is too long; expected at most {METADATA_MAX:,} bytes of JSON")
+    return sent
+
+
+def _scopes(sent: object) -> frozenset[Scope]:
+    known = ", ".join(Scope)
+    if not isinstance(sent, list) or not sent:
+        raise Refusal(f"is {shown(sent)}; expected a list of {known}")
+    for scope in sent:
+        if not isinstance(scope, str) or scope not in list(Scope):
+            raise Refusal(f"names {shown(scope)}; expected some of {known}")
+    return frozenset(Scope(scope) for scope in sent)
+
+
+def _time(sent: object) -> int:
+    ms = unix_ms(sent) if isinstance(sent, str) else None
+    if ms is None:
+        raise Refusal(f"is {shown(sent)}; {EXPECTED}")
+    return ms
+
+
+_ACCOUNT_FIELDS: Final[Mapping[str, Reader]] = {"name": text(), "metadata": _metadata}
+_KEY_FIELDS: Final[Mapping[str, Reader]] = {
+    "name": text(minimum=1),
+    "scopes": _scopes,
+    "expires_at": _time,
+    "account": text(36),
+}

@@ -1,0 +1,119 @@
+"""What happened: events, their deliveries, and each attempt with the request as it was sent."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from postback.actions.cursors import cursor, position
+from postback.actions.masking import MASK, is_secret_header
+from postback.domain.configs import PostbackConfig
+from postback.domain.destinations import destination
+from postback.domain.errors import CannotRender, InvalidValue
+from postback.domain.events import Event
+from postback.domain.ids import parse, parse_delivery
+from postback.domain.urls import parse_url
+from postback.formats import Rendered, render
+from postback.ports import AttemptView, DeliveryView, Log, LogFilter, Queue
+
+T = TypeVar("T")
+
+EVENTS: Final = "events"
+DELIVERIES: Final = "deliveries"
+
+
+class Part(NamedTuple, Generic[T]):
+    """A part of a long list, and the cursor of the next one, where there is more."""
+
+    items: Sequence[T]
+    next_cursor: str | None
+
+
+class SentRequest(NamedTuple):
+    """A request as it was sent, secrets masked. No body where it cannot be made again exactly as it was."""
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogActions:
+    log: Log
+    queue: Queue
+    due_now: Callable[[], None]
+    """Called when a delivery is owed again."""
+
+    async def events(self, account: str, narrowed: LogFilter, after: str | None, size: int) -> Part[tuple[Event, int]]:
+        before = None if after is None else position(account, EVENTS, after, 1)[0]
+        found = await self.log.events(account, narrowed, before, size + 1)
+        more = len(found) > size
+        return Part(found[:size], cursor(account, EVENTS, (found[size - 1][0].id,)) if more else None)
+
+    async def event(self, account: str, event_id: str) -> tuple[Event, Sequence[DeliveryView]]:
+        number = parse("evt", event_id)
+        event, _ = await self.log.event(account, number)
+        return event, await self.log.deliveries_of(account, number)
+
+    async def deliveries(self, account: str, narrowed: LogFilter, after: str | None, size: int) -> Part[DeliveryView]:
+        before = None
+        if after is not None:
+            event_id, config_id = position(account, DELIVERIES, after, 2)
+            before = (event_id, config_id)
+        found = await self.log.deliveries(account, narrowed, before, size + 1)
+        if len(found) <= size:
+            return Part(found, None)
+        last = found[size - 1]
+        return Part(found[:size], cursor(account, DELIVERIES, (last.event.id, last.config_id)))
+
+    async def delivery(
+        self, account: str, delivery_id: str
+    ) -> tuple[DeliveryView, Sequence[tuple[AttemptView, SentRequest | None]]]:
+        """The delivery with each attempt and its request, rendered anew from the event and that version of the config."""
+        view, attempts = await self.log.delivery(account, *parse_delivery(delivery_id))
+        return view, [(attempt, sent_request(view.event, attempt)) for attempt in attempts]
+
+    async def replay(self, account: str, delivery_id: str) -> DeliveryView:
+        """Owe it again, now; its policy begins anew."""
+        event_id, config_id = parse_delivery(delivery_id)
+        await self.queue.replay(account, event_id, config_id)
+        self.due_now()
+        return (await self.log.delivery(account, event_id, config_id))[0]
+
+    async def cancel(self, account: str, delivery_id: str) -> DeliveryView:
+        """No more attempts; one that is under way decides nothing."""
+        event_id, config_id = parse_delivery(delivery_id)
+        await self.queue.cancel(account, event_id, config_id)
+        return (await self.log.delivery(account, event_id, config_id))[0]
+
+
+def sent_request(event: Event, attempt: AttemptView) -> SentRequest | None:
+    """None for rows of the log that stand for no request, such as a cancellation."""
+    config = attempt.config
+    if config is None or attempt.rendered_ms is None:
+        return None
+    try:
+        rendered = render(event, config, attempt.counter, attempt.rendered_ms)
+    except CannotRender:
+        return SentRequest(config.url, {}, None)
+    is_as_sent = attempt.body_hash == hashlib.sha256(rendered.body).digest()
+    return SentRequest(config.url, _headers(config, rendered), rendered.body if is_as_sent else None)
+
+
+def _headers(config: PostbackConfig, rendered: Rendered) -> Mapping[str, str]:
+    try:
+        head = destination(
+            parse_url(config.url, allow_http=True),
+            headers=config.headers,
+            basic_auth=config.basic_auth,
+            deadlines=config.deadlines,
+        ).head
+    except InvalidValue:
+        # Such a config was never called; its attempts say so.
+        return {}
+    lines = [line.partition(": ") for line in head.decode("ascii").split("\r\n")[1:] if line]
+    headers = {name: value for name, _, value in lines}
+    headers["content-type"] = rendered.content_type
+    headers["content-length"] = str(len(rendered.body))
+    headers.update(rendered.headers)
+    return {name: MASK if is_secret_header(name) else value for name, value in headers.items()}

@@ -1,0 +1,19 @@
+"""What is never shown again: the values that let somebody act for a receiver or for us."""
+
+from collections.abc import Mapping
+from typing import Final
+
+MASK: Final = "***"
+"""Stands for a secret in what is shown; sent back, it keeps the value."""
+
+_TELLTALES: Final = ("authorization", "key", "token", "secret", "cookie")
+
+
+def is_secret_header(name: str) -> bool:
+    lowered = name.lower()
+    return any(word in lowered for word in _TELLTALES)
+
+
+def masked(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers as they may be shown."""
+    return {name: MASK if is_secret_header(name) else value for name, value in headers.items()}

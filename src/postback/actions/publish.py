@@ -1,0 +1,225 @@
+"""Publishing: from what a program sent to events that are durable, each judged for itself."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from postback.actions.access import Access, Principal
+from postback.actions.fields import Errors, Reader, read, require, text
+from postback.actions.locations import KnownLocations
+from postback.actions.times import EXPECTED, unix_ms
+from postback.domain.deliveries import Idempotency, Refused
+from postback.domain.errors import InvalidValue, Malformed, PostbackError, TooLarge
+from postback.domain.events import TYPE_EXPECTED, is_event_type
+from postback.ports import Clock, Intake, NewEvent
+from postback.resources.fields import Refusal, shown
+
+EVENTS_MAX: Final = 1_000
+KEY_MAX: Final = 255
+SUBJECT_MAX: Final = 256
+DAYS_AHEAD: Final = 30
+
+_DAY_MS: Final = 86_400_000
+
+
+class Published(NamedTuple):
+    """An event that is durable: what its publisher is told."""
+
+    id: int
+    type: str
+    deliveries: int
+
+
+class Publishing:
+    """The way of an event from its text to the intake. An error of one never fails its neighbours."""
+
+    def __init__(
+        self, intake: Intake, access: Access, locations: KnownLocations, clock: Clock, *, max_body: int
+    ) -> None:
+        self._intake = intake
+        self._access = access
+        self._locations = locations
+        self._clock = clock
+        self._max_body = max_body
+
+    async def publish(
+        self, principal: Principal, texts: Sequence[bytes | PostbackError], key: str | None = None
+    ) -> Sequence[Published | PostbackError]:
+        """One answer for each text of an event (or for what was wrong with it already), in order.
+
+        `key` is the idempotency key of a single event that stood outside its text.
+        """
+        events = [await self._event(principal, text, key) for text in texts]
+        accepted = iter(await self._intake.publish([event for event in events if isinstance(event, NewEvent)]))
+        answers: list[Published | PostbackError] = []
+        for event in events:
+            if isinstance(event, PostbackError):
+                answers.append(event)
+                continue
+            answer = next(accepted)
+            if isinstance(answer, Refused):
+                answers.append(answer.error)
+            else:
+                answers.append(Published(answer.event_id, event.type, answer.deliveries))
+        return answers
+
+    async def _event(
+        self, principal: Principal, text: bytes | PostbackError, key: str | None
+    ) -> NewEvent | PostbackError:
+        if isinstance(text, PostbackError):
+            return text
+        try:
+            return await self._read(principal, text, key)
+        except PostbackError as error:
+            return error
+
+    async def _read(self, principal: Principal, text: bytes, outer_key: str | None) -> NewEvent:
+        sent = _decode(text)
+        data = bytes(sent.data)
+        if len(data) > self._max_body:
+            raise TooLarge(f"data has {len(data):,} bytes; at most {self._max_body:,} are taken")
+        now_ms, errors = self._clock(), Errors()
+        due_ms = _check(sent, data, outer_key, now_ms, errors)
+        account = principal.account
+        if sent.account is not None:
+            account = await self._access.account_for(principal, sent.account)
+        if sent.location_id is not None and not await self._locations.knows(account, sent.location_id):
+            errors.add("location_id", "location_id provided is not valid")
+        errors.raise_any()
+        key = outer_key if outer_key is not None else sent.idempotency_key
+        return NewEvent(
+            account=account,
+            type=sent.type,
+            data=data,
+            location_id=sent.location_id,
+            subject=sent.subject or subject_of(sent.type, data),
+            occurred_at=sent.occurred_at,
+            due_at_ms=due_ms if due_ms is not None and due_ms > now_ms else None,
+            idempotency=None if key is None else _idempotency(key, sent, data),
+        )
+
+
+def subject_of(event_type: str, data: bytes) -> str | None:
+    """What an event is about when nobody says: the record's id, or the other party's number or address."""
+    facts = _FACTS.decode(data)
+    own_first = (facts.id, facts.to, facts.from_, facts.mobile, facts.email)
+    # Of what was received, the other party is who sent it.
+    sender_first = (facts.id, facts.from_, facts.to, facts.mobile, facts.email)
+    for raw in sender_first if event_type.endswith(".received") else own_first:
+        text = bytes(raw)
+        if text[:1] == b'"':
+            text = msgspec.json.decode(text, type=str).encode()
+        elif not text.isdigit():
+            continue
+        if 0 < len(text) <= SUBJECT_MAX:
+            return text.decode()
+    return None
+
+
+class _Sent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    type: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"")
+    location_id: str | None = None
+    subject: str | None = None
+    idempotency_key: str | None = None
+    occurred_at: str | None = None
+    deliver_at: str | None = None
+    account: str | None = None
+
+
+class _Facts(msgspec.Struct, gc=False, rename={"from_": "from"}):
+    id: msgspec.Raw = msgspec.Raw(b"")
+    to: msgspec.Raw = msgspec.Raw(b"")
+    from_: msgspec.Raw = msgspec.Raw(b"")
+    mobile: msgspec.Raw = msgspec.Raw(b"")
+    email: msgspec.Raw = msgspec.Raw(b"")
+
+
+_SENT: Final = msgspec.json.Decoder(_Sent)
+_FACTS: Final = msgspec.json.Decoder(_Facts)
+
+
+def _decode(text: bytes) -> _Sent:
+    try:
+        return _SENT.decode(text)
+    except msgspec.ValidationError:
+        raise _explained(text) from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Malformed(str(error)) from None
+
+
+def _explained(text: bytes) -> InvalidValue:
+    """Every field that is unknown or of the wrong type, by name: looked for only once something is wrong."""
+    if not text.startswith(b"{"):
+        return InvalidValue.of("event", "event is not an object")
+    errors = Errors()
+    raw_fields = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    sent = {name: _value(raw) for name, raw in raw_fields.items() if name != "data"}
+    values = read(sent, _READERS, errors)
+    require(("type",), values, errors)
+    return errors.as_error()
+
+
+def _value(raw: msgspec.Raw) -> object:
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.ValidationError:
+        # A number beyond what numbers can hold; no field of an event takes one.
+        return float("inf")
+
+
+def _check(sent: _Sent, data: bytes, outer_key: str | None, now_ms: int, errors: Errors) -> int | None:
+    """Gather what is wrong with single fields; the time to deliver at, where one was sent and can be read."""
+    if not sent.type:
+        require(("type",), {}, errors)
+    elif not is_event_type(sent.type):
+        errors.add("type", f"type is {shown(sent.type)}; {TYPE_EXPECTED}")
+    if not data:
+        require(("data",), {}, errors)
+    elif not data.startswith(b"{"):
+        errors.add("data", "data is not an object; expected a JSON object")
+    if sent.subject is not None:
+        _try(_SUBJECT, "subject", sent.subject, errors)
+    if sent.idempotency_key is not None:
+        _try(_KEY, "idempotency_key", sent.idempotency_key, errors)
+        if outer_key not in (None, sent.idempotency_key):
+            errors.add("idempotency_key", "idempotency_key differs from the header Idempotency-Key")
+    if outer_key is not None:
+        _try(_KEY, "Idempotency-Key", outer_key, errors)
+    return _check_times(sent, now_ms, errors)
+
+
+def _check_times(sent: _Sent, now_ms: int, errors: Errors) -> int | None:
+    if sent.occurred_at is not None and unix_ms(sent.occurred_at) is None:
+        errors.add("occurred_at", f"occurred_at is {shown(sent.occurred_at)}; {EXPECTED}")
+    if sent.deliver_at is None:
+        return None
+    due_ms = unix_ms(sent.deliver_at)
+    if due_ms is None:
+        errors.add("deliver_at", f"deliver_at is {shown(sent.deliver_at)}; {EXPECTED}")
+    elif due_ms > now_ms + DAYS_AHEAD * _DAY_MS:
+        errors.add("deliver_at", f"deliver_at is more than {DAYS_AHEAD} days ahead")
+    return due_ms
+
+
+def _try(reader: Reader, name: str, value: str, errors: Errors) -> None:
+    try:
+        reader(value)
+    except Refusal as refusal:
+        errors.add(name, f"{name} {refusal}")
+
+
+def _idempotency(key: str, sent: _Sent, data: bytes) -> Idempotency:
+    # As a JSON array the texts cannot run into each other, and null differs from an empty text.
+    said = msgspec.json.encode([sent.type, sent.location_id, sent.occurred_at, sent.deliver_at])
+    return Idempotency(hashlib.sha256(key.encode()).digest(), hashlib.sha256(said + data).digest())
+
+
+_SUBJECT: Final = text(SUBJECT_MAX, 1)
+_KEY: Final = text(KEY_MAX, 1)
+_READERS: Final[Mapping[str, Reader]] = {
+    name: text(1 << 30)
+    for name in ("type", "location_id", "subject", "idempotency_key", "occurred_at", "deliver_at", "account")
+}

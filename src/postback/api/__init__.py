@@ -1,0 +1,1 @@
+"""The REST API: routes parse, ask an action, and answer."""

@@ -1,0 +1,89 @@
+"""The API as one ASGI application: `build(services)`."""
+
+from functools import cache
+from typing import Final
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from postback import __version__
+from postback.api import accounts, configs, deliveries, operations, publish
+from postback.api.answers import answer
+from postback.api.documents import openapi
+from postback.api.edge import Edge
+from postback.api.errors import Answering
+from postback.api.records import routes_of
+from postback.api.services import Services
+from postback.resources import RESOURCES
+
+TITLE: Final = "postback"
+METHODS: Final = ("GET", "POST", "PUT", "DELETE")
+
+
+def build(services: Services) -> ASGIApp:
+    """Everything of the API that a server needs to be given."""
+    app = framework(services)
+    doors = _Doors(publish.Publish(services), app)
+    http = Answering(Edge(doors))
+
+    async def everything(scope: Scope, receive: Receive, send: Send) -> None:
+        # What is not HTTP (the server's own coming and going) the framework knows how to answer.
+        await (http if scope["type"] == "http" else app)(scope, receive, send)
+
+    return everything
+
+
+def framework(services: Services) -> FastAPI:
+    """All routes but the one for publishing. `state.document()` is the OpenAPI document of all."""
+    app = FastAPI(
+        title=TITLE,
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.services = services
+    app.state.document = cache(lambda: openapi(app, {publish.PATH: {"post": publish.document()}}, services.base_url))
+    app.add_exception_handler(HTTPException, _on_http_error)
+    for resource in RESOURCES.values():
+        app.include_router(routes_of(resource))
+    for part in (configs, deliveries, accounts, operations):
+        app.include_router(part.router)
+    return app
+
+
+class _Doors:
+    """Publishing has a door of its own; everything else goes through the framework."""
+
+    def __init__(self, publish_events: ASGIApp, everything_else: ASGIApp) -> None:
+        self._publish = publish_events
+        self._else = everything_else
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == publish.PATH and scope["method"] == "POST":
+            await self._publish(scope, receive, send)
+        else:
+            await self._else(scope, receive, send)
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    """No such route, or not with this method: the router's own words in our form."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    if status != 405:
+        return answer(status, {"error": {"code": "not_found", "message": "there is nothing at this address"}})
+    allow = ", ".join(_methods_of(request))
+    message = f"{request.method} is not possible here; expected one of {allow}"
+    return answer(405, {"error": {"code": "method_not_allowed", "message": message}}, {"allow": allow})
+
+
+def _methods_of(request: Request) -> list[str]:
+    """What all routes of this path take together; the router itself names those of one."""
+    methods = {"POST"} if request.scope["path"] == publish.PATH else set()
+    for method in METHODS:
+        scope = {**request.scope, "method": method}
+        if any(route.matches(scope)[0].name == "FULL" for route in request.app.router.routes):
+            methods.add(method)
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)

@@ -1,0 +1,122 @@
+"""/v2/postbackconfigs: who wants to hear of what, where."""
+
+from fastapi import APIRouter, Request, Response
+
+from postback.actions.configs import LISTED
+from postback.api.answers import answer, no_content
+from postback.api.documents import ONE, READING, WRITING, documented, list_parameters, listed, query, wrapped
+from postback.api.fields import fields_of
+from postback.api.keys import Joined, Reader, Writer
+from postback.api.lists import Parameters, listing, page_of
+from postback.api.views import CONFIG_EXPANDS, config_view
+from postback.domain.errors import InvalidValue
+from postback.resources.fields import shown
+
+router = APIRouter(tags=["postback configs"])
+
+_ONE = wrapped("postbackconfig", "PostbackConfig")
+_NEW = wrapped("postbackconfig", "NewPostbackConfig")
+
+
+@router.post(
+    "/v2/postbackconfigs",
+    **documented("Create a postback config", status=201, answer=_ONE, body=_NEW, errors=WRITING),
+)
+async def create_postbackconfig(request: Request, principal: Writer, services: Joined) -> Response:
+    fields = await fields_of(request, services, "postbackconfig")
+    config = await services.config_actions.create(principal.account, fields)
+    return answer(201, {"postbackconfig": config_view(config, services.base_url)})
+
+
+@router.get(
+    "/v2/postbackconfigs",
+    **documented(
+        "List postback configs",
+        answer=listed("postbackconfigs", "PostbackConfig"),
+        parameters=list_parameters(LISTED),
+        errors=(*READING, 422),
+    ),
+)
+async def list_postbackconfigs(request: Request, principal: Reader, services: Joined) -> Response:
+    asked = listing(request, LISTED)
+    page = await services.config_actions.list(principal.account, asked.query)
+    views = [config_view(config, services.base_url) for config in page.items]
+    address = f"{services.base_url}/v2/postbackconfigs"
+    return answer(200, page_of("postbackconfigs", views, page.total, asked, address))
+
+
+@router.get(
+    "/v2/postbackconfigs/{config_id}",
+    **documented(
+        "Show a postback config",
+        answer=_ONE,
+        parameters=[query("expand", f"Adds {', '.join(CONFIG_EXPANDS)}; several are joined by commas.")],
+        errors=(*ONE, 422),
+    ),
+)
+async def show_postbackconfig(request: Request, config_id: str, principal: Reader, services: Joined) -> Response:
+    expand = Parameters(request, "expand").choices("expand") or []
+    for name in expand:
+        if name not in CONFIG_EXPANDS:
+            raise InvalidValue.of("expand", f"expand names {shown(name)}; expected some of {', '.join(CONFIG_EXPANDS)}")
+    config = await services.config_actions.find(principal.account, config_id)
+    return answer(200, {"postbackconfig": config_view(config, services.base_url, expand)})
+
+
+@router.put(
+    "/v2/postbackconfigs/{config_id}",
+    **documented(
+        "Change a postback config",
+        answer=_ONE,
+        body=_NEW,
+        errors=(404, *WRITING),
+        description="What is not sent stays, null removes. A url on another scheme, host or port needs the Basic "
+        "password and the secret headers sent again.",
+    ),
+)
+async def change_postbackconfig(request: Request, config_id: str, principal: Writer, services: Joined) -> Response:
+    fields = await fields_of(request, services, "postbackconfig")
+    config = await services.config_actions.change(principal.account, config_id, fields)
+    return answer(200, {"postbackconfig": config_view(config, services.base_url)})
+
+
+@router.delete(
+    "/v2/postbackconfigs/{config_id}",
+    **documented(
+        "Delete a postback config",
+        status=204,
+        errors=(*ONE, 503),
+        description="Its open deliveries are cancelled; the log stays.",
+    ),
+)
+async def delete_postbackconfig(config_id: str, principal: Writer, services: Joined) -> Response:
+    await services.config_actions.delete(principal.account, config_id)
+    return no_content()
+
+
+@router.post(
+    "/v2/postbackconfigs/{config_id}/pause",
+    **documented(
+        "Hold what is owed",
+        answer=_ONE,
+        errors=(*ONE, 409, 503),
+        description="Deliveries are still made, and held until the config is resumed.",
+    ),
+)
+async def pause_postbackconfig(config_id: str, principal: Writer, services: Joined) -> Response:
+    config = await services.config_actions.pause(principal.account, config_id)
+    return answer(200, {"postbackconfig": config_view(config, services.base_url, ["state"])})
+
+
+@router.post(
+    "/v2/postbackconfigs/{config_id}/resume",
+    **documented(
+        "Let go what was held",
+        answer=_ONE,
+        errors=(*ONE, 503),
+        description="In order of acceptance. Ends a pause, and a disabling by 410 Gone.",
+    ),
+)
+async def resume_postbackconfig(config_id: str, principal: Writer, services: Joined) -> Response:
+    config = await services.config_actions.resume(principal.account, config_id)
+    return answer(200, {"postbackconfig": config_view(config, services.base_url, ["state"])})

@@ -1,0 +1,78 @@
+"""Whose key a request carries, and whether it may do what is asked."""
+
+from ipaddress import ip_address
+from typing import Annotated, Final
+
+from fastapi import Depends, Request
+from starlette.types import Scope
+
+from postback.actions.access import Access, Principal
+from postback.api.services import Services
+from postback.domain.accounts import Scope as KeyScope
+from postback.domain.errors import Unauthorized
+
+_HOW: Final = "send the header Authorization: Bearer <api key>"
+
+
+async def principal_of(scope: Scope, access: Access) -> Principal:
+    """Who asks, by the headers of the request; Unauthorized for nobody."""
+    authorization: bytes | None = None
+    account: str | None = None
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            if authorization is not None:
+                raise Unauthorized(f"there are two keys; {_HOW} once")
+            authorization = value
+        elif name == b"postback-account":
+            account = value.decode("utf-8", "replace")
+    if authorization is None:
+        raise Unauthorized(f"there is no key; {_HOW}")
+    scheme, _, secret = authorization.partition(b" ")
+    if scheme.lower() != b"bearer" or not secret.strip():
+        raise Unauthorized(f"the key cannot be read; {_HOW}")
+    return await access.identify(secret.strip().decode("utf-8", "replace"), account)
+
+
+def services_of(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+Joined = Annotated[Services, Depends(services_of)]
+
+
+async def _reader(request: Request, services: Joined) -> Principal:
+    return await _with_scope(request, services, KeyScope.READ)
+
+
+async def _writer(request: Request, services: Joined) -> Principal:
+    return await _with_scope(request, services, KeyScope.WRITE)
+
+
+async def _admin(request: Request, services: Joined) -> Principal:
+    return await _with_scope(request, services, KeyScope.ADMIN)
+
+
+async def _local_or_reader(request: Request, services: Joined) -> None:
+    """Open on the machine itself; the address is that of the connection, whatever headers say."""
+    if request.client is None or not _is_loopback(request.client.host):
+        await _reader(request, services)
+
+
+Reader = Annotated[Principal, Depends(_reader)]
+Writer = Annotated[Principal, Depends(_writer)]
+Admin = Annotated[Principal, Depends(_admin)]
+LocalOrReader = Depends(_local_or_reader)
+
+
+async def _with_scope(request: Request, services: Services, scope: KeyScope) -> Principal:
+    principal = await principal_of(request.scope, services.access)
+    principal.demand(scope)
+    return principal
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,64 @@
+"""For those who run it: alive, ready, measured, described."""
+
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+
+from postback.api.answers import HEADERS, answer
+from postback.api.documents import documented
+from postback.api.keys import Joined, LocalOrReader
+from postback.api.schemas import ANY_OBJECT, TEXT, an_object
+from postback.domain.errors import Unavailable
+
+METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+router = APIRouter(tags=["operations"])
+
+
+def _open(described: dict[str, Any]) -> dict[str, Any]:
+    """No key is asked for."""
+    described["openapi_extra"]["security"] = []
+    return described
+
+
+@router.get("/health", **_open(documented("Whether the process is alive", answer=an_object({"status": TEXT}))))
+async def health() -> Response:
+    return answer(200, {"status": "alive"})
+
+
+@router.get(
+    "/ready",
+    **_open(documented("Whether events can be accepted", answer=an_object({"status": TEXT}), errors=(503,))),
+)
+async def ready(services: Joined) -> Response:
+    reason = services.ready()
+    if reason is not None:
+        raise Unavailable(reason)
+    return answer(200, {"status": "ready"})
+
+
+@router.get(
+    "/metrics",
+    dependencies=[LocalOrReader],
+    **documented(
+        "Figures for Prometheus",
+        errors=(401, 403),
+        description="Open to the machine itself; from elsewhere with a key that may read.",
+    ),
+)
+async def metrics(services: Joined) -> Response:
+    return Response(services.metrics(), media_type=METRICS_TYPE, headers=HEADERS)
+
+
+@router.get(
+    "/openapi.json",
+    dependencies=[LocalOrReader],
+    **documented(
+        "This document",
+        answer=ANY_OBJECT,
+        errors=(401, 403),
+        description="Open to the machine itself; from elsewhere with a key that may read.",
+    ),
+)
+async def openapi_document(request: Request) -> Response:
+    return answer(200, request.app.state.document())

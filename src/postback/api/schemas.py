@@ -1,0 +1,311 @@
+"""What things look like, as JSON Schemas with examples: for the OpenAPI document."""
+
+from typing import Any, Final
+
+from postback.actions.config_fields import CREDENTIAL_MAX, EXPANDS, IN_FLIGHT_MAX, TIMEOUT_MAX_S, TIMEOUT_MIN_S
+from postback.actions.publish import DAYS_AHEAD, KEY_MAX, SUBJECT_MAX
+from postback.domain.accounts import Scope
+from postback.domain.configs import MAX_IN_FLIGHT, RESOURCES, ConfigState
+from postback.domain.deliveries import State, Verdict
+from postback.domain.events import TYPE_MAX
+from postback.domain.policy import ATTEMPTS_MAX, INTERVAL_MAX_S, SCHEDULE_MAX_WAITS, WAIT_MAX_S, SuccessRule
+from postback.domain.wire import Reason
+from postback.formats import FORMATS
+from postback.resources import RESOURCES as RECORDS
+from postback.resources import Field, Kind, Resource
+
+Schema = dict[str, Any]
+
+FLAG: Final[Schema] = {"enum": ["0", "1", 0, 1, False, True]}
+TEXT: Final[Schema] = {"type": "string"}
+NUMBER: Final[Schema] = {"type": "integer"}
+TEXT_OR_NULL: Final[Schema] = {"type": ["string", "null"]}
+NUMBER_OR_NULL: Final[Schema] = {"type": ["integer", "null"]}
+TIME: Final[Schema] = {"type": "string", "format": "date-time"}
+TIME_OR_NULL: Final[Schema] = {"type": ["string", "null"], "format": "date-time"}
+ANY_OBJECT: Final[Schema] = {"type": "object"}
+LINKS: Final[Schema] = {
+    "type": "object",
+    "properties": {"self": {"type": "object", "properties": {"href": {"type": "string", "format": "uri"}}}},
+}
+
+
+def said(schema: Schema, description: str, **more: Any) -> Schema:
+    return {**schema, "description": description, **more}
+
+
+def an_object(properties: Schema, *, required: tuple[str, ...] = (), **more: Any) -> Schema:
+    schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False, **more}
+    return {**schema, "required": list(required)} if required else schema
+
+
+def a_list(items: Schema, **more: Any) -> Schema:
+    return {"type": "array", "items": items, **more}
+
+
+def ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+_SECONDS: Final[Schema] = {"type": "number", "minimum": TIMEOUT_MIN_S, "maximum": TIMEOUT_MAX_S}
+
+CONFIG_FIELDS: Final[Schema] = {
+    "location_id": said(TEXT, "The location whose events are wanted."),
+    "resource": said(TEXT, "The kind of record whose changes are wanted.", enum=list(RESOURCES)),
+    "on_create": said(FLAG, "Whether creations are wanted.", default="0"),
+    "on_update": said(FLAG, "Whether changes are wanted.", default="0"),
+    "on_delete": said(FLAG, "Whether deletions are wanted.", default="0"),
+    "url": said(TEXT, "Where the POSTs go.", format="uri", maxLength=2048),
+    "is_active": said(FLAG, "Off: events from now on make no delivery.", default="1"),
+    "format": said(TEXT, "How events are said.", enum=list(FORMATS), default="api-default"),
+    "number_of_attempts": said(
+        NUMBER, "Attempts in all, the first included.", minimum=1, maximum=ATTEMPTS_MAX, default=1
+    ),
+    "attempt_interval": said(
+        NUMBER_OR_NULL, "Seconds between attempts.", minimum=1, maximum=INTERVAL_MAX_S, default=300
+    ),
+    "expands": said(
+        TEXT,
+        "Related records to add, joined by commas. "
+        + "; ".join(f"{resource}: {', '.join(names)}" for resource, names in EXPANDS.items()),
+        default="",
+    ),
+    "product_transaction_id": said(TEXT, "Required for transaction and transactionbatch."),
+    "name": said(TEXT, "For people.", maxLength=256),
+    "success_status": said(TEXT, "Which answers acknowledge.", enum=list(SuccessRule), default="2xx"),
+    "retry_schedule": a_list(
+        {"type": "integer", "minimum": 1, "maximum": WAIT_MAX_S},
+        description="Seconds to wait after each failed attempt, instead of attempt_interval; the last repeats.",
+        minItems=1,
+        maxItems=SCHEDULE_MAX_WAITS,
+    ),
+    "connect_timeout": said(_SECONDS, "Seconds for name, connection and TLS together.", default=10),
+    "response_timeout": said(_SECONDS, "Seconds until the head of the answer is complete.", default=10),
+    "total_timeout": said(
+        {**_SECONDS, "maximum": 2 * TIMEOUT_MAX_S}, "Seconds for an attempt; by default the two others together."
+    ),
+    "max_in_flight": said(
+        NUMBER, "Attempts under way at the same time.", minimum=1, maximum=IN_FLIGHT_MAX, default=MAX_IN_FLIGHT
+    ),
+    "headers": said(
+        {"type": "object", "additionalProperties": TEXT},
+        "Own headers. Those named like a secret are shown as ***, which sent back keeps the value.",
+        maxProperties=30,
+    ),
+}
+
+_CREDENTIALS: Final[Schema] = {
+    "basic_auth_username": said(TEXT_OR_NULL, "Sent as Basic auth; never shown.", maxLength=CREDENTIAL_MAX),
+    "basic_auth_password": said(TEXT_OR_NULL, "Never shown; *** keeps it.", maxLength=CREDENTIAL_MAX),
+}
+
+_CONFIG_EXAMPLE: Final[Schema] = {
+    "location_id": "loc_1c8m4qy3r7v2t",
+    "resource": "contact",
+    "on_create": "1",
+    "on_update": "1",
+    "on_delete": "1",
+    "url": "https://client.example/receiver",
+    "is_active": "1",
+    "format": "api-default",
+    "number_of_attempts": 3,
+    "attempt_interval": 300,
+    "expands": "",
+}
+
+_CONFIG: Final = an_object(
+    {
+        "id": TEXT,
+        **CONFIG_FIELDS,
+        "created_ts": said(NUMBER, "Unix seconds."),
+        "modified_ts": said(NUMBER, "Unix seconds."),
+        "_links": LINKS,
+        "state": said(TEXT, "With expand=state, and after pause and resume.", enum=list(ConfigState)),
+        "state_reason": TEXT_OR_NULL,
+        "policy": said(ANY_OBJECT, "With expand=policy: what applies, defaults included."),
+    },
+    example={
+        "id": "pbc_1c8m4r0000000",
+        **_CONFIG_EXAMPLE,
+        "created_ts": 1790000000,
+        "modified_ts": 1790000000,
+        "_links": {"self": {"href": "http://127.0.0.1:8080/v2/postbackconfigs/pbc_1c8m4r0000000"}},
+    },
+)
+
+_EVENT: Final[Schema] = {
+    "id": TEXT,
+    "type": TEXT,
+    "location_id": TEXT_OR_NULL,
+    "subject": TEXT_OR_NULL,
+    "occurred_at": said(TIME_OR_NULL, "As its publisher sent it."),
+    "accepted_at": TIME,
+    "deliveries": said(NUMBER, "How many configs wanted it."),
+}
+
+_NEW_EVENT: Final = an_object(
+    {
+        "type": said(TEXT, "Such as contact.created.", maxLength=TYPE_MAX),
+        "location_id": said(TEXT_OR_NULL, "Without it only account-wide configs hear of the event."),
+        "subject": said(
+            TEXT_OR_NULL, "What it is about; by default data.id, or a number or address.", maxLength=SUBJECT_MAX
+        ),
+        "data": said(ANY_OBJECT, "Kept and sent as it came, byte for byte."),
+        "idempotency_key": said(
+            TEXT_OR_NULL, "The same again answers the first event; with another body 409.", maxLength=KEY_MAX
+        ),
+        "occurred_at": TIME_OR_NULL,
+        "deliver_at": said(TIME_OR_NULL, f"Not before then; at most {DAYS_AHEAD} days ahead."),
+        "account": said(TEXT_OR_NULL, "Operator keys only: the account to act for."),
+    },
+    required=("type", "data"),
+    example={
+        "type": "sms.received",
+        "location_id": "loc_1c8m4qy3r7v2t",
+        "data": {"from": "15551230000", "to": "12345", "text": "HELLO", "received": "2026-09-21T12:00:00-04:00"},
+        "idempotency_key": "inbound-8841",
+    },
+)
+
+_DELIVERY: Final[Schema] = {
+    "id": TEXT,
+    "event_id": TEXT,
+    "event_type": TEXT,
+    "location_id": TEXT_OR_NULL,
+    "postbackconfig_id": TEXT,
+    "state": said(TEXT, "Held is a pending one of a paused or disabled config.", enum=list(State)),
+    "attempts_made": said(NUMBER, "POSTs that had an outcome."),
+    "due_at": said(TIME_OR_NULL, "When the next attempt is due."),
+    "created_at": TIME,
+    "finished_at": TIME_OR_NULL,
+    "last_status": NUMBER_OR_NULL,
+    "last_reason": said(TEXT_OR_NULL, "Why the last attempt was no success: " + ", ".join(Reason) + "."),
+}
+
+_ATTEMPT: Final = an_object(
+    {
+        "number": NUMBER,
+        "started_at": said(TIME_OR_NULL, "When a worker took the delivery."),
+        "sent_at": said(TIME_OR_NULL, "When the first byte left; null when none did."),
+        "finished_at": TIME,
+        "worker": TEXT_OR_NULL,
+        "manual": said({"type": "boolean"}, "Whether it follows a replay."),
+        "request": {
+            "oneOf": [
+                an_object({"url": TEXT, "headers": ANY_OBJECT, "body": TEXT_OR_NULL}),
+                {"type": "null"},
+            ],
+            "description": "As it was sent, secrets as ***.",
+        },
+        "status": NUMBER_OR_NULL,
+        "reason": said(TEXT_OR_NULL, "Why it was no success."),
+        "detail": said(TEXT_OR_NULL, "The reason in words."),
+        "notes": a_list(TEXT, description="What was odd and changed nothing."),
+        "answer": {
+            "oneOf": [
+                an_object({"headers": ANY_OBJECT, "body": TEXT, "truncated": {"type": "boolean"}}),
+                {"type": "null"},
+            ]
+        },
+        "timings": an_object(
+            dict.fromkeys(("dns_ms", "connect_ms", "tls_ms", "first_byte_ms", "total_ms"), NUMBER_OR_NULL)
+        ),
+        "decision": said(TEXT, "What was decided after it.", enum=[verdict.name.lower() for verdict in Verdict]),
+        "next_at": said(TIME_OR_NULL, "When it was to be tried again."),
+    }
+)
+
+_ACCOUNT_FIELDS: Final[Schema] = {"name": said(TEXT_OR_NULL, "For people.", maxLength=256), "metadata": ANY_OBJECT}
+_KEY_FIELDS: Final[Schema] = {
+    "name": said(TEXT, "For people.", maxLength=256),
+    "scopes": a_list({"enum": list(Scope)}, minItems=1),
+    "expires_at": TIME_OR_NULL,
+    "account": said(TEXT_OR_NULL, "Operator keys only: whose key it will be."),
+}
+_KEY: Final[Schema] = {
+    "id": TEXT,
+    "account": TEXT_OR_NULL,
+    "name": TEXT,
+    "prefix": said(TEXT, "How the key begins, to tell it from others."),
+    "scopes": a_list({"enum": list(Scope)}),
+    "created_at": TIME,
+    "expires_at": TIME_OR_NULL,
+    "last_used_at": said(TIME_OR_NULL, "To the minute."),
+}
+
+
+def record_schema(resource: Resource, *, shown: bool) -> Schema:
+    """A kind of record as it is shown, or as callers may send it."""
+    properties: Schema = {}
+    for field in resource.fields:
+        if shown and field.stored:
+            properties[field.alias or field.name] = _field(field, shown=True)
+        elif not shown and not field.read_only:
+            properties |= {name: _field(field, shown=False) for name in (field.name, field.alias) if name is not None}
+    if shown:
+        return an_object({**properties, "_links": LINKS})
+    return an_object(properties)
+
+
+def _field(field: Field, *, shown: bool) -> Schema:
+    null = [] if field.required or field.name == "created_ts" else ["null"]
+    match field.kind:
+        case Kind.TEXT:
+            schema: Schema = {"type": ["string", *null], "maxLength": field.at_most}
+            return {**schema, "minLength": field.at_least} if field.at_least and not shown else schema
+        case Kind.ID:
+            return {"type": ["string", *null]}
+        case Kind.NUMBER:
+            return {"type": ["integer", *null]}
+        case Kind.FLAG:
+            return {"type": "boolean"} if shown else FLAG
+        case Kind.DATE:
+            return {"type": ["string", *null], "format": "date"}
+
+
+_NEXT_CURSOR: Final = said(TEXT_OR_NULL, "What to send as cursor for the next part; null at the end.")
+
+SCHEMAS: Final[Schema] = {
+    "PostbackConfig": _CONFIG,
+    "NewPostbackConfig": an_object({**CONFIG_FIELDS, **_CREDENTIALS}, example=_CONFIG_EXAMPLE),
+    **{resource.name.capitalize(): record_schema(resource, shown=True) for resource in RECORDS.values()},
+    **{f"New{resource.name.capitalize()}": record_schema(resource, shown=False) for resource in RECORDS.values()},
+    "NewEvent": _NEW_EVENT,
+    "PublishedEvent": an_object({"id": TEXT, "type": TEXT, "deliveries": NUMBER}),
+    "PublishedInBatch": an_object({"id": TEXT, "deliveries": NUMBER}),
+    "Event": an_object(_EVENT),
+    "EventWithDeliveries": an_object({**_EVENT, "data": ANY_OBJECT, "deliveries": a_list(ref("Delivery"))}),
+    "Events": an_object({"events": a_list(ref("Event")), "next_cursor": _NEXT_CURSOR}),
+    "Delivery": an_object(_DELIVERY),
+    "DeliveryWithAttempts": an_object({**_DELIVERY, "attempts": a_list(ref("Attempt"))}),
+    "Deliveries": an_object({"deliveries": a_list(ref("Delivery")), "next_cursor": _NEXT_CURSOR}),
+    "Attempt": _ATTEMPT,
+    "Account": an_object({"id": TEXT, **_ACCOUNT_FIELDS, "created_at": TIME, "modified_at": TIME}),
+    "NewAccount": an_object(_ACCOUNT_FIELDS, example={"name": "Acme", "metadata": {"plan": "gold"}}),
+    "Key": an_object(_KEY),
+    "KeyWithSecret": an_object({**_KEY, "secret": said(TEXT, "The key itself, shown this once.")}),
+    "NewKey": an_object(
+        _KEY_FIELDS, required=("name", "scopes"), example={"name": "shop back end", "scopes": ["publish", "read"]}
+    ),
+    "ListMeta": an_object(
+        {
+            "pagination": an_object(
+                {
+                    "links": ANY_OBJECT,
+                    "totalCount": NUMBER,
+                    "pageCount": NUMBER,
+                    "currentPage": NUMBER,
+                    "perPage": NUMBER,
+                }
+            ),
+            "sort": an_object({"attributes": ANY_OBJECT}),
+        }
+    ),
+    "Error": an_object(
+        {"error": an_object({"code": TEXT, "message": TEXT, "id": said(TEXT, "Of a 500: where to look in the log.")})}
+    ),
+    "FieldErrors": an_object(
+        {"errors": {"type": "object", "additionalProperties": a_list(TEXT)}},
+        example={"errors": {"location_id": ["location_id provided is not valid"]}},
+    ),
+}

@@ -1,0 +1,83 @@
+"""What the API is joined to: ports, clock and ids, and the settings that it needs, as plain values."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from postback.actions.access import Access
+from postback.actions.accounts import AccountActions
+from postback.actions.configs import ConfigActions, ConfigRules
+from postback.actions.locations import KnownLocations
+from postback.actions.log import LogActions
+from postback.actions.publish import Publishing
+from postback.actions.records import RecordActions
+from postback.api.body import BodyLimits
+from postback.domain.addresses import AddressRules
+from postback.ports import Accounts, Clock, Configs, Intake, Log, Queue, Records
+
+MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """`metrics` gives the text for Prometheus; `ready` says why events cannot be accepted now, None when they can.
+
+    `due_now` tells the engine that something in the store became due by other ways than a new event.
+    """
+
+    queue: Queue
+    configs: Configs
+    records: Records
+    accounts: Accounts
+    log: Log
+    intake: Intake
+    clock: Clock
+    ids: Callable[[], int]
+    public_url: str
+    metrics: Callable[[], bytes]
+    ready: Callable[[], str | None]
+    due_now: Callable[[], None]
+    addresses: AddressRules = field(default_factory=AddressRules)
+    allow_http: bool = True
+    retention_days: int = 30
+    max_body: int = MEBIBYTE
+    max_batch: int = 16 * MEBIBYTE
+    stalled_body_s: float = 15.0
+
+    @cached_property
+    def base_url(self) -> str:
+        """What links begin with: the public URL, never the Host of a request."""
+        return self.public_url.rstrip("/")
+
+    @cached_property
+    def body_limits(self) -> BodyLimits:
+        return BodyLimits(self.max_body, self.max_batch, self.stalled_body_s)
+
+    @cached_property
+    def access(self) -> Access:
+        return Access(self.accounts, self.clock)
+
+    @cached_property
+    def locations(self) -> KnownLocations:
+        return KnownLocations(self.records)
+
+    @cached_property
+    def publishing(self) -> Publishing:
+        return Publishing(self.intake, self.access, self.locations, self.clock, max_body=self.max_body)
+
+    @cached_property
+    def config_actions(self) -> ConfigActions:
+        rules = ConfigRules(self.addresses, self.allow_http, self.retention_days)
+        return ConfigActions(self.configs, self.locations, rules, self.clock, self.ids, self.due_now)
+
+    @cached_property
+    def record_actions(self) -> RecordActions:
+        return RecordActions(self.records, self.intake, self.locations, self.clock, self.ids)
+
+    @cached_property
+    def log_actions(self) -> LogActions:
+        return LogActions(self.log, self.queue, self.due_now)
+
+    @cached_property
+    def account_actions(self) -> AccountActions:
+        return AccountActions(self.accounts, self.access, self.clock, self.ids)

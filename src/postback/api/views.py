@@ -1,0 +1,184 @@
+"""How things are shown: the documented keys in the documented order."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from postback.actions.config_fields import DEFAULTS, DOCUMENTED, FURTHER
+from postback.actions.log import SentRequest
+from postback.actions.masking import masked
+from postback.actions.times import rfc3339
+from postback.domain.accounts import Account, ApiKey
+from postback.domain.configs import PostbackConfig
+from postback.domain.deliveries import Verdict
+from postback.domain.events import Event
+from postback.domain.ids import config_text, delivery_text, encode, event_text
+from postback.domain.records import Record
+from postback.ports import AttemptView, DeliveryView
+from postback.resources import Resource
+
+View = dict[str, Any]
+
+
+def config_view(config: PostbackConfig, public_url: str, expand: Sequence[str] = ()) -> View:
+    """The documented fields, then the further ones that the owner set, each as it was sent; credentials never."""
+    sent = {**DEFAULTS, **_effective_policy(config), **config.as_sent}
+    view: View = {"id": config_text(config.id)}
+    view |= {name: sent[name] for name in DOCUMENTED}
+    view |= {"created_ts": config.created_ms // 1000, "modified_ts": config.modified_ms // 1000}
+    view |= {name: sent[name] for name in FURTHER if name in config.as_sent}
+    if config.headers:
+        view["headers"] = masked(config.headers)
+    view["_links"] = _links(public_url, "postbackconfigs", config_text(config.id))
+    for name in expand:
+        view |= CONFIG_EXPANDS[name](config)
+    return view
+
+
+def _effective_policy(config: PostbackConfig) -> View:
+    """With a schedule of its own a config has no fixed interval, and as many attempts as the schedule makes."""
+    if "retry_schedule" not in config.as_sent:
+        return {}
+    return {"number_of_attempts": config.retry.attempts, "attempt_interval": None}
+
+
+def _state(config: PostbackConfig) -> View:
+    return {"state": config.state, "state_reason": config.state_reason}
+
+
+def _policy(config: PostbackConfig) -> View:
+    return {
+        "policy": {
+            "number_of_attempts": config.retry.attempts,
+            "waits": config.retry.waits_s,
+            "success_status": config.success,
+            "connect_timeout": config.deadlines.connect_s,
+            "response_timeout": config.deadlines.response_s,
+            "total_timeout": config.deadlines.total_s,
+            "max_in_flight": config.max_in_flight,
+        }
+    }
+
+
+CONFIG_EXPANDS: Final[Mapping[str, Callable[[PostbackConfig], View]]] = {"state": _state, "policy": _policy}
+
+
+def record_view(resource: Resource, record: Record, public_url: str) -> View:
+    return {**resource.api_view(record), "_links": _links(public_url, resource.plural, record.id)}
+
+
+def event_view(event: Event, deliveries: int) -> View:
+    """An event in a list: what happened, without its data, which may be long."""
+    return {
+        "id": event_text(event.id),
+        "type": event.type,
+        "location_id": event.location_id,
+        "subject": event.subject,
+        "occurred_at": event.occurred_at,
+        "accepted_at": rfc3339(event.accepted_ms),
+        "deliveries": deliveries,
+    }
+
+
+def event_with_deliveries_view(event: Event, deliveries: Sequence[DeliveryView]) -> View:
+    view = event_view(event, len(deliveries))
+    view["data"] = msgspec.Raw(event.data)
+    view["deliveries"] = [delivery_view(delivery) for delivery in deliveries]
+    return view
+
+
+def delivery_view(delivery: DeliveryView) -> View:
+    event = delivery.event
+    return {
+        "id": delivery_text(event.id, delivery.config_id),
+        "event_id": event_text(event.id),
+        "event_type": event.type,
+        "location_id": event.location_id,
+        "postbackconfig_id": config_text(delivery.config_id),
+        "state": delivery.state,
+        "attempts_made": delivery.attempts_made,
+        "due_at": _time(delivery.due_ms),
+        "created_at": rfc3339(event.accepted_ms),
+        "finished_at": _time(delivery.finished_ms),
+        "last_status": delivery.last_status,
+        "last_reason": delivery.last_reason,
+    }
+
+
+def attempt_view(attempt: AttemptView, request: SentRequest | None) -> View:
+    return {
+        "number": attempt.number,
+        "started_at": _time(attempt.started_ms),
+        "sent_at": _time(attempt.sent_ms),
+        "finished_at": rfc3339(attempt.ended_ms),
+        "worker": None if attempt.worker is None else encode(attempt.worker),
+        "manual": attempt.manual,
+        "request": None if request is None else _request(request),
+        "status": attempt.status,
+        "reason": attempt.reason,
+        "detail": attempt.detail,
+        "notes": attempt.notes,
+        "answer": None if attempt.status is None else _answer(attempt),
+        "timings": {
+            "dns_ms": attempt.dns_ms,
+            "connect_ms": attempt.connect_ms,
+            "tls_ms": attempt.tls_ms,
+            "first_byte_ms": attempt.first_byte_ms,
+            "total_ms": None if attempt.started_ms is None else attempt.ended_ms - attempt.started_ms,
+        },
+        "decision": Verdict(attempt.verdict).name.lower(),
+        "next_at": rfc3339(attempt.ended_ms + attempt.wait_ms) if attempt.verdict == Verdict.RETRY else None,
+    }
+
+
+def account_view(account: Account) -> View:
+    return {
+        "id": account.id,
+        "name": account.name,
+        "metadata": account.metadata,
+        "created_at": rfc3339(account.created_ms),
+        "modified_at": rfc3339(account.modified_ms),
+    }
+
+
+def key_view(key: ApiKey) -> View:
+    return {
+        "id": key.id,
+        "account": key.account,
+        "name": key.name,
+        "prefix": key.prefix,
+        "scopes": sorted(key.scopes),
+        "created_at": rfc3339(key.created_ms),
+        "expires_at": _time(key.expires_ms),
+        "last_used_at": _time(key.last_used_ms),
+    }
+
+
+def _request(request: SentRequest) -> View:
+    return {
+        "url": request.url,
+        "headers": request.headers,
+        "body": None if request.body is None else _text(request.body),
+    }
+
+
+def _answer(attempt: AttemptView) -> View:
+    headers: dict[str, str] = {}
+    for name, value in attempt.answer_headers:
+        shown, more = _text(name), _text(value)
+        headers[shown] = f"{headers[shown]}, {more}" if shown in headers else more
+    return {"headers": headers, "body": _text(attempt.answer_body), "truncated": attempt.truncated}
+
+
+def _text(data: bytes) -> str:
+    """Bytes of others as text: what is not UTF-8 is shown as escapes."""
+    return data.decode("utf-8", "backslashreplace")
+
+
+def _time(ms: int | None) -> str | None:
+    return None if ms is None else rfc3339(ms)
+
+
+def _links(public_url: str, plural: str, name: str) -> View:
+    return {"self": {"href": f"{public_url}/v2/{plural}/{name}"}}

@@ -1,0 +1,320 @@
+"""The one place that joins the parts: everything else is given what it uses."""
+
+import asyncio
+import contextlib
+import gc
+import os
+import random
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+from prometheus_client import CollectorRegistry
+
+from postback.api.app import build
+from postback.api.services import Services
+from postback.domain.accounts import Account
+from postback.domain.addresses import AddressRules
+from postback.domain.errors import NotFound
+from postback.domain.ids import ACCOUNT_DEFAULT, SLOTS, IdSource, encode
+from postback.domain.records import LOCATION, Insert
+from postback.engine.engine import Engine, Limits
+from postback.observability import Log, Metrics, Observer, render_metrics, start_logging
+from postback.ports import Query
+from postback.resources import RESOURCES, new_record
+from postback.settings import Settings
+from postback.storage.accounts import SqlAccounts
+from postback.storage.configs import SqlConfigs
+from postback.storage.log import SqlLog
+from postback.storage.records import SqlRecords
+from postback.storage.sqlite import SqliteStore
+from postback.transport.guard import Guard
+from postback.transport.resolver import CaresResolver, Families
+from postback.transport.sender import HttpSender
+from postback.transport.tls import client_context
+
+BACKLOG: Final = 4096
+REQUESTS_END_S: Final = 5
+"""How long API requests under way may take at the end, and how long the last settlements."""
+
+IDLE_CONNECTION_S: Final = 75
+BROKEN_S: Final = 1.0
+"""After a failed fsync nothing more can be made durable: the process ends within so many seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What is worth saying once the server answers.
+
+    `key` is the operator key where it was made just now; `key_path` is None where POSTBACK_API_KEY gives it.
+    """
+
+    address: str
+    key: str | None
+    key_path: Path | None
+    location_id: str | None
+    allows_loopback: bool
+
+
+class CannotStart(Exception):
+    """Nothing was started; the text says why, and what would help."""
+
+
+def serve(settings: Settings, announce: Callable[[Started], None]) -> int:
+    """Run API and engine until SIGTERM or SIGINT; the exit code. A second signal interrupts what is under way."""
+    return _run(_serve(settings, announce))
+
+
+async def _serve(settings: Settings, announce: Callable[[Started], None]) -> int:
+    metrics = Metrics(registry := CollectorRegistry())
+    log = start_logging(settings.log_level, sys.stderr, metrics.line_lost)
+    with _listening(settings) as listening:
+        store = await SqliteStore.open(
+            settings.database,
+            clock,
+            lease_ms=int(settings.lease.total_seconds() * 1000),
+            failed=partial(_end_now, log),
+        )
+        try:
+            return await _Server(settings, store, log, metrics, registry).run(listening, announce)
+        finally:
+            await store.close()
+
+
+def clock() -> int:
+    """Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class _Server:
+    """One process: the parts, joined."""
+
+    def __init__(
+        self, settings: Settings, store: SqliteStore, log: Log, metrics: Metrics, registry: CollectorRegistry
+    ) -> None:
+        self._settings = settings
+        self._log = log
+        self._store = store
+        self._stopping = asyncio.Event()
+        rules = AddressRules(allowed=settings.networks, own=_own_addresses(settings))
+        configs = SqlConfigs(store)
+        report = Observer(metrics, log)
+        self._engine = Engine(
+            store,
+            configs,
+            HttpSender(
+                CaresResolver(Families(settings.ip)),
+                Guard(rules),
+                context=client_context(str(settings.ca_file) if settings.ca_file else None),
+                keep_answer=settings.keep_answer,
+            ),
+            host=socket.gethostname(),
+            clock=clock,
+            dice=random.random,
+            now=asyncio.get_running_loop().time,
+            report=report,
+            limits=Limits(
+                places=settings.worker_capacity,
+                memory=settings.worker_memory,
+                lease_s=settings.lease.total_seconds(),
+                grace_s=settings.grace.total_seconds(),
+                retention_days=settings.retention_days,
+            ),
+        )
+        metrics.watch("deliveries_held", "Deliveries that this process holds now.", lambda: self._engine.lanes.taken)
+        metrics.watch("lanes", "Configs that this process has a lane for.", lambda: len(self._engine.lanes.lanes))
+        self._services = Services(
+            queue=store,
+            configs=configs,
+            records=SqlRecords(store, {name: resource.listed for name, resource in RESOURCES.items()}),
+            accounts=SqlAccounts(store),
+            log=SqlLog(store),
+            intake=self._engine.intake,
+            clock=clock,
+            # Ids of records and configs: the last slot, which no worker of a single file reaches.
+            ids=IdSource(clock, SLOTS - 1),
+            public_url=settings.address_url,
+            metrics=lambda: render_metrics(registry),
+            ready=self._why_not_ready,
+            due_now=self._engine.stored,
+            addresses=rules,
+            allow_http=settings.allow_http,
+            retention_days=settings.retention_days,
+            max_body=settings.max_body,
+        )
+
+    async def run(self, listening: socket.socket, announce: Callable[[Started], None]) -> int:
+        started = await self._first_things()
+        engine_started, engine_stopping = asyncio.Event(), asyncio.Event()
+        api = _Api(build(self._services))
+        async with asyncio.TaskGroup() as parts:
+            engine = parts.create_task(self._engine.run(engine_stopping, engine_started.set))
+            await engine_started.wait()
+            answering = parts.create_task(api.serve([listening]))
+            await api.ready()
+            with self._signals():
+                _settle_garbage()
+                announce(started)
+                await self._stopping.wait()
+
+                # First nothing new comes in, then what was accepted is brought to a good end.
+                api.should_exit = True
+                await answering
+                engine_stopping.set()
+                return await self._ends(engine)
+
+    async def _ends(self, engine: asyncio.Task[None]) -> int:
+        try:
+            async with asyncio.timeout(self._settings.grace.total_seconds() + REQUESTS_END_S):
+                await engine
+        except TimeoutError:
+            self._log.error("the engine did not end in time; what it held is owed again at the next start")
+            return 1
+        return 0
+
+    async def _first_things(self) -> Started:
+        """The account `default` with a location, and an operator key: made where they are missing."""
+        services, settings = self._services, self._settings
+        try:
+            await services.accounts.find(ACCOUNT_DEFAULT)
+        except NotFound:
+            now_ms = clock()
+            await services.accounts.save(Account(id=ACCOUNT_DEFAULT, created_ms=now_ms, modified_ms=now_ms))
+            location = new_record(
+                RESOURCES[LOCATION],
+                {"name": "Main"},
+                account=ACCOUNT_DEFAULT,
+                id="loc_" + encode(services.ids()),
+                now_ms=now_ms,
+            )
+            await services.records.apply([Insert(location)])
+        locations = await services.records.list(ACCOUNT_DEFAULT, LOCATION, Query(page_size=1, sort="created_ts"))
+
+        key, key_path = None, None
+        if settings.api_key is not None:
+            await services.account_actions.add_operator_key("POSTBACK_API_KEY", settings.api_key.get_secret_value())
+        else:
+            key_path = settings.key_file
+            if not key_path.exists():
+                _, key = await services.account_actions.add_operator_key("first start")
+                _keep_private(key_path, key)
+        return Started(
+            address=settings.address_url,
+            key=key,
+            key_path=key_path,
+            location_id=locations.items[0].id if locations.items else None,
+            allows_loopback=settings.allows_loopback,
+        )
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """The first SIGTERM or SIGINT asks for a good end, the second for a quick one."""
+        loop = asyncio.get_running_loop()
+        hurrying: set[asyncio.Task[None]] = set()
+
+        def stop() -> None:
+            if self._stopping.is_set():
+                hurrying.add(loop.create_task(self._engine.hurry()))
+            self._stopping.set()
+
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, stop)
+        try:
+            yield
+        finally:
+            for name in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(name)
+
+    def _why_not_ready(self) -> str | None:
+        if self._stopping.is_set():
+            return "the server is stopping"
+        return self._store.broken
+
+
+class _Api(uvicorn.Server):
+    """uvicorn on our loop; signals are for the whole process, not for it."""
+
+    def __init__(self, app: Any) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                backlog=BACKLOG,
+                timeout_keep_alive=IDLE_CONNECTION_S,
+                timeout_graceful_shutdown=REQUESTS_END_S,
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def ready(self) -> None:
+        while not self.started:
+            await asyncio.sleep(0.005)
+
+
+@contextlib.contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    """Take the port before anything else is touched: a second server on it gets a clear word at once."""
+    host, port = settings.listen
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, socket.SOCK_STREAM) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(address)
+        except OSError as error:
+            raise CannotStart(
+                f"cannot listen on {settings.listen}: {os.strerror(error.errno or 0)}; choose another address with POSTBACK_LISTEN"
+            ) from error
+        listening.setblocking(False)
+        yield listening
+
+
+def _own_addresses(settings: Settings) -> frozenset[tuple[Any, int]]:
+    host, port = settings.listen
+    hosts = ("127.0.0.1", "::1") if host == "localhost" else (host,)
+    return frozenset((ip_address(one), port) for one in hosts)
+
+
+def _keep_private(path: Path, secret: str) -> None:
+    """Write it where only the owner can read it."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(secret + "\n")
+
+
+def _end_now(log: Log, why: str) -> None:
+    """Nothing that was acknowledged is lost by this; going on could lose what is acknowledged next."""
+    log.error("the store is broken; the process ends, and may be started again", why=why)
+    asyncio.get_running_loop().call_later(BROKEN_S, os._exit, 1)
+
+
+def _settle_garbage() -> None:
+    """What was made at the start stays: no collection needs to look at it again, and the rest is young or in use."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+def _run(main: Coroutine[Any, Any, int]) -> int:
+    """On uvloop where it exists: the same work costs less than half there."""
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return asyncio.run(main)
+    return uvloop.run(main)

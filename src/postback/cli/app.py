@@ -1,0 +1,85 @@
+"""Puts the groups of commands together, and turns what they raise into one line and an exit code."""
+
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from postback import __version__
+from postback.cli import accounts, deliveries, demo, doctor, events, keys, listen, serve, settings
+from postback.cli.output import CommandError, Exit, complain
+from postback.domain.errors import PostbackError
+from postback.settings import SettingsError
+
+INTERRUPTED = 130
+
+EPILOG = "Exit codes: " + "; ".join(f"{code.value} {code.sentence}" for code in Exit) + "."
+
+app = typer.Typer(
+    name="postback",
+    help="Delivers a platform's events to its customers as HTTP POSTs.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("serve")(serve.serve)
+app.command("demo")(demo.demo)
+app.command("listen")(listen.listen)
+app.add_typer(events.app, name="events")
+app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(keys.app, name="keys")
+app.add_typer(accounts.app, name="accounts")
+app.command("doctor")(doctor.doctor)
+app.command("settings")(settings.settings)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"postback {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    with_traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error was raised.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options that stand before the command; `main` and the callbacks have looked at them already."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; always ends in SystemExit with a code of `Exit`."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        app(words, prog_name="postback")
+    except (CommandError, SettingsError, PostbackError) as error:
+        complain(str(error))
+        code = int(_code(error))
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; the interpreter must not complain about it at its end.
+        sys.stdout = None
+        code = int(Exit.OK)
+    except Exception as error:  # noqa: BLE001 - the last resort: a person gets a line, and the traceback when asked
+        complain(
+            f"{type(error).__name__}: {error} (this is a bug in postback; --traceback before the command shows more)"
+        )
+        code = int(Exit.FAILED)
+        if words[:1] == ["--traceback"]:
+            traceback.print_exc()
+    else:
+        code = int(Exit.OK)
+    sys.exit(code)
+
+
+def _code(error: Exception) -> Exit:
+    if isinstance(error, CommandError):
+        return error.code
+    return Exit.USAGE if isinstance(error, SettingsError) else Exit.FAILED

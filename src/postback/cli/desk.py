@@ -1,0 +1,88 @@
+"""Where accounts and keys are managed: the running server, or its database while no server holds the lock."""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from postback.cli.client import Client, connect, segment
+from postback.settings import load_settings
+
+PID_BYTES = 32
+
+
+class Desk(Protocol):
+    """Where accounts and keys are managed. Answers are as the API gives them."""
+
+    def save_account(self, account_id: str, name: str | None) -> dict[str, Any]: ...
+
+    def accounts(self) -> list[dict[str, Any]]: ...
+
+    def add_key(self, name: str, scopes: Sequence[str], expires_at: str | None) -> dict[str, Any]: ...
+
+    def keys(self) -> list[dict[str, Any]]: ...
+
+    def revoke_key(self, key_id: str) -> None: ...
+
+
+@contextmanager
+def desk(url: str | None, key: str | None, account: str | None = None) -> Iterator[Desk]:
+    """The server where one was named or one holds the database; else the database itself, if it is here."""
+    settings = load_settings()
+    database = Path(settings.database)
+    if url is not None or not database.exists() or lock_holder(database) is not None:
+        yield ServerDesk(connect(url, key, account))
+        return
+    # The store's libraries take a while to load, which no other command should wait for.
+    from postback.cli.store import StoreDesk
+
+    with asyncio.Runner() as runner:
+        here = StoreDesk.open(runner, database, account)
+        try:
+            yield here
+        finally:
+            here.close()
+
+
+def lock_holder(database: Path) -> str | None:
+    """The process id of the server that holds the database's lock, None when none does."""
+    try:
+        descriptor = os.open(database.with_name(database.name + ".lock"), os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        # Held only for as long as it takes to let go of it.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.pread(descriptor, PID_BYTES, 0).decode("ascii", "replace").strip() or "unknown"
+    finally:
+        os.close(descriptor)
+    return None
+
+
+class ServerDesk:
+    """By the API."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def save_account(self, account_id: str, name: str | None) -> dict[str, Any]:
+        fields = {} if name is None else {"name": name}
+        answer = self._client.send("PUT", f"/v2/accounts/{segment(account_id)}", {"account": fields})
+        return dict(answer.body["account"])
+
+    def accounts(self) -> list[dict[str, Any]]:
+        return list(self._client.listed("/v2/accounts", "accounts"))
+
+    def add_key(self, name: str, scopes: Sequence[str], expires_at: str | None) -> dict[str, Any]:
+        fields = {"name": name, "scopes": scopes} | ({} if expires_at is None else {"expires_at": expires_at})
+        return dict(self._client.post("/v2/keys", {"key": fields})["key"])
+
+    def keys(self) -> list[dict[str, Any]]:
+        return list(self._client.listed("/v2/keys", "keys"))
+
+    def revoke_key(self, key_id: str) -> None:
+        self._client.send("DELETE", f"/v2/keys/{segment(key_id)}")

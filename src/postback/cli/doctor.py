@@ -1,0 +1,162 @@
+"""`doctor`: looks at the database, the settings and the server, changes nothing, and says what is wrong."""
+
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import typer
+from rich.text import Text
+
+from postback.cli.client import Client, Json, known_key
+from postback.cli.desk import lock_holder
+from postback.cli.output import CommandError, Exit, print_json, print_table
+from postback.settings import Settings, load_settings
+
+WAL_RESET_FIXED: Final = (3, 51, 3)
+APPLICATION_ID: Final = 0x70_6F_73_74
+DISK_LOW_BYTES: Final = 256 << 20
+READ_S: Final = 5.0
+
+_COLOURS: Final = {"ok": "green", "note": "yellow", "wrong": "bold red"}
+
+
+class Finding(NamedTuple):
+    """`verdict` is ok, note (worth knowing) or wrong (makes the exit code 1)."""
+
+    what: str
+    verdict: str
+    text: str
+
+
+def doctor(*, as_json: Json = False) -> None:
+    """Examine the installation; reads only. The exit code is 1 when something is wrong."""
+    settings = load_settings()
+    findings = list(examine(settings))
+    if as_json:
+        print_json([finding._asdict() for finding in findings])
+    else:
+        rows = [(one.what, Text(one.verdict, style=_COLOURS[one.verdict]), one.text) for one in findings]
+        print_table(["Checked", "", "Found"], rows, "nothing")
+    if any(finding.verdict == "wrong" for finding in findings):
+        raise typer.Exit(Exit.FAILED)
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    database = Path(settings.database)
+    yield Finding("settings", "ok", "all read; `settings` shows them")
+    yield Finding("python", "ok", sys.version.split()[0])
+    yield _sqlite_version()
+    yield from _key_file(settings)
+    yield from _disk(database)
+    if database.exists():
+        yield from _database(database)
+    else:
+        yield Finding("database", "note", f"{database} does not exist yet; the first `serve` makes it")
+    holder = lock_holder(database) if database.parent.is_dir() else None
+    yield Finding(
+        "lock", "ok", f"held by process {holder}" if holder else "held by nobody: no server runs on this database"
+    )
+    yield from _server(settings, is_running=holder is not None)
+
+
+def _sqlite_version() -> Finding:
+    version = sqlite3.sqlite_version
+    if sqlite3.sqlite_version_info >= WAL_RESET_FIXED:
+        return Finding("sqlite", "ok", f"{version}; checkpoints run beside the writer")
+    return Finding(
+        "sqlite",
+        "ok",
+        f"{version}, which can corrupt its log when one connection checkpoints while another writes: postback's writer "
+        f"checkpoints itself, and no other program may write to the file; from {_dotted(WAL_RESET_FIXED)} on it is mended",
+    )
+
+
+def _key_file(settings: Settings) -> Iterator[Finding]:
+    path = settings.key_file
+    if settings.api_key is not None:
+        yield Finding("operator key", "ok", "given by the settings")
+    elif not path.exists():
+        yield Finding("operator key", "note", f"{path} does not exist; the first `serve` makes it")
+    elif path.stat().st_mode & 0o077:
+        yield Finding("operator key", "wrong", f"{path} can be read by others; chmod 600 it and make a new key")
+    else:
+        yield Finding("operator key", "ok", f"in {path}, readable by its owner only")
+
+
+def _disk(database: Path) -> Iterator[Finding]:
+    folder = database.absolute().parent
+    if not folder.is_dir():
+        yield Finding("disk", "wrong", f"the folder {folder} does not exist")
+        return
+    free = shutil.disk_usage(folder).free
+    verdict = "ok" if free >= DISK_LOW_BYTES else "wrong"
+    yield Finding("disk", verdict, f"{free >> 20:,} MiB free in {folder}")
+    if not os.access(folder, os.W_OK):
+        yield Finding("disk", "wrong", f"{folder} cannot be written")
+
+
+def _database(path: Path) -> Iterator[Finding]:
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=READ_S)
+        try:
+            yield from _contents(connection, path)
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        yield Finding("database", "wrong", f"{path} cannot be read: {error}")
+
+
+def _contents(connection: sqlite3.Connection, path: Path) -> Iterator[Finding]:
+    def ask(question: str) -> object:
+        row = connection.execute(question).fetchone()
+        return row[0] if row else None
+
+    if ask("PRAGMA application_id") != APPLICATION_ID:
+        yield Finding("database", "wrong", f"{path} is not a database of postback")
+        return
+    mode = ask("PRAGMA journal_mode")
+    yield Finding(
+        "journal mode", "ok" if mode == "wal" else "wrong", f"{mode}" if mode == "wal" else f"{mode}; expected wal"
+    )
+    yield Finding("synchronous", "ok", "FULL, set by the server for its writing connection at each start")
+    sound = ask("PRAGMA quick_check(1)")
+    yield Finding("integrity", "ok" if sound == "ok" else "wrong", f"quick_check: {sound}")
+    log = path.with_name(path.name + "-wal")
+    sizes = f"{path.stat().st_size >> 10:,} KiB, log {log.stat().st_size >> 10 if log.exists() else 0:,} KiB"
+    yield Finding("size", "ok", sizes)
+    counts = dict(connection.execute(_OWED).fetchall())
+    text = ", ".join(f"{state} {counts.get(state, 0):,}" for state in ("pending", "claimed", "held"))
+    yield Finding("owed", "ok", text)
+
+
+# What is finished is not owed any more; held is what waits for a config that is paused or disabled.
+_OWED: Final = """
+SELECT CASE
+           WHEN owed.claim IS NOT NULL THEN 'claimed'
+           WHEN configs.state IN ('paused', 'disabled') THEN 'held'
+           ELSE 'pending'
+       END AS state, count(*)
+FROM owed LEFT JOIN configs ON configs.id = owed.config_id
+GROUP BY state
+"""
+
+
+def _server(settings: Settings, *, is_running: bool) -> Iterator[Finding]:
+    url = settings.address_url
+    try:
+        Client(url, known_key(settings), ca_file=settings.ca_file).get("/ready")
+    except CommandError as error:
+        if error.code is Exit.NOT_REACHABLE and not is_running:
+            yield Finding("server", "note", f"none answers at {url}")
+        else:
+            yield Finding("server", "wrong", str(error))
+    else:
+        yield Finding("server", "ok", f"answers at {url} and accepts events")
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))

@@ -1,0 +1,88 @@
+"""`serve`: starts the server and says how to use it."""
+
+import shlex
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from postback.cli.output import program
+from postback.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from postback.bootstrap import Started
+
+RECEIVER_PORT = 9000
+
+
+def serve(
+    listen: Annotated[str | None, typer.Option(help=Settings.model_fields["listen"].description)] = None,
+    database: Annotated[str | None, typer.Option(help=Settings.model_fields["database"].description)] = None,
+    public_url: Annotated[str | None, typer.Option(help=Settings.model_fields["public_url"].description)] = None,
+    allow_networks: Annotated[
+        str | None, typer.Option(help=Settings.model_fields["allow_networks"].description)
+    ] = None,
+    log_level: Annotated[str | None, typer.Option(help=Settings.model_fields["log_level"].description)] = None,
+) -> None:
+    """Start the server: API and engine in one process on a SQLite file.
+
+    Every setting may also come from the environment (POSTBACK_LISTEN …) or from postback.toml; `postback settings` shows them.
+    """
+    # The server's libraries take half a second to load, which no other command should wait for.
+    from postback import bootstrap
+
+    settings = load_settings(
+        listen=listen,
+        database=database,
+        public_url=public_url,
+        allow_networks=allow_networks,
+        log_level=log_level,
+    )
+    raise typer.Exit(bootstrap.serve(settings, lambda started: print(announcement(started), flush=True)))
+
+
+def announcement(started: "Started") -> str:
+    """What is said once the server answers: address, key, warnings, and lines to paste."""
+    parts = [f"postback listens on {started.address}", _about_key(started)]
+    if started.allows_loopback:
+        parts.append(
+            "! Receivers on this machine's loopback addresses may be called (ALLOW_NETWORKS):\n"
+            "  right for trying it out, wrong where strangers may set up postback configs."
+        )
+    parts.append(_lines_to_try(started))
+    return "\n\n".join(parts) + "\n"
+
+
+def _about_key(started: "Started") -> str:
+    if started.key_path is None:
+        return "The operator key is the one in POSTBACK_API_KEY."
+    if started.key is None:
+        return f"The operator key is in {started.key_path}"
+    return f"Operator key, shown this once: {started.key}\n  kept, readable by its owner only, in {started.key_path}"
+
+
+def _lines_to_try(started: "Started") -> str:
+    receiver = f"http://127.0.0.1:{RECEIVER_PORT}/receiver" if started.allows_loopback else "https://YOUR-RECEIVER/path"
+    config = (
+        f'{{"postbackconfig": {{"attempt_interval": 300, "format": "api-default", "is_active": "1", '
+        f'"location_id": "{started.location_id}", "number_of_attempts": 1, "on_create": "1", "on_delete": "1", '
+        f'"on_update": "1", "resource": "contact", "url": "{receiver}"}}}}'
+    )
+    contact = f'{{"contact": {{"last_name": "Jones", "location_id": "{started.location_id}"}}}}'
+    lines = ["Try it, in another terminal:"]
+    if started.allows_loopback:
+        lines.append(
+            f"  {program()} listen --port {RECEIVER_PORT}      # a receiver that shows what arrives, in a third one"
+        )
+    lines.append(f"  KEY={_key_for_shell(started)}")
+    for resource, body in (("postbackconfigs", config), ("contacts", contact)):
+        lines.append(
+            f'  curl {started.address}/v2/{resource} -H "Authorization: Bearer $KEY" '
+            f"-H 'Content-Type: application/json' -d '{body}'"
+        )
+    lines.append(f"  {program()} deliveries list")
+    return "\n".join(lines)
+
+
+def _key_for_shell(started: "Started") -> str:
+    """Read from its file, so that the key itself stays out of the shell's history."""
+    return '"$POSTBACK_API_KEY"' if started.key_path is None else f'"$(cat {shlex.quote(str(started.key_path))})"'

@@ -1,0 +1,81 @@
+"""Accounts and keys by the database itself, while no server holds its lock."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from postback.actions.access import Access, Principal
+from postback.actions.accounts import AccountActions
+from postback.api.views import account_view, key_view
+from postback.cli.client import PAGE_SIZE
+from postback.domain.accounts import Scope
+from postback.domain.ids import ACCOUNT_DEFAULT, SLOTS, IdSource
+from postback.ports import Page, Query
+from postback.storage.accounts import SqlAccounts
+from postback.storage.sqlite import SqliteStore
+
+T = TypeVar("T")
+
+
+class StoreDesk:
+    """By the database itself, with all rights: whoever may write the file needs no key."""
+
+    def __init__(self, runner: asyncio.Runner, store: SqliteStore, account: str) -> None:
+        clock = store.clock
+        self._runner = runner
+        self._store = store
+        accounts = SqlAccounts(store)
+        self._actions = AccountActions(
+            accounts=accounts,
+            access=Access(accounts, clock),
+            clock=clock,
+            # The highest slot: a server takes the lowest, and ids of the same millisecond must differ.
+            ids=IdSource(clock, SLOTS - 1),
+        )
+        self._principal = Principal(account, frozenset(Scope), is_operator=True, key_id="the command line")
+
+    @classmethod
+    def open(cls, runner: asyncio.Runner, database: Path, account: str | None) -> "StoreDesk":
+        store = runner.run(SqliteStore.open(database, lambda: time.time_ns() // 1_000_000))
+        here = cls(runner, store, account or ACCOUNT_DEFAULT)
+        try:
+            # An account that was named wrongly is told before anything is done for it.
+            if account is not None:
+                runner.run(here._actions.find(here._principal, account))
+        except BaseException:
+            here.close()
+            raise
+        return here
+
+    def close(self) -> None:
+        self._runner.run(self._store.close())
+
+    def save_account(self, account_id: str, name: str | None) -> dict[str, Any]:
+        fields = {} if name is None else {"name": name}
+        account, _ = self._runner.run(self._actions.save(self._principal, account_id, fields))
+        return account_view(account)
+
+    def accounts(self) -> list[dict[str, Any]]:
+        return [account_view(one) for one in self._all(lambda query: self._actions.list(self._principal, query))]
+
+    def add_key(self, name: str, scopes: Sequence[str], expires_at: str | None) -> dict[str, Any]:
+        fields = {"name": name, "scopes": list(scopes)} | ({} if expires_at is None else {"expires_at": expires_at})
+        key, secret = self._runner.run(self._actions.add_key(self._principal, fields))
+        return key_view(key) | {"secret": secret}
+
+    def keys(self) -> list[dict[str, Any]]:
+        return [key_view(one) for one in self._all(lambda query: self._actions.list_keys(self._principal, query))]
+
+    def revoke_key(self, key_id: str) -> None:
+        self._runner.run(self._actions.revoke_key(self._principal, key_id))
+
+    def _all(self, ask: Callable[[Query], Coroutine[Any, Any, Page[T]]]) -> Iterator[T]:
+        number, seen = 1, 0
+        while True:
+            page = self._runner.run(ask(Query(page=number, page_size=PAGE_SIZE)))
+            yield from page.items
+            number, seen = number + 1, seen + len(page.items)
+            if seen >= page.total or not page.items:
+                return

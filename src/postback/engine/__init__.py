@@ -1,0 +1,1 @@
+"""When things happen: accepting, claiming, attempting, settling, and what time makes necessary."""

@@ -1,0 +1,62 @@
+"""One attempt, a straight line: render, send, decide. It reads nothing and writes nothing."""
+
+import hashlib
+from collections.abc import Callable
+
+from postback.domain.configs import PostbackConfig
+from postback.domain.deliveries import Claim, Settlement
+from postback.domain.errors import CannotRender
+from postback.domain.telemetry import InternalError
+from postback.domain.verdict import decide
+from postback.domain.wire import Destination, Outcome, Reason, Request, Timings, Unreachable
+from postback.formats import render
+from postback.ports import Clock, Dice, Report, Sender
+
+Settled = Callable[[Settlement], None]
+
+
+class Attempter:
+    """Carries out claims. It calls back instead of being awaited: an attempt on an open connection needs no task."""
+
+    def __init__(self, sender: Sender, clock: Clock, dice: Dice, report: Report) -> None:
+        self._sender = sender
+        self._clock = clock
+        self._dice = dice
+        self._report = report
+
+    def start(self, claim: Claim, config: PostbackConfig, destination: Destination | None, settled: Settled) -> None:
+        """Make the POST and call `settled` once with what it came to; whatever goes wrong becomes an outcome."""
+        now_ms = self._clock()
+        try:
+            if destination is None:
+                raise CannotRender(f"the url of the config cannot be used: {config.url!r}")
+            rendered = render(claim.event, config, claim.attempts + 1, now_ms)
+            request = Request(destination, rendered.content_type, rendered.body, rendered.headers)
+        except CannotRender as error:
+            settled(self._decide(claim, config, now_ms, None, _unsent(Reason.CANNOT_RENDER, str(error))))
+        except Exception as error:  # noqa: BLE001 - one row that cannot be handled must not end the worker
+            self._report(InternalError(error))
+            settled(self._decide(claim, config, now_ms, None, _unsent(Reason.INTERNAL_ERROR, type(error).__name__)))
+        else:
+            self._sender.send(
+                request, lambda outcome: settled(self._decide(claim, config, now_ms, request.body, outcome))
+            )
+
+    def _decide(
+        self, claim: Claim, config: PostbackConfig, rendered_ms: int, body: bytes | None, outcome: Outcome
+    ) -> Settlement:
+        decision = decide(claim, config, outcome, self._clock(), self._dice)
+        return Settlement(
+            claim,
+            decision.verdict,
+            outcome,
+            config.version,
+            decision.wait_ms,
+            hashlib.sha256(body).digest() if body is not None else None,
+            rendered_ms,
+            decision.disables,
+        )
+
+
+def _unsent(reason: Reason, detail: str) -> Unreachable:
+    return Unreachable(reason, detail, Timings())

@@ -1,0 +1,314 @@
+"""Claim → attempt → settle, for ever: gives claims to their lanes and settles what has come of them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from itertools import count
+from typing import Final, TypeVar
+
+from postback.domain.configs import ConfigState, PostbackConfig, Snapshot
+from postback.domain.deliveries import Claim, Settlement, Verdict
+from postback.domain.destinations import destination
+from postback.domain.errors import InvalidValue, Unavailable
+from postback.domain.telemetry import AttemptFinished, StaleSettlements, StoreFailed
+from postback.domain.urls import parse_url
+from postback.domain.verdict import retry_after_ms
+from postback.domain.wire import Destination
+from postback.engine.attempt import Attempter
+from postback.engine.lanes import Lane, Lanes
+from postback.engine.snapshots import Snapshots
+from postback.engine.waiting import happens
+from postback.engine.windows import asks_to_pause
+from postback.ports import Clock, Queue, Report, Worker
+
+T = TypeVar("T")
+
+LOOK_EVERY_S: Final = 1.0
+"""The store is asked for due work at least this often; nearer due times are looked for when they come."""
+
+LANES_A_LOOK: Final = 100_000
+CLAIM_BYTES: Final = 16 << 20
+SETTLE_AT_ONCE: Final = 2_000
+STORE_RETRY_S: Final = (0.05, 0.2, 1.0, 5.0)
+
+
+class Dispatcher:
+    """Everything between a claim and its settlement. `now` is the loop's monotonic time in seconds."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        snapshots: Snapshots,
+        lanes: Lanes,
+        attempter: Attempter,
+        report: Report,
+        clock: Clock,
+        now: Callable[[], float],
+    ) -> None:
+        self.worker = Worker(0, 0, 0)
+        self._queue = queue
+        self._snapshots = snapshots
+        self._lanes = lanes
+        self._attempter = attempter
+        self._report = report
+        self._clock = clock
+        self._now = now
+        self._finished: list[Settlement] = []
+        self._something_finished = asyncio.Event()
+        self._look_now = asyncio.Event()
+        self._next_look = 0.0
+        # Lanes to claim for, those that found no place longest waiting first.
+        self._refill: dict[int, Lane] = {}
+        self._unsettled = 0
+        self._is_draining = False
+        self._is_empty = asyncio.Event()
+        self._is_empty.set()
+        self._pumping: set[Lane] = set()
+        self._renewed: set[int] = set()
+        snapshots.renewed = self._renew
+
+    # --- what the intake asks -----------------------------------------------------------------------------------
+
+    def reserve(self, config: PostbackConfig, size: int) -> bool:
+        """A place for a delivery of `size` bytes that is being accepted, to be born claimed; or False: it is stored."""
+        if self._is_draining:
+            return False
+        return self._lanes.reserve(self._lane(config), size, self._now())
+
+    def unreserve(self, config_id: int, size: int) -> None:
+        self._lanes.unreserve(self._lanes.lanes[config_id], size)
+
+    def begin(self, claims: Sequence[Claim]) -> None:
+        """Carry out deliveries that were born claimed."""
+        for claim in claims:
+            lane = self._lanes.lanes[claim.config_id]
+            self._count(lane, claim, reserved=True)
+            self._pump(lane)
+
+    def stored(self, config_id: int) -> None:
+        """A delivery was accepted without a place here: it waits in the store."""
+        lane = self._lanes.lanes.get(config_id)
+        if lane is not None:
+            lane.spilled = True
+            self._ask_to_refill(lane)
+
+    # --- the three things that run ------------------------------------------------------------------------------
+
+    async def look(self, stopping: asyncio.Event) -> None:
+        """Claim what is due and nobody's, until `stopping`: when room appears, when something is due, each second."""
+        failures = 0
+        while not stopping.is_set():
+            try:
+                await self._look()
+                failures = 0
+            except Unavailable as error:
+                self._report(StoreFailed("claim", str(error)))
+                self._next_look = self._now() + STORE_RETRY_S[min(failures, len(STORE_RETRY_S) - 1)]
+                failures += 1
+            await happens(self._look_now, self._next_look - self._now())
+            self._look_now.clear()
+
+    async def settle(self, stopping: asyncio.Event) -> None:
+        """Settle whatever has finished by now in one batch, until `stopping` and nothing is left to settle."""
+        while True:
+            await self._something_finished.wait()
+            self._something_finished.clear()
+            while self._finished:
+                batch = self._finished[:SETTLE_AT_ONCE]
+                del self._finished[:SETTLE_AT_ONCE]
+                await self._settle(batch)
+            if stopping.is_set():
+                return
+
+    async def drain(self) -> None:
+        """Give back what was not started, take nothing more, and return when all that is under way has been settled."""
+        self._is_draining = True
+        await self._give_back([claim for lane in self._lanes.lanes.values() for claim in _withdraw(lane)])
+        await self._is_empty.wait()
+
+    def wake(self) -> None:
+        """Let `look` and `settle` notice that they are to stop, or that the store has work."""
+        self._next_look = 0.0
+        self._look_now.set()
+        self._something_finished.set()
+
+    def abandon(self) -> None:
+        """Others have taken this worker for dead: what waits here is theirs. What is under way ends and decides nothing."""
+        for lane in self._lanes.lanes.values():
+            for claim in _withdraw(lane):
+                self._drop(lane, claim)
+
+    # --- looking ------------------------------------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        for config_id in self._renewed.copy():
+            self._renewed.discard(config_id)
+            lane = self._lanes.lanes.get(config_id)
+            if lane is not None:
+                await self._relieve(lane)
+        now = self._now()
+        if now >= self._next_look:
+            self._next_look = now + LOOK_EVERY_S
+            self._lanes.forget_idle()
+            self._refill |= {lane.config.id: lane for lane in await self._due()}
+        now = self._now()
+        room = self._lanes.share(list(self._refill.values()), now)
+        self._refill = {key: lane for key, lane in self._refill.items() if key not in room and lane.room(now) > 0}
+        if not room:
+            return
+
+        # What is stored while the claim is under way spills a lane again; what the claim finds must not hide that.
+        for config_id in room:
+            self._lanes.lanes[config_id].spilled = False
+        claims = await self._queue.claim(self.worker, room, CLAIM_BYTES)
+        taken = dict.fromkeys(room, 0)
+        for claim in claims:
+            taken[claim.config_id] += 1
+            self._count(self._lanes.lanes[claim.config_id], claim, reserved=False)
+        stopped_early = sum(len(claim.event.data) for claim in claims) >= CLAIM_BYTES
+        for config_id, got in taken.items():
+            lane = self._lanes.lanes[config_id]
+            lane.spilled |= got == room[config_id] or stopped_early
+            self._pump(lane)
+            await self._relieve(lane)
+            self._ask_to_refill(lane)
+
+    async def _due(self) -> list[Lane]:
+        """Lanes with something due now; the nearest due time after it decides when to look again."""
+        due = []
+        for waiting in await self._queue.waiting(self.worker, int(LOOK_EVERY_S * 1000), LANES_A_LOOK):
+            if waiting.due_in_ms > 0:
+                self._look_at(self._now() + waiting.due_in_ms / 1000)
+                continue
+            lane = self._lanes.lanes.get(waiting.config_id)
+            if lane is None:
+                config = (await self._snapshots.of(waiting.account)).configs.get(waiting.config_id)
+                if config is None:
+                    continue
+                lane = self._lane(config)
+            lane.spilled = True
+            due.append(lane)
+        return due
+
+    def _look_at(self, when: float) -> None:
+        if when < self._next_look:
+            self._next_look = when
+            self._look_now.set()
+
+    def _ask_to_refill(self, lane: Lane) -> None:
+        """Claim for a lane that has spilled and now has room for half a window: many small claims cost more than few."""
+        if lane.spilled and not self._is_draining and lane.room(self._now()) * 2 >= lane.window.size:
+            self._refill[lane.config.id] = lane
+            self._look_now.set()
+
+    # --- attempting ---------------------------------------------------------------------------------------------
+
+    def _pump(self, lane: Lane) -> None:
+        # An attempt that fails before it is sent ends within `start` and comes back here: one loop is enough.
+        if lane in self._pumping:
+            return
+        self._pumping.add(lane)
+        while (claim := self._lanes.start(lane, self._now())) is not None:
+            self._attempter.start(
+                claim, lane.config, lane.destination, lambda settlement: self._attempted(lane, settlement)
+            )
+        self._pumping.discard(lane)
+
+    def _attempted(self, lane: Lane, settlement: Settlement) -> None:
+        now = self._now()
+        outcome = settlement.outcome
+        pause_ms = retry_after_ms(outcome, self._clock()) if asks_to_pause(outcome) else None
+        host = lane.host
+        self._lanes.finish(lane, outcome, settlement.verdict is Verdict.DELIVERED, now + (pause_ms or 0) / 1000)
+        self._finished.append(settlement)
+        self._something_finished.set()
+        self._report(AttemptFinished(settlement, lane.config))
+        self._pump(lane)
+        for blocked in self._lanes.freed(host):
+            self._pump(blocked)
+        self._ask_to_refill(lane)
+
+    # --- settling -----------------------------------------------------------------------------------------------
+
+    async def _settle(self, batch: Sequence[Settlement]) -> None:
+        moved = await self._until_it_stands("settle", lambda: self._queue.settle(self.worker, batch))
+        if moved < len(batch):
+            self._report(StaleSettlements(len(batch) - moved))
+        now = self._now()
+        touched: dict[int, Lane] = {}
+        for settlement in batch:
+            claim = settlement.claim
+            lane = touched[claim.config_id] = self._lanes.lanes[claim.config_id]
+            self._drop(lane, claim)
+            if settlement.verdict in (Verdict.RETRY, Verdict.INTERRUPTED):
+                self._look_at(now + settlement.wait_ms / 1000)
+        for lane in touched.values():
+            await self._relieve(lane)
+            self._ask_to_refill(lane)
+
+    async def _relieve(self, lane: Lane) -> None:
+        """Give back what a lane that was paused, or whose window has shrunk, will not start soon."""
+        claims = self._lanes.excess(lane, self._now())
+        if claims:
+            lane.spilled = True
+            await self._give_back(claims)
+
+    async def _give_back(self, claims: Sequence[Claim]) -> None:
+        if not claims:
+            return
+        await self._until_it_stands("release", lambda: self._queue.release(claims))
+        for claim in claims:
+            self._drop(self._lanes.lanes[claim.config_id], claim)
+
+    def _count(self, lane: Lane, claim: Claim, *, reserved: bool) -> None:
+        self._lanes.take(lane, claim, reserved=reserved)
+        self._unsettled += 1
+        self._is_empty.clear()
+
+    def _drop(self, lane: Lane, claim: Claim) -> None:
+        self._lanes.leave(lane, len(claim.event.data))
+        self._unsettled -= 1
+        if not self._unsettled:
+            self._is_empty.set()
+
+    async def _until_it_stands(self, what: str, write: Callable[[], Awaitable[T]]) -> T:
+        """A write that must not be lost: tried until the store takes it. The heartbeat keeps the claims meanwhile."""
+        for failures in count():
+            try:
+                return await write()
+            except Unavailable as error:
+                self._report(StoreFailed(what, str(error)))
+                await happens(asyncio.Event(), STORE_RETRY_S[min(failures, len(STORE_RETRY_S) - 1)])
+        raise AssertionError("unreachable: the loop above only returns")
+
+    # --- configs ------------------------------------------------------------------------------------------------
+
+    def _lane(self, config: PostbackConfig) -> Lane:
+        lane = self._lanes.lanes.get(config.id)
+        return lane if lane is not None else self._lanes.open(config, _destination(config))
+
+    def _renew(self, snapshot: Snapshot) -> None:
+        """The configs of an account changed: its lanes go by the new versions, and deleted ones take nothing more."""
+        for lane in self._lanes.lanes.values():
+            if lane.account != snapshot.account:
+                continue
+            config = snapshot.configs.get(lane.config.id) or replace(lane.config, state=ConfigState.DELETED)
+            if config is not lane.config:
+                self._lanes.refresh(lane, config, _destination(config))
+                self._renewed.add(config.id)
+        self.wake()
+
+
+def _destination(config: PostbackConfig) -> Destination | None:
+    """Where a config's POSTs go, or None when its row says something that cannot be used."""
+    try:
+        url = parse_url(config.url, allow_http=True)
+        return destination(url, headers=config.headers, basic_auth=config.basic_auth, deadlines=config.deadlines)
+    except InvalidValue:
+        return None
+
+
+def _withdraw(lane: Lane) -> Sequence[Claim]:
+    claims = list(lane.waiting)
+    lane.waiting.clear()
+    return claims

@@ -1,0 +1,191 @@
+"""The way in: gathers what has arrived into one durable commit, and hands what it may carry out to the dispatcher."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from postback.domain.deliveries import Accepted, NewDeliveries, Refused, Target
+from postback.domain.errors import ConfigsPassed, NotFound, Unavailable
+from postback.domain.events import Event
+from postback.domain.ids import IdSource
+from postback.domain.telemetry import EventsAccepted, StoreFailed
+from postback.engine.dispatcher import Dispatcher
+from postback.engine.snapshots import Snapshots
+from postback.ports import Clock, NewEvent, Queue, Report, Worker
+
+EVENTS_WAITING_MAX: Final = 20_000
+"""Events that may wait for a commit: beyond it the publisher is asked to come back, and nothing is dropped."""
+
+BYTES_WAITING_MAX: Final = 128 << 20
+EVENTS_A_COMMIT: Final = 1_000
+
+Answer = Accepted | Refused
+
+
+@dataclass(eq=False, slots=True)
+class _Submission:
+    """Events that were published together, and their answers as they come in."""
+
+    events: Sequence[NewEvent]
+    answered: asyncio.Future[Sequence[Answer]]
+    answers: list[Answer | None]
+    missing: int
+
+
+class Intake:
+    """Whatever is waiting when the last commit ends forms the next one: no timer, and no size to tune."""
+
+    def __init__(
+        self, queue: Queue, snapshots: Snapshots, dispatcher: Dispatcher, clock: Clock, report: Report
+    ) -> None:
+        self._queue = queue
+        self._snapshots = snapshots
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self._report = report
+        self._ids = IdSource(clock, 0)
+        self._worker = Worker(0, 0, 0)
+        self._arrived: deque[tuple[_Submission, int]] = deque()
+        self._bytes_waiting = 0
+        self._something_arrived = asyncio.Event()
+        self._is_open = False
+
+    def open(self, worker: Worker) -> None:
+        """Accept as this worker from now on."""
+        self._worker = worker
+        self._ids = IdSource(self._clock, worker.slot, worker.last_id)
+        self._is_open = True
+
+    async def publish(self, events: Sequence[NewEvent]) -> Sequence[Answer]:
+        if not events:
+            return []
+        size = sum(len(event.data) for event in events)
+        if not self._is_open:
+            raise Unavailable("the server is stopping; ask again in a moment")
+        if len(self._arrived) + len(events) > EVENTS_WAITING_MAX or self._bytes_waiting + size > BYTES_WAITING_MAX:
+            raise Unavailable("too many events are waiting to be written; ask again in a second")
+        submission = _Submission(
+            events, asyncio.get_running_loop().create_future(), [None] * len(events), len(events)
+        )
+        self._bytes_waiting += size
+        self._arrived.extend((submission, place) for place in range(len(events)))
+        self._something_arrived.set()
+        return await submission.answered
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Commit what arrives until `stopping`; then refuse what is new and end when the rest is durable."""
+        while True:
+            await self._something_arrived.wait()
+            self._something_arrived.clear()
+            if stopping.is_set():
+                self._is_open = False
+            while self._arrived:
+                places = [self._arrived.popleft() for _ in range(min(len(self._arrived), EVENTS_A_COMMIT))]
+                await self._commit(places)
+            if stopping.is_set():
+                return
+
+    def wake(self) -> None:
+        """Let `run` notice that it is to stop."""
+        self._something_arrived.set()
+
+    async def _commit(self, places: Sequence[tuple[_Submission, int]]) -> None:
+        # Only what was matched with configs that changed in the meantime goes round again.
+        while places:
+            units: list[NewDeliveries] = []
+            matched: list[tuple[_Submission, int]] = []
+            try:
+                for submission, place in places:
+                    try:
+                        units.append(await self._unit(submission.events[place]))
+                        matched.append((submission, place))
+                    except NotFound as error:
+                        self._answer(submission, place, Refused(error))
+                answers = await self._queue.accept(self._worker, units)
+            except Unavailable as error:
+                self._report(StoreFailed("accept", str(error)))
+                for unit in units:
+                    self._unreserve(unit)
+                for submission, place in places:
+                    if submission.answers[place] is None:
+                        self._answer(submission, place, Refused(error))
+                return
+            places = self._accepted(matched, units, answers)
+
+    async def _unit(self, new: NewEvent) -> NewDeliveries:
+        snapshot = self._snapshots.held(new.account) or await self._snapshots.of(new.account)
+        event = Event(
+            self._ids(),
+            new.account,
+            new.location_id,
+            new.type,
+            new.subject,
+            new.occurred_at,
+            self._clock(),
+            new.data,
+        )
+        wanting = snapshot.wanting(event)
+        is_later = new.due_at_ms is not None
+        return NewDeliveries(
+            event,
+            [
+                Target(
+                    config.id,
+                    not is_later and not config.holds and self._dispatcher.reserve(config, len(event.data)),
+                )
+                for config in wanting
+            ],
+            snapshot.version,
+            new.idempotency,
+            new.changes,
+            new.due_at_ms,
+        )
+
+    def _accepted(
+        self, places: Sequence[tuple[_Submission, int]], units: Sequence[NewDeliveries], answers: Sequence[Answer]
+    ) -> Sequence[tuple[_Submission, int]]:
+        """Begin and answer what is durable now; back come those that have to be matched again."""
+        again = []
+        events = deliveries = 0
+        for (submission, place), unit, answer in zip(places, units, answers, strict=True):
+            if isinstance(answer, Refused) and isinstance(answer.error, ConfigsPassed):
+                self._unreserve(unit)
+                self._snapshots.forget(unit.event.account)
+                again.append((submission, place))
+                continue
+            if isinstance(answer, Refused) or answer.known:
+                self._unreserve(unit)
+            else:
+                events += 1
+                deliveries += len(unit.targets)
+                self._begin(unit, answer)
+            self._answer(submission, place, answer)
+        self._report(EventsAccepted(events, deliveries))
+        return again
+
+    def _begin(self, unit: NewDeliveries, accepted: Accepted) -> None:
+        self._dispatcher.begin(accepted.claims)
+        if len(accepted.claims) == len(unit.targets):
+            return
+        begun = {claim.config_id for claim in accepted.claims}
+        for target in unit.targets:
+            if target.config_id not in begun:
+                # Also a place that was reserved comes to nothing where the store takes this worker for dead.
+                if target.claimed:
+                    self._dispatcher.unreserve(target.config_id, len(unit.event.data))
+                self._dispatcher.stored(target.config_id)
+
+    def _unreserve(self, unit: NewDeliveries) -> None:
+        for target in unit.targets:
+            if target.claimed:
+                self._dispatcher.unreserve(target.config_id, len(unit.event.data))
+
+    def _answer(self, submission: _Submission, place: int, answer: Answer) -> None:
+        self._bytes_waiting -= len(submission.events[place].data)
+        submission.answers[place] = answer
+        submission.missing -= 1
+        # A publisher that has gone away has cancelled its future; its events are accepted all the same.
+        if not submission.missing and not submission.answered.done():
+            submission.answered.set_result([answer for answer in submission.answers if answer is not None])

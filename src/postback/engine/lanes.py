@@ -1,0 +1,245 @@
+"""The queues of a worker: one lane a config, one window a host, and a fair share for each account.
+
+Only bookkeeping: nothing here waits, sends or stores. `now` is the loop's monotonic time in seconds.
+"""
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from postback.domain.configs import PostbackConfig
+from postback.domain.deliveries import Claim
+from postback.domain.wire import Destination, Outcome
+from postback.engine.windows import HOST_MOST, LANE_START, Window, blames_the_host, overwhelms
+
+SHARE_OF_SHRUNK: Final = 4
+"""Lanes whose window has shrunk share at most one in so many of the worker's places."""
+
+LANES_KEPT: Final = 20_000
+"""Idle lanes are forgotten beyond this many."""
+
+
+class Host:
+    """A host and port, which bounds all lanes that lead to it."""
+
+    __slots__ = ("blocked", "in_flight", "window")
+
+    def __init__(self) -> None:
+        self.window = Window(HOST_MOST, HOST_MOST)
+        self.in_flight = 0
+        self.blocked: deque[Lane] = deque()
+
+    @property
+    def is_full(self) -> bool:
+        return self.in_flight >= self.window.size
+
+
+class Lane:
+    """The queue of one config inside this worker.
+
+    `in_flight` are attempts under way, `reserved` places of events whose commit is under way, `waiting` claims
+    in memory, `taken` all places it holds, those of attempts not yet settled included. `spilled` says that the store may hold due deliveries that found no room here.
+    """
+
+    __slots__ = (
+        "account",
+        "config",
+        "destination",
+        "host",
+        "in_flight",
+        "paused_until",
+        "reserved",
+        "spilled",
+        "taken",
+        "waiting",
+        "window",
+    )
+
+    def __init__(self, config: PostbackConfig, destination: Destination | None, host: Host) -> None:
+        self.account = config.account
+        self.config = config
+        self.destination = destination
+        self.host = host
+        self.window = Window(LANE_START, config.max_in_flight)
+        self.in_flight = 0
+        self.reserved = 0
+        self.waiting: deque[Claim] = deque()
+        self.paused_until = 0.0
+        self.spilled = False
+        self.taken = 0
+
+    @property
+    def places(self) -> int:
+        return self.in_flight + self.reserved + len(self.waiting)
+
+    @property
+    def is_idle(self) -> bool:
+        return not self.taken and not self.window.shrunk and not self.spilled
+
+    def is_held(self, now: float) -> bool:
+        return self.config.holds or now < self.paused_until
+
+    def room(self, now: float) -> int:
+        """How many more deliveries this lane can take: a slot each, and as many again may wait unless it has shrunk."""
+        if self.is_held(now):
+            return 0
+        if self.window.shrunk or self.host.window.shrunk:
+            return max(0, min(self.window.size, self.host.window.size) - self.places)
+        return max(0, 2 * self.window.size - self.places)
+
+    def may_start(self, now: float) -> bool:
+        return bool(self.waiting) and self.in_flight < self.window.size and not self.is_held(now)
+
+
+class Lanes:
+    """All lanes of a worker, and the two things they share: its places and its memory for bodies (bytes)."""
+
+    def __init__(self, places: int, memory: int) -> None:
+        self.lanes: dict[int, Lane] = {}
+        self.taken = 0
+        self.bytes_held = 0
+        self._places = places
+        self._memory = memory
+        self._hosts: dict[tuple[str, int], Host] = {}
+        self._shrunk_taken = 0
+        self._turn = ""
+
+    def open(self, config: PostbackConfig, destination: Destination | None) -> Lane:
+        """The lane of a config, made when there is none."""
+        lane = self.lanes.get(config.id)
+        if lane is None:
+            lane = self.lanes[config.id] = Lane(config, destination, self._host(config.id, destination))
+        return lane
+
+    def refresh(self, lane: Lane, config: PostbackConfig, destination: Destination | None) -> None:
+        """The config was edited: from the next attempt on the lane goes by the new version."""
+        host = self._host(config.id, destination)
+        if host is not lane.host:
+            host.in_flight += lane.in_flight
+            lane.host.in_flight -= lane.in_flight
+            lane.host = host
+        lane.config, lane.destination = config, destination
+        lane.window.limit(config.max_in_flight)
+
+    def reserve(self, lane: Lane, size: int, now: float) -> bool:
+        """A place for an event that is being accepted, where the lane has room and nothing older waits in the store."""
+        if lane.spilled or lane.room(now) < 1 or not self._has_place(lane) or self.bytes_held + size > self._memory:
+            return False
+        lane.reserved += 1
+        self._take(lane, size)
+        return True
+
+    def unreserve(self, lane: Lane, size: int) -> None:
+        """The event was not accepted after all."""
+        lane.reserved -= 1
+        self.leave(lane, size)
+
+    def take(self, lane: Lane, claim: Claim, *, reserved: bool) -> None:
+        """A claim to carry out; a reserved one has its place already."""
+        if reserved:
+            lane.reserved -= 1
+        else:
+            self._take(lane, len(claim.event.data))
+        lane.waiting.append(claim)
+
+    def start(self, lane: Lane, now: float) -> Claim | None:
+        """The next claim to attempt now, or None; a lane that only its host stops is called when the host has room."""
+        if not lane.may_start(now):
+            return None
+        if lane.host.is_full:
+            if lane not in lane.host.blocked:
+                lane.host.blocked.append(lane)
+            return None
+        lane.in_flight += 1
+        lane.host.in_flight += 1
+        return lane.waiting.popleft()
+
+    def finish(self, lane: Lane, outcome: Outcome, success: bool, paused_until: float) -> None:
+        """An attempt ended: its slot is free, and both windows learn from it; `paused_until` in the past is no pause."""
+        lane.in_flight -= 1
+        lane.host.in_flight -= 1
+        was_shrunk = lane.window.shrunk
+        if success:
+            lane.window.grow()
+            lane.host.window.grow()
+        elif overwhelms(outcome):
+            lane.window.shrink()
+            if blames_the_host(outcome):
+                lane.host.window.shrink()
+        lane.paused_until = max(lane.paused_until, paused_until)
+        if was_shrunk != lane.window.shrunk:
+            self._shrunk_taken += lane.taken if lane.window.shrunk else -lane.taken
+
+    def leave(self, lane: Lane, size: int) -> None:
+        """A place is free again: its delivery was settled or released."""
+        self.taken -= 1
+        lane.taken -= 1
+        self.bytes_held -= size
+        if lane.window.shrunk:
+            self._shrunk_taken -= 1
+
+    def excess(self, lane: Lane, now: float) -> Sequence[Claim]:
+        """Waiting claims that the lane can no longer carry out soon: paused, or its window has shrunk below them."""
+        allowed = 0 if lane.is_held(now) else max(0, lane.window.size - (lane.in_flight if lane.window.shrunk else 0))
+        return [lane.waiting.pop() for _ in range(len(lane.waiting) - allowed)]
+
+    def freed(self, host: Host) -> Iterable[Lane]:
+        """Lanes that waited for this host and may try now, the longest waiting first."""
+        while host.blocked and not host.is_full:
+            yield host.blocked.popleft()
+
+    def share(self, due: Sequence[Lane], now: float) -> Mapping[int, int]:
+        """How many deliveries to claim of each lane with due work, accounts in turn, within the places that are left."""
+        by_account: dict[str, deque[Lane]] = {}
+        for lane in due:
+            by_account.setdefault(lane.account, deque()).append(lane)
+        names = sorted(by_account)
+        next_in_turn = bisect_right(names, self._turn)
+        accounts = deque(names[next_in_turn:] + names[:next_in_turn])
+
+        left = self._places - self.taken if self.bytes_held < self._memory else 0
+        left_for_shrunk = self._places // SHARE_OF_SHRUNK - self._shrunk_taken
+        room: dict[int, int] = {}
+        while accounts and left > 0:
+            account = accounts.popleft()
+            lane = by_account[account].popleft()
+            wanted = min(lane.room(now), left)
+            if lane.window.shrunk:
+                wanted = min(wanted, left_for_shrunk)
+                left_for_shrunk -= max(wanted, 0)
+            if wanted > 0:
+                room[lane.config.id] = wanted
+                left -= wanted
+                self._turn = account
+            if by_account[account]:
+                accounts.append(account)
+        return room
+
+    def forget_idle(self) -> None:
+        """Lanes without work and without anything learned are made anew when they are needed."""
+        if len(self.lanes) <= LANES_KEPT:
+            return
+        self.lanes = {key: lane for key, lane in self.lanes.items() if not lane.is_idle}
+        in_use = {id(lane.host) for lane in self.lanes.values()}
+        self._hosts = {key: host for key, host in self._hosts.items() if id(host) in in_use or host.window.shrunk}
+
+    def _host(self, config_id: int, destination: Destination | None) -> Host:
+        # A config whose URL cannot be read has no host; one of its own keeps the rest simple.
+        key = (destination.host, destination.port) if destination else (f"config {config_id}", 0)
+        host = self._hosts.get(key)
+        if host is None:
+            host = self._hosts[key] = Host()
+        return host
+
+    def _has_place(self, lane: Lane) -> bool:
+        if self.taken >= self._places:
+            return False
+        return not lane.window.shrunk or self._shrunk_taken < self._places // SHARE_OF_SHRUNK
+
+    def _take(self, lane: Lane, size: int) -> None:
+        self.taken += 1
+        lane.taken += 1
+        self.bytes_held += size
+        if lane.window.shrunk:
+            self._shrunk_taken += 1

@@ -1,0 +1,75 @@
+"""Lists: filters, order and pages, the same for everything that is listed by pages."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, Text, and_, cast, func, or_, select
+
+from postback.domain.errors import InvalidValue
+from postback.ports import Query
+
+_FLAG_TEXTS: Final = {"1": "true", "0": "false", "true": "true", "false": "false"}
+
+
+class Listed(NamedTuple):
+    """A field that lists may be narrowed by (exactly, to any of some texts) and ordered by."""
+
+    matches: Callable[[Sequence[str]], ColumnElement[bool]]
+    order: ColumnElement[Any]
+
+
+def text(column: ColumnElement[Any]) -> Listed:
+    return Listed(column.in_, column)
+
+
+def seconds(milliseconds: ColumnElement[Any]) -> Listed:
+    """A time, shown as unix seconds and kept as milliseconds."""
+    shown = cast(milliseconds // 1000, Text)
+    return Listed(shown.in_, milliseconds)
+
+
+def member(document: ColumnElement[Any], *path: str) -> Listed:
+    """A member of a JSON document: the one place that knows how a database reaches into one."""
+    place = "$" + "".join(f'."{name}"' for name in path)
+    value = func.json_extract(document, place)
+    kind = func.json_type(document, place)
+
+    def matches(texts: Sequence[str]) -> ColumnElement[bool]:
+        flags = [_FLAG_TEXTS[text] for text in texts if text in _FLAG_TEXTS]
+        is_flag = kind.in_(["true", "false"])
+        return or_(kind.in_(flags), and_(~is_flag, cast(value, Text).in_(texts)))
+
+    return Listed(matches, value)
+
+
+def page(
+    connection: Connection,
+    found: Select[Any],
+    fields: Mapping[str, Listed],
+    query: Query,
+    last: ColumnElement[Any],
+) -> tuple[Sequence[Row[Any]], int]:
+    """The rows of one page, and how many there are on all; `last` orders rows that are alike in the field sorted by.
+
+    InvalidValue for a field that is not one of these.
+    """
+    for name, texts in query.filters.items():
+        if name not in fields:
+            raise InvalidValue.of(name, f"{name} is not a field that lists are filtered by")
+        found = found.where(fields[name].matches(texts))
+    order = _order(fields, query.sort, last)
+
+    total: int = connection.execute(select(func.count()).select_from(found.subquery())).scalar_one()
+    offset = (query.page - 1) * query.page_size
+    if offset >= total:
+        return [], total
+    return connection.execute(found.order_by(*order).limit(query.page_size).offset(offset)).all(), total
+
+
+def _order(fields: Mapping[str, Listed], sort: str, last: ColumnElement[Any]) -> Sequence[ColumnElement[Any]]:
+    name = sort.removeprefix("-")
+    if name not in fields:
+        expected = f"expected one of {', '.join(fields)}, or one of them with - in front"
+        raise InvalidValue.of("sort", f"sort is {sort[:40]!a}; {expected}")
+    by = (fields[name].order, last)
+    return [column.desc() for column in by] if sort.startswith("-") else [column.asc() for column in by]

@@ -1,0 +1,176 @@
+"""Which deliveries a page of the log shows: statements for their keys, the newest event first.
+
+What is owed and what is finished stand in two tables. Each is walked backwards along an index until the page is
+full, so a page costs what it shows and not what there is.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, literal, not_, or_
+
+from postback.domain.configs import ConfigState
+from postback.domain.deliveries import State, Verdict
+from postback.domain.ids import first_id_at
+from postback.ports import LogFilter
+from postback.storage import scope
+from postback.storage.tables import attempts, configs, events, owed
+
+Key = tuple[int, int]
+"""(event id, config id)"""
+
+OPEN: Final = (State.PENDING, State.CLAIMED, State.HELD)
+ENDS: Final = {
+    State.DELIVERED: Verdict.DELIVERED,
+    State.FAILED: Verdict.FAILED,
+    State.CANCELLED: Verdict.CANCELLED,
+}
+
+_MS_MAX: Final = (1 << 42) - 1
+
+
+def keys_of_page(
+    connection: Connection, account: str, narrowed: LogFilter, before: Key | None, limit: int
+) -> Sequence[Key]:
+    """The keys of one page."""
+    open_ones: Sequence[Key] = []
+    if narrowed.state is None or narrowed.state in OPEN:
+        open_ones = _run(connection, owed_keys(account, narrowed, before), limit)
+        if narrowed.state is not None:
+            return open_ones
+    # Where these fill the page, nothing older than the last of them can be on it.
+    since = open_ones[-1] if len(open_ones) == limit else None
+    finished = _run(connection, finished_keys(account, narrowed, before, since), limit)
+    return sorted({*open_ones, *finished}, reverse=True)[:limit]
+
+
+def owed_keys(account: str, narrowed: LogFilter, before: Key | None) -> Select[Any]:
+    """What is owed. Walked by its primary key: the index of what is due knows no claimed ones, and another order."""
+    key = (owed.c.event_id, owed.c.config_id)
+    if narrowed.subject is None:
+        found = scope.rows(account, owed, *key)
+        if _narrows_events(narrowed):
+            found = found.where(_has_event(account, owed.c.event_id, narrowed))
+        bound = owed.c.event_id
+    else:
+        found = scope.rows(account, events, *key).join(owed, owed.c.event_id == events.c.id)
+        found = found.where(scope.of(account, owed), *of_events(narrowed))
+        bound = events.c.id
+
+    # "+ 0" keeps these out of the choice of an index.
+    config_id = owed.c.config_id + 0
+    if narrowed.config_id is not None:
+        found = found.where(config_id == narrowed.config_id)
+    is_held = and_(owed.c.claim.is_(None), config_id.in_(held_configs(account)))
+    match narrowed.state:
+        case State.CLAIMED:
+            found = found.where(owed.c.claim.is_not(None))
+        case State.HELD:
+            found = found.where(is_held)
+        case State.PENDING:
+            found = found.where(owed.c.claim.is_(None), not_(is_held))
+    return _ordered(found, narrowed, before, None, bound, owed.c.config_id)
+
+
+def finished_keys(
+    account: str, narrowed: LogFilter, before: Key | None, since: Key | None = None
+) -> Select[Any]:
+    """What has ended: its last row decides, and rows of claims that no longer held never do."""
+    key = (attempts.c.event_id, attempts.c.config_id)
+    # One table leads and gives the order; the other is looked into by its key.
+    if narrowed.subject is None and (narrowed.config_id is not None or narrowed.state is State.FAILED):
+        found = scope.rows(account, attempts, *key)
+        if _narrows_events(narrowed):
+            found = found.where(_has_event(account, attempts.c.event_id, narrowed))
+        bound = attempts.c.event_id
+    else:
+        found = scope.rows(account, events, *key).join(attempts, attempts.c.event_id == events.c.id)
+        found = found.where(scope.of(account, attempts), events.c.deliveries > 0, *of_events(narrowed))
+        bound = events.c.id
+
+    if narrowed.config_id is not None:
+        found = found.where(attempts.c.config_id == narrowed.config_id)
+    wanted = [ENDS[narrowed.state]] if narrowed.state is not None else list(ENDS.values())
+    # Written out, since the planner takes an index of some rows only where it sees that these are they.
+    is_end = or_(*(attempts.c.verdict == literal(verdict.value, literal_execute=True) for verdict in wanted))
+    found = found.where(is_end, _is_last(account), not_(_is_owed(account)))
+    return _ordered(found, narrowed, before, since, bound, attempts.c.config_id)
+
+
+def of_events(narrowed: LogFilter) -> Sequence[ColumnElement[bool]]:
+    """What a filter says of events themselves."""
+    said = {events.c.location_id: narrowed.location_id, events.c.type: narrowed.event_type}
+    conditions = [column == value for column, value in said.items() if value is not None]
+    if narrowed.subject is not None:
+        conditions.append(events.c.subject == narrowed.subject)
+    return conditions
+
+
+def in_time(narrowed: LogFilter, event_id: ColumnElement[Any]) -> Sequence[ColumnElement[bool]]:
+    """Ids go by the time of acceptance: a time is a bound on ids, which every index here ends with."""
+    conditions = []
+    if narrowed.since_ms is not None:
+        conditions.append(event_id >= first_id_at(min(max(narrowed.since_ms, 0), _MS_MAX)))
+    if narrowed.until_ms is not None:
+        conditions.append(event_id < first_id_at(min(max(narrowed.until_ms, 0), _MS_MAX)))
+    return conditions
+
+
+def held_configs(account: str) -> Select[Any]:
+    return scope.rows(account, configs, configs.c.id).where(
+        configs.c.state.in_([ConfigState.PAUSED, ConfigState.DISABLED])
+    )
+
+
+def _run(connection: Connection, query: Select[Any], limit: int) -> list[Key]:
+    return [(row[0], row[1]) for row in connection.execute(query.limit(limit))]
+
+
+def _ordered(
+    found: Select[Any],
+    narrowed: LogFilter,
+    before: Key | None,
+    since: Key | None,
+    event_id: ColumnElement[Any],
+    config_id: ColumnElement[Any],
+) -> Select[Any]:
+    found = found.where(*in_time(narrowed, event_id)).order_by(event_id.desc(), config_id.desc())
+    if since is not None:
+        found = found.where(event_id >= since[0])
+    if before is not None:
+        # The first condition bounds the walk, the second what is left of the last event.
+        found = found.where(event_id <= before[0], or_(event_id < before[0], config_id < before[1]))
+    return found
+
+
+def _narrows_events(narrowed: LogFilter) -> bool:
+    return bool(of_events(narrowed))
+
+
+def _has_event(account: str, event_id: ColumnElement[Any], narrowed: LogFilter) -> ColumnElement[bool]:
+    query = scope.rows(account, events, events.c.id).where(events.c.id == event_id, *of_events(narrowed))
+    return query.correlate(owed, attempts).exists()
+
+
+def _is_last(account: str) -> ColumnElement[bool]:
+    later = attempts.alias("later")
+    return not_(
+        exists(
+            scope.rows(account, later, later.c.n)
+            .where(
+                later.c.event_id == attempts.c.event_id,
+                later.c.config_id == attempts.c.config_id,
+                later.c.n > attempts.c.n,
+                later.c.verdict != Verdict.LATE.value,
+            )
+            .correlate(attempts)
+        )
+    )
+
+
+def _is_owed(account: str) -> ColumnElement[bool]:
+    return exists(
+        scope.rows(account, owed, owed.c.event_id)
+        .where(owed.c.event_id == attempts.c.event_id, owed.c.config_id == attempts.c.config_id)
+        .correlate(attempts)
+    )

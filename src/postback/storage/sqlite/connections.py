@@ -1,0 +1,105 @@
+"""Connections to the file: one that writes, a few that read, each also as SQLAlchemy sees it."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.pool import StaticPool
+
+from postback.storage.database import CannotOpen
+
+T = TypeVar("T")
+
+APPLICATION_ID: Final = 0x70_6F_73_74
+PAGE_BYTES: Final = 8192
+WAL_BYTES: Final = 64 << 20
+BUSY_MS: Final = 5000
+
+CHECKPOINTS_BY_OTHERS: Final = (3, 51, 3)
+"""From this version on another connection may checkpoint while one writes; before it, that can corrupt the log."""
+
+
+class FencedConnection(sqlite3.Connection):
+    """SQLAlchemy cannot end our transactions: beginning and ending them is for `transactions` alone."""
+
+    def commit(self) -> None:
+        """Nothing."""
+
+    def rollback(self) -> None:
+        """Nothing."""
+
+
+class Door:
+    """One connection, by hand (`raw`) and through SQLAlchemy (`run`), in the same transaction."""
+
+    def __init__(self, raw: sqlite3.Connection) -> None:
+        self.raw = raw
+        self._engine = create_engine("sqlite+pysqlite://", creator=lambda: raw, poolclass=StaticPool)
+
+    def run(self, function: Callable[[Connection], T]) -> T:
+        with self._engine.connect() as connection:
+            return function(connection)
+
+    def close(self) -> None:
+        self._engine.dispose()
+        self.raw.close()
+
+
+def open_writer(path: Path) -> Door:
+    """The one connection that writes; makes the file where there is none."""
+    raw = _connect(f"{path.absolute().as_uri()}?mode=rwc", path)
+    # The first two take effect only while the file is empty.
+    raw.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+    raw.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    mode = raw.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        raw.close()
+        raise CannotOpen(f"{path} cannot be written ahead (journal mode {mode}); put it on a local, writable disk")
+    # NORMAL would answer before the commit is on the disk, and lose it with the power.
+    raw.execute("PRAGMA synchronous = FULL")
+    raw.execute("PRAGMA foreign_keys = ON")
+    raw.execute("PRAGMA cache_size = -65536")
+    raw.execute("PRAGMA temp_store = MEMORY")
+    raw.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
+    raw.execute(f"PRAGMA wal_autocheckpoint = {0 if checkpoints_apart() else WAL_BYTES // PAGE_BYTES}")
+    return Door(raw)
+
+
+def open_reader(path: Path) -> Door:
+    """A connection that can change nothing."""
+    raw = _connect(f"{path.absolute().as_uri()}?mode=rw", path)
+    raw.execute("PRAGMA query_only = ON")
+    raw.execute("PRAGMA cache_size = -16384")
+    return Door(raw)
+
+
+def open_checkpointer(path: Path) -> sqlite3.Connection:
+    return _connect(f"{path.absolute().as_uri()}?mode=rw", path)
+
+
+def checkpoints_apart(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:
+    """Whether a second thread may checkpoint; the writer itself does otherwise."""
+    return version >= CHECKPOINTS_BY_OTHERS
+
+
+def _connect(uri: str, path: Path) -> sqlite3.Connection:
+    raw: sqlite3.Connection | None = None
+    try:
+        raw = sqlite3.connect(
+            uri,
+            uri=True,
+            timeout=BUSY_MS / 1000,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=512,
+            factory=FencedConnection,
+        )
+        raw.execute("PRAGMA trusted_schema = OFF")
+        raw.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except sqlite3.Error as error:
+        if raw is not None:
+            raw.close()
+        raise CannotOpen(f"{path} cannot be opened as a SQLite database: {error}") from error
+    return raw

@@ -1,0 +1,197 @@
+"""The store as everyone else sees it: opens the file, hands writes to the writer and reads to the readers."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from postback.domain.deliveries import Accepted, Claim, NewDeliveries, Refused, Settlement
+from postback.domain.ids import IdSource
+from postback.domain.records import Change
+from postback.ports import Clock, Waiting, Worker
+from postback.storage import migrations
+from postback.storage.database import CannotOpen
+from postback.storage.lockfile import LockFile
+from postback.storage.records import apply_changes
+from postback.storage.sqlite import claiming, keeping, settling, workers
+from postback.storage.sqlite.accepting import Accepting
+from postback.storage.sqlite.connections import APPLICATION_ID, Door, open_writer
+from postback.storage.sqlite.now import Now
+from postback.storage.sqlite.readers import LoopReader, Readers, ThreadReaders
+from postback.storage.sqlite.writer import LoopWriter, ThreadWriter, Writer
+
+T = TypeVar("T")
+
+
+def _ignore(_: str) -> None:
+    """Nobody asked to hear of it."""
+
+
+class SqliteStore:
+    """Keeps the ports Queue and Database. Opened with `open`; `close` ends it after what was asked before.
+
+    `broken` says why the store will never write again (a failed fsync), None while all is well: the
+    process must then end and be started anew, and `failed` was called on the loop so that it can.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock,
+        lock: LockFile,
+        door: Door,
+        *,
+        inline: bool,
+        alone: bool,
+        lease_ms: int,
+        failed: Callable[[str], None],
+    ) -> None:
+        self.path = path
+        self._clock = clock
+        self._alone = alone
+        self._lease_ms = lease_ms
+        self._lock = lock
+        self._door = door
+        # Both are used by the writer alone. Claims of an earlier process are void before this one makes any.
+        self._now = Now(clock)
+        self._tokens = IdSource(clock, 0, workers.last_id(door.raw))
+        self._watchers: list[Callable[[str], None]] = []
+        self._writer: Writer = (LoopWriter if inline else ThreadWriter)(door.raw, self._now, self._announce, failed)
+        self._readers: Readers = LoopReader(path) if inline else ThreadReaders(path)
+        self._is_closed = False
+
+    @classmethod
+    async def open(
+        cls,
+        path: str | Path,
+        clock: Clock,
+        *,
+        inline: bool = False,
+        alone: bool = True,
+        lease_ms: int = workers.LEASE_MS,
+        failed: Callable[[str], None] = _ignore,
+    ) -> "SqliteStore":
+        """Lock the file, bring its schema up to date, and be ready.
+
+        `inline` works without any thread, on the loop itself: for a loop whose time is not the world's.
+        `alone` says that one process at a time works on the file, so that whoever enlists finds only the dead;
+        without it workers live by their heartbeat.
+        """
+        path = Path(path)
+        lock = LockFile(path)
+        try:
+            door = open_writer(path)
+            try:
+                _migrate(door, path)
+            except BaseException:
+                door.close()
+                raise
+        except BaseException:
+            lock.release()
+            raise
+        return cls(path, clock, lock, door, inline=inline, alone=alone, lease_ms=lease_ms, failed=failed)
+
+    @property
+    def clock(self) -> Clock:
+        return self._clock
+
+    @property
+    def broken(self) -> str | None:
+        return self._writer.broken
+
+    async def close(self) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        await self._writer.close()
+        # The last connection to close moves the log into the database: the writer's.
+        await self._readers.close()
+        self._door.close()
+        self._lock.release()
+
+    async def read(self, query: Callable[[Connection], T]) -> T:
+        return await self._readers.read(lambda door: door.run(query))
+
+    async def write(self, change: Callable[[Connection], T]) -> T:
+        return await self._submit(lambda _: self._door.run(change))
+
+    def changed(self, account: str) -> None:
+        self._writer.changed(account)
+
+    def watch(self, changed: Callable[[str], None]) -> None:
+        self._watchers.append(changed)
+
+    async def enlist(self, host: str) -> Worker:
+        return await self._submit(lambda raw: workers.enlist(raw, self._now.ms, self._tokens, host, alone=self._alone))
+
+    async def retire(self, worker: Worker) -> None:
+        await self._submit(lambda raw: workers.retire(raw, self._now.ms, worker.id))
+
+    async def beat(self, worker: Worker) -> Sequence[int]:
+        return await self._submit(lambda raw: workers.beat(raw, self._now.ms, self._lease_ms, worker.id))
+
+    async def accept(self, worker: Worker, units: Sequence[NewDeliveries]) -> Sequence[Accepted | Refused]:
+        return await self._submit(
+            lambda raw: Accepting(raw, worker.id, self._now.ms, self._tokens, self._apply).accept(units)
+        )
+
+    async def waiting(self, worker: Worker, within_ms: int, limit: int) -> Sequence[Waiting]:  # noqa: ARG002
+        """Every worker sees the same lanes: here there is one."""
+        now = self._clock()
+        return await self._readers.read(lambda door: claiming.waiting(door.raw, now, within_ms, limit))
+
+    async def claim(self, worker: Worker, room: Mapping[int, int], max_bytes: int) -> Sequence[Claim]:
+        return await self._submit(
+            lambda raw: claiming.claim(raw, worker.id, self._now.ms, self._tokens, room, max_bytes)
+        )
+
+    async def release(self, claims: Sequence[Claim]) -> None:
+        await self._submit(lambda raw: claiming.release(raw, self._now.ms, claims))
+
+    async def settle(self, worker: Worker, settlements: Sequence[Settlement]) -> int:
+        return await self._submit(lambda raw: settling.settle(raw, worker.id, self._now.ms, self.changed, settlements))
+
+    async def replay(self, account: str, event_id: int, config_id: int) -> None:
+        await self._submit(lambda raw: keeping.replay(raw, self._now.ms, account, event_id, config_id))
+
+    async def cancel(self, account: str, event_id: int, config_id: int) -> None:
+        await self._submit(lambda raw: keeping.cancel(raw, self._now.ms, account, event_id, config_id))
+
+    async def bury(self, limit: int) -> int:
+        return await self._submit(lambda raw: keeping.bury(raw, self._now.ms, limit))
+
+    async def expire(self, before_ms: int, limit: int) -> int:
+        return await self._submit(lambda raw: keeping.expire(raw, self._now.ms, before_ms, limit))
+
+    def _apply(self, changes: Sequence[Change]) -> None:
+        """Record changes, on the writing connection, in the transaction that is under way."""
+        self._door.run(lambda connection: apply_changes(connection, changes))
+
+    def _announce(self, account: str) -> None:
+        for watcher in self._watchers:
+            watcher(account)
+
+    async def _submit(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        future: asyncio.Future[T] = self._writer.submit(work)
+        return await future
+
+
+def _migrate(door: Door, path: Path) -> None:
+    """Make or update the schema, all or nothing; a file of another program is refused untouched."""
+    door.raw.execute("BEGIN IMMEDIATE")
+    try:
+        found = door.raw.execute("PRAGMA application_id").fetchone()[0]
+        tables = door.raw.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+        if tables and found != APPLICATION_ID:
+            raise CannotOpen(f"{path} is a SQLite database of another program; give postback a file of its own")
+        door.raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        door.run(partial(migrations.upgrade, database=str(path)))
+        door.raw.execute("COMMIT")
+    except BaseException:
+        if door.raw.in_transaction:
+            door.raw.execute("ROLLBACK")
+        raise

@@ -1,0 +1,114 @@
+"""Facts for the tests of the store, and questions about what it holds, on any database."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Row, Table, insert, select, update
+
+from postback.domain.deliveries import Accepted, Claim, NewDeliveries, Settlement, Verdict
+from postback.domain.events import Event
+from postback.domain.wire import Reason, Timings, Unreachable
+from postback.ports import Queue, Worker
+from postback.storage.database import Database
+from postback.storage.tables import accounts, attempts, configs, counters, events, lanes, owed
+from tests.build import ACCOUNT, CONFIG_ID, NOON, a_settlement, a_unit, an_event
+
+ROOM = 1000
+BYTES = 1 << 24
+
+
+class Store(Queue, Database, Protocol):
+    """What every store of the suite is."""
+
+
+async def an_account_with_configs(store: Database, account: str = ACCOUNT, *, configs_from: int = CONFIG_ID) -> None:
+    def write(connection: Connection) -> None:
+        connection.execute(
+            insert(accounts).values(id=account, metadata="{}", created_ms=NOON, modified_ms=NOON, config_version=0)
+        )
+        for config_id in range(configs_from, configs_from + 3):
+            connection.execute(
+                insert(configs).values(
+                    id=config_id, account=account, version=1, state="active", created_ms=NOON, modified_ms=NOON
+                )
+            )
+
+    await store.write(write)
+
+
+async def config_state(store: Database, state: str, config_id: int = CONFIG_ID) -> None:
+    await store.write(lambda c: c.execute(update(configs).where(configs.c.id == config_id).values(state=state)))
+
+
+def units(n: int, *, first: int = 0, **changes: Any) -> list[NewDeliveries]:
+    """Units of events with ids in a row."""
+    return [a_unit(event_number(number), **changes) for number in range(first, first + n)]
+
+
+def event_number(number: int, **changes: Any) -> Event:
+    return an_event(id=(NOON << 21) + number, **changes)
+
+
+async def claims_of(store: Queue, worker: Worker, n: int = 1, **changes: Any) -> list[Claim]:
+    """Deliveries born claimed by the worker."""
+    answers = await store.accept(worker, units(n, claimed=True, **changes))
+    return [claim for answer in answers if isinstance(answer, Accepted) for claim in answer.claims]
+
+
+async def a_claim_of(store: Queue, worker: Worker, **changes: Any) -> Claim:
+    [claim] = await claims_of(store, worker, **changes)
+    return claim
+
+
+async def claim(store: Queue, worker: Worker, config_id: int = CONFIG_ID, room: int = ROOM) -> Sequence[Claim]:
+    return await store.claim(worker, {config_id: room}, BYTES)
+
+
+def interrupted(claim: Claim) -> Settlement:
+    outcome = Unreachable(Reason.INTERRUPTED, "the worker had to stop", Timings())
+    return a_settlement(claim, Verdict.INTERRUPTED, outcome=outcome)
+
+
+async def rows(store: Database, table: Table) -> Sequence[Row[Any]]:
+    query = select(table).order_by(*table.primary_key.columns)
+    return await store.read(lambda connection: connection.execute(query).all())
+
+
+async def owed_rows(store: Database) -> Sequence[Row[Any]]:
+    return await rows(store, owed)
+
+
+async def log(store: Database) -> Sequence[Row[Any]]:
+    return await rows(store, attempts)
+
+
+async def verdicts(store: Database) -> list[Verdict]:
+    return [Verdict(row.verdict) for row in await log(store)]
+
+
+async def event_ids(store: Database) -> list[int]:
+    return [row.id for row in await rows(store, events)]
+
+
+async def lane_times(store: Database) -> dict[int, int]:
+    """Config → when its first unclaimed delivery is due, in ms after NOON."""
+    return {row.config_id: row.next_due_ms - NOON for row in await rows(store, lanes)}
+
+
+async def counts(store: Database) -> dict[int, int]:
+    """Measure → count, over all configs and minutes."""
+    total: Counter[int] = Counter()
+    for row in await rows(store, counters):
+        total[row.measure] += row.count
+    return dict(total)
+
+
+async def conserved(store: Database) -> None:
+    """Every delivery that was accepted is owed or has ended, and never both."""
+    accepted = {(row.id, row.deliveries) for row in await rows(store, events)}
+    still = {(row.event_id, row.config_id) for row in await owed_rows(store)}
+    last = {(row.event_id, row.config_id): Verdict(row.verdict) for row in await log(store) if row.verdict != Verdict.LATE}
+    ended = {key for key, verdict in last.items() if verdict.ends and key not in still}
+    assert len(still) + len(ended) == sum(deliveries for _, deliveries in accepted)
+    assert {key for key, verdict in last.items() if not verdict.ends} <= still

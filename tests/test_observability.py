@@ -1,0 +1,219 @@
+"""Logs and metrics: one wide line for each attempt, no secret in it, and never an error to whoever reports."""
+
+import io
+import json
+import logging
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from postback.domain.deliveries import Verdict
+from postback.domain.ids import config_text, delivery_text
+from postback.domain.telemetry import (
+    AttemptFinished,
+    EventsAccepted,
+    InternalError,
+    StaleSettlements,
+    StoreFailed,
+    WorkerDied,
+)
+from postback.domain.wire import Note, Reason, Timings, Unreachable
+from postback.observability import Metrics, Observer, render_metrics, start_logging
+from tests.build import NOON, a_claim, a_config, a_settlement, answered
+
+
+class Bench:
+    """An observer, and what it wrote and counted."""
+
+    def __init__(self, level: str = "info", stream: io.StringIO | None = None) -> None:
+        self.registry = CollectorRegistry()
+        self.metrics = Metrics(self.registry)
+        self.stream = stream or io.StringIO()
+        self.report = Observer(self.metrics, start_logging(level, self.stream, self.metrics.line_lost))
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.stream.getvalue().split("\n") if line]
+
+    def samples(self) -> dict[tuple[str, ...], float]:
+        text = render_metrics(self.registry).decode()
+        return {
+            (sample.name, *sample.labels.values()): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Any:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_an_attempt_is_one_line_with_all_that_a_person_asks_about_it() -> None:
+    bench = Bench()
+    claim = a_claim(attempts=2, manual=True)
+    settlement = a_settlement(
+        claim, outcome=answered(200, timings=Timings(connect_ms=3, total_ms=40)), rendered_ms=NOON + 2
+    )
+
+    bench.report(AttemptFinished(settlement, a_config()))
+
+    [line] = bench.lines()
+    assert line["event"] == "attempt delivered"
+    assert line["delivery"] == delivery_text(claim.event.id, claim.config_id)
+    assert line["config"] == config_text(claim.config_id)
+    assert (line["attempt"], line["status"], line["manual"]) == (3, 200, True)
+    assert (line["waited_ms"], line["connect_ms"], line["total_ms"], line["latency_ms"]) == (2, 3, 40, 42)
+    assert (line["account"], line["location"], line["event_type"]) == ("default", "loc_main", "contact.created")
+    assert "reason" not in line
+
+
+def test_a_failed_attempt_says_why_and_when_again() -> None:
+    bench = Bench()
+    outcome = Unreachable(Reason.DNS_ERROR, "no such name", Timings(total_ms=9), notes=[Note.SENT_AGAIN])
+
+    bench.report(AttemptFinished(a_settlement(a_claim(), Verdict.RETRY, outcome=outcome, wait_ms=1000), a_config()))
+    bench.report(AttemptFinished(a_settlement(a_claim(), Verdict.FAILED, disables="gone"), a_config()))
+
+    again, failed = bench.lines()
+    assert (again["event"], again["level"]) == ("attempt retry", "info")
+    assert (again["reason"], again["detail"], again["again_in_ms"]) == ("dns_error", "no such name", 1000)
+    assert again["notes"] == ["sent_again_on_a_fresh_connection"]
+    assert (failed["event"], failed["level"]) == ("attempt failed", "warning")
+    assert (failed["reason"], failed["status"], failed["disables"]) == ("bad_status", 500, "gone")
+
+
+def test_no_secret_of_a_config_and_nothing_that_was_sent_or_answered_is_logged() -> None:
+    bench = Bench()
+    config = a_config(url="https://me:hush@host.example:90/hush?token=hush", headers={"X-Api-Key": "hush"})
+    claim = a_claim(event=a_claim().event._replace(data=b'{"card":"hush"}'))
+    outcome = answered(500, headers=[(b"set-cookie", b"hush")], body=b"hush")
+
+    bench.report(AttemptFinished(a_settlement(claim, Verdict.FAILED, outcome=outcome), config))
+
+    assert bench.lines()[0]["to"] == "https://host.example:90"
+    assert "hush" not in bench.stream.getvalue()
+
+
+def test_what_others_wrote_cannot_forge_a_line_nor_fill_the_log() -> None:
+    """Bad input 104: control sequences and line breaks in what a receiver made us say."""
+    bench = Bench()
+    evil = '\n{"event":"ERROR"}\x1b[2J\u2028\ud800' + "x" * 10_000_000
+    outcome = Unreachable(Reason.BAD_RESPONSE, evil, Timings())
+
+    bench.report(AttemptFinished(a_settlement(a_claim(), Verdict.FAILED, outcome=outcome), a_config()))
+
+    text = bench.stream.getvalue()
+    assert text.count("\n") == 1
+    assert "\x1b" not in text
+    assert len(bench.lines()[0]["detail"]) <= 1024 + 10
+
+
+def test_attempts_are_counted_by_verdict_and_reason() -> None:
+    bench = Bench()
+    unreachable = Unreachable(Reason.TLS_ERROR, "", Timings(total_ms=700))
+
+    for _ in range(2):
+        bench.report(AttemptFinished(a_settlement(a_claim(), rendered_ms=NOON + 3), a_config()))
+    bench.report(AttemptFinished(a_settlement(a_claim(), Verdict.RETRY, outcome=unreachable), a_config()))
+
+    samples = bench.samples()
+    assert samples["postback_attempts_total", "", "delivered"] == 2
+    assert samples["postback_attempts_total", "tls_error", "retry"] == 1
+    assert samples["postback_attempt_seconds_bucket", "0.5"] == 2
+    assert samples["postback_attempt_seconds_bucket", "1.0"] == 3
+    assert samples["postback_attempt_seconds_count",] == 3
+    assert samples["postback_attempt_seconds_sum",] == pytest.approx(0.71)
+    assert samples["postback_delivery_latency_seconds_count",] == 2
+    assert samples["postback_delivery_latency_seconds_sum",] == pytest.approx(0.016)
+
+
+def test_the_other_facts_are_counted_and_those_that_matter_logged() -> None:
+    bench = Bench()
+
+    bench.report(EventsAccepted(events=3, deliveries=5))
+    bench.report(StaleSettlements(2))
+    bench.report(WorkerDied(7))
+    bench.report(StoreFailed("settle", "disk I/O error"))
+    try:
+        raise KeyError("a bug")
+    except KeyError as error:
+        bench.report(InternalError(error))
+
+    samples = bench.samples()
+    assert samples["postback_events_accepted_total",] == 3
+    assert samples["postback_deliveries_accepted_total",] == 5
+    assert samples["postback_stale_settlements_total",] == 2
+    assert samples["postback_workers_found_dead_total",] == 1
+    assert samples["postback_store_failures_total", "settle"] == 1
+    assert samples["postback_internal_errors_total",] == 1
+    assert [line["level"] for line in bench.lines()] == ["warning", "warning", "error", "error"]
+    assert "KeyError: 'a bug'" in bench.lines()[-1]["exception"]
+    assert "in test_the_other_facts" in bench.lines()[-1]["exception"]
+
+
+def test_a_gauge_is_read_when_somebody_asks() -> None:
+    bench = Bench()
+    in_flight = [1]
+    bench.metrics.watch("in_flight", "Deliveries in flight.", lambda: in_flight[0])
+
+    in_flight.append(2)
+    in_flight[0] = 9
+
+    assert bench.samples()["postback_in_flight",] == 9
+
+
+def test_successes_are_counted_but_not_logged_where_only_warnings_are_wanted() -> None:
+    bench = Bench("warning")
+
+    bench.report(AttemptFinished(a_settlement(a_claim()), a_config()))
+    bench.report(AttemptFinished(a_settlement(a_claim(), Verdict.FAILED), a_config()))
+
+    assert [line["event"] for line in bench.lines()] == ["attempt failed"]
+    assert bench.samples()["postback_attempts_total", "", "delivered"] == 1
+
+
+class BrokenPipe(io.StringIO):
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_a_reader_of_the_log_that_went_away_does_not_stop_the_engine() -> None:
+    bench = Bench(stream=BrokenPipe())
+
+    bench.report(AttemptFinished(a_settlement(a_claim()), a_config()))
+    logging.getLogger("somewhere").error("lost as well")
+
+    assert bench.samples()["postback_log_lines_lost_total",] == 2
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_person_at_a_terminal_gets_columns_and_no_control_sequences_of_others() -> None:
+    terminal = Terminal()
+    bench = Bench(stream=terminal)
+    outcome = Unreachable(Reason.BAD_RESPONSE, "\x1b[2Jevil\rline\n", Timings())
+
+    bench.report(AttemptFinished(a_settlement(a_claim(), Verdict.FAILED, outcome=outcome), a_config()))
+
+    assert "attempt failed" in terminal.getvalue()
+    assert "\\x1b[2Jevil\\rline\\n" in terminal.getvalue()
+    assert "\x1b[2J" not in terminal.getvalue()
+    assert terminal.getvalue().count("\n") == 1
+
+
+def test_what_libraries_log_becomes_a_line_of_the_same_form() -> None:
+    bench = Bench()
+
+    logging.getLogger("uvicorn.error").error("cannot %s\nthis", "do")
+
+    [line] = bench.lines()
+    assert (line["event"], line["level"]) == ("cannot do\nthis", "error")

@@ -1,0 +1,91 @@
+"""The repository itself: locks that hold what the project needs, and contracts without exceptions."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import postback
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+LOCKS = ["requirements.lock", "requirements-dev.lock"]
+PIN = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>[^ ;]+)(?: ; (?P<marker>.+))?")
+
+
+def pins(lock: str) -> dict[str, str]:
+    """Package → version, of a lock that holds nothing but pins and their hashes."""
+    text = (ROOT / lock).read_text("utf-8").replace(" \\\n    --hash", " --hash")
+    found = {}
+    for line in text.splitlines():
+        pin, *hashes = line.split(" --hash=")
+        match = PIN.fullmatch(pin)
+        assert match, f"{lock}: {line[:80]}"
+        assert hashes, f"{lock}: {pin} has no hash"
+        assert all(re.fullmatch("sha256:[0-9a-f]{64}", one) for one in hashes), f"{lock}: {pin}"
+        found[match["name"]] = match["version"]
+    return found
+
+
+def name_and_minimum(requirement: str) -> tuple[str, tuple[int, ...]]:
+    match = re.match(r"([A-Za-z0-9_.-]+)>=([0-9.]+)", requirement)
+    assert match, f"{requirement}: expected a name and a lowest version"
+    return re.sub(r"[-_.]+", "-", match[1]).lower(), numbers(match[2])
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_locks_hold_pins_and_hashes_and_no_address(lock: str) -> None:
+    assert pins(lock)
+    assert "//" not in (ROOT / lock).read_text("utf-8")
+
+
+def test_locks_cover_what_the_project_asks_for() -> None:
+    wanted = {
+        "requirements.lock": PROJECT["project"]["dependencies"],
+        "requirements-dev.lock": PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["dev"],
+    }
+    for lock, requirements in wanted.items():
+        pinned = pins(lock)
+        for requirement in requirements:
+            name, minimum = name_and_minimum(requirement)
+            assert name in pinned, f"{lock} lacks {name}"
+            assert numbers(pinned[name]) >= minimum, f"{lock} has {name} {pinned[name]}"
+
+
+def test_the_development_lock_contains_the_other_pin_for_pin() -> None:
+    """run.py relies on it: what was set up for the tests serves the server as well."""
+    assert pins("requirements.lock").items() <= pins("requirements-dev.lock").items()
+
+
+def test_import_contracts_have_no_exceptions() -> None:
+    contracts = PROJECT["tool"]["importlinter"]["contracts"]
+
+    assert [contract["name"] for contract in contracts if contract.get("ignore_imports")] == []
+    assert any(contract["type"] == "layers" and contract["exhaustive"] for contract in contracts)
+
+
+def test_every_rule_that_is_off_says_why() -> None:
+    lines = (ROOT / "pyproject.toml").read_text("utf-8").splitlines()
+    start = lines.index("ignore = [")
+    ignored = lines[start + 1 : lines.index("]", start)]
+
+    assert [line for line in ignored if "  # " not in line] == []
+    assert all(rule["msg"] for rule in PROJECT["tool"]["ruff"]["lint"]["flake8-tidy-imports"]["banned-api"].values())
+
+
+def test_the_version_stands_in_one_place_less_than_could_differ() -> None:
+    assert postback.__version__ == PROJECT["project"]["version"]
+
+
+def test_the_program_that_checks_a_change_can_be_started() -> None:
+    program = ROOT / ".ci" / "run"
+
+    assert program.stat().st_mode & 0o111
+    assert subprocess.run(["bash", "-n", program], check=False).returncode == 0
+    assert program.read_text("utf-8").splitlines()[-1].endswith("python3 run.py check")
