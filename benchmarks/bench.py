@@ -53,6 +53,7 @@ def server(port: int, cpu: int | None = None, **settings: str) -> Iterator[Serve
             "POSTBACK_DATABASE": f"{folder}/bench.db",
             "POSTBACK_LISTEN": f"127.0.0.1:{port}",
             "POSTBACK_API_KEY": KEY,
+            "PYTHONPATH": str(HERE.parent / "src"),
             **settings,
         }
         process = subprocess.Popen(
@@ -93,11 +94,11 @@ def receiver(ports: str, *, hangs: bool = False) -> Iterator["Receiver"]:
 class Receiver:
     process: "subprocess.Popen[str]"
 
-    def counts(self) -> dict[str, float]:
-        """Requests so far, and p50 and p99 (ms) since the last call."""
+    def counts(self, *, clear: bool = False) -> dict[str, float]:
+        """Requests so far, and p50 and p99 (ms) since the last call that cleared."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write("\n")
+        self.process.stdin.write("clear\n" if clear else "\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 

@@ -29,10 +29,10 @@ def main() -> None:
                 request = publish_request(location, 1)
                 uvloop.run(publish(PORT, request, 30, 1, RATE))
                 answering.wait_for(30 * HEALTHY)
-                answering.counts()
+                answering.counts(clear=True)
                 accepted = uvloop.run(publish(PORT, request, EVENTS, 4, RATE))
                 assert accepted == EVENTS
-                answering.wait_for((30 + EVENTS) * HEALTHY - 1)
+                answering.wait_for((30 + EVENTS) * HEALTHY)
                 figures[name].append(answering.counts())
     for name, rounds in figures.items():
         print(json.dumps({"case": name, **{p: median([figure[p] for figure in rounds]) for p in ("p50", "p99")}}))

@@ -1,8 +1,8 @@
 """Receivers on 127.0.0.1: one that behaves, and many that do not, each in its own way.
 
-    async with receiving(answers(503)) as receiver:
-        ...  # POST to receiver.url
-    assert receiver.received[0].body == b"..."
+async with receiving(answers(503)) as receiver:
+    ...  # POST to receiver.url
+assert receiver.received[0].body == b"..."
 """
 
 import asyncio

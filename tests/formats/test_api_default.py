@@ -95,7 +95,9 @@ def test_expanded_records_follow_the_own_keys_in_the_order_asked_for() -> None:
         (b'{"id":1}', b'{"tags":null,"location":1.0e2}', b'{"id":1,"tags":null,"location":1.0e2}'),
     ],
 )
-def test_what_there_is_nothing_for_is_an_empty_list_or_null(data: bytes, expands: bytes | None, expected: bytes) -> None:
+def test_what_there_is_nothing_for_is_an_empty_list_or_null(
+    data: bytes, expands: bytes | None, expected: bytes
+) -> None:
     rendered = render(an_event(data=data, expands=expands), a_config(expands=("tags", "location", "tags")), 1, NOON)
 
     assert data_of(rendered.body) == expected
@@ -159,7 +161,13 @@ def test_10_numbers_of_any_size_are_understood_as_they_are_sent() -> None:
 
 
 def test_28_hostile_texts_go_out_and_come_back_literally() -> None:
-    texts = ["'; DROP TABLE events;--", "%25 %_\\", "$1 :name {{7*7}} ${jndi:ldap://x}", "a=b&c=d+e;f#g", "\u202e\ud7ff𝄞"]
+    texts = [
+        "'; DROP TABLE events;--",
+        "%25 %_\\",
+        "$1 :name {{7*7}} ${jndi:ldap://x}",
+        "a=b&c=d+e;f#g",
+        "\u202e\ud7ff𝄞",
+    ]
     data = json.dumps(texts, ensure_ascii=False, separators=(",", ":")).join(('{"texts":', "}")).encode()
 
     rendered = render(an_event(data=data), a_config(), 1, NOON)
@@ -197,7 +205,9 @@ def test_a_body_that_is_no_postback_is_malformed(body: bytes) -> None:
 
 
 def test_parameters_that_a_later_sender_adds_do_no_harm() -> None:
-    assert api_default.parse(b"data=%7B%7D&type=CREATE&extra=&number_of_attempts=2&resource=contact", FORM).data == b"{}"
+    assert (
+        api_default.parse(b"data=%7B%7D&type=CREATE&extra=&number_of_attempts=2&resource=contact", FORM).data == b"{}"
+    )
 
 
 json_texts = st.recursive(

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+import postback
+
 KEY = "operator-key-of-the-proof-harness"
 READY_WITHIN_S = 20.0
 
@@ -54,6 +56,7 @@ class Server:
             "POSTBACK_DATABASE": str(self.database),
             "POSTBACK_LISTEN": f"127.0.0.1:{self.port}",
             "POSTBACK_API_KEY": KEY,
+            "PYTHONPATH": str(Path(postback.__file__).parents[1]),
             **self.settings,
         }
         with (self.folder / "server.log").open("ab") as log:
@@ -195,6 +198,7 @@ class Publishers:
 
     def __init__(self, server: Server, location_id: str, threads: int = 3, pause_s: float = 0.005) -> None:
         self.acknowledged: dict[int, str] = {}
+        self.surprises: list[object] = []
         self._server = server
         self._location_id = location_id
         self._pause_s = pause_s
@@ -209,6 +213,7 @@ class Publishers:
         self._stopping.set()
         for thread in self._threads:
             thread.join()
+        assert self.surprises == []
 
     def _run(self) -> None:
         connection: http.client.HTTPConnection | None = None
@@ -222,12 +227,16 @@ class Publishers:
                 status, answer = exchange(connection, "POST", "/v2/events", {"event": event})
             except (OSError, http.client.HTTPException):
                 # Unknown: it may have been accepted or not. Nobody was promised anything.
+                if connection is not None:
+                    connection.close()
                 connection = None
                 time.sleep(0.02)
                 continue
             if status == 202:
                 with self._lock:
                     self.acknowledged[number] = answer["event"]["id"]
-            else:
-                assert status == 503, answer
+            elif status != 503:
+                self.surprises.append((status, answer))
             time.sleep(self._pause_s)
+        if connection is not None:
+            connection.close()

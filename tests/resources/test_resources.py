@@ -1,6 +1,7 @@
 """Records: what callers may send, and how a record is shown to them and said in an event."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from postback.resources import RESOURCES, Resource, changed, check, event_data, 
 GOLDEN = Path(__file__).parent / "golden"
 CONTACT = RESOURCES["contact"]
 LOCATION = RESOURCES["location"]
-SENT = {"last_name": "Jones", "location_id": "loc_main"}
+SENT: dict[str, Any] = {"last_name": "Jones", "location_id": "loc_main"}
 
 CREATED_TS = 1561946400
 CONTACT_ID = "21f0b2a9d6e34f7fb1c04e55"
@@ -31,7 +32,7 @@ def the_documented_contact() -> Record:
     return new_record(CONTACT, cleaned, account="default", id=CONTACT_ID, now_ms=CREATED_TS * 1000 + 7)
 
 
-def errors_of(resource: Resource, sent: dict[str, object], *, creating: bool = True) -> dict[str, list[str]]:
+def errors_of(resource: Resource, sent: Mapping[str, object], *, creating: bool = True) -> dict[str, list[str]]:
     with pytest.raises(InvalidValue) as raised:
         check(resource, sent, creating=creating)
     return {field: list(messages) for field, messages in raised.value.errors.items()}
@@ -58,7 +59,9 @@ def test_a_changed_contact_is_said_as_documented() -> None:
 
     record = changed(CONTACT, the_documented_contact(), check(CONTACT, sent, creating=False), now_ms=1561950000_000)
 
-    assert event_data(record) == compact(golden("contact_update.data.json")) == compact(golden("contact_delete.data.json"))
+    assert (
+        event_data(record) == compact(golden("contact_update.data.json")) == compact(golden("contact_delete.data.json"))
+    )
 
 
 def test_what_is_beyond_ascii_is_said_in_escapes() -> None:
@@ -205,11 +208,15 @@ def test_the_header_type_is_taken_by_both_of_its_names() -> None:
 
     errors = errors_of(CONTACT, {"header_message_type": 1, "header_message_type_id": 2}, creating=False)
 
-    assert errors == {"header_message_type": ["header_message_type and header_message_type_id are the same field, and differ"]}
+    assert errors == {
+        "header_message_type": ["header_message_type and header_message_type_id are the same field, and differ"]
+    }
 
 
 def test_whoever_updates_what_exists_has_to_say_which() -> None:
-    assert errors_of(CONTACT, SENT | {"update_if_exists": "1"}) == {"contact_api_id": ["Contact Api Id cannot be blank."]}
+    assert errors_of(CONTACT, SENT | {"update_if_exists": "1"}) == {
+        "contact_api_id": ["Contact Api Id cannot be blank."]
+    }
     cleaned = check(CONTACT, SENT | {"update_if_exists": "1", "contact_api_id": "c-1"}, creating=True)
 
     record = new_record(CONTACT, cleaned, account="default", id="con_1", now_ms=0)
@@ -293,7 +300,8 @@ def test_34_a_flood_of_unknown_fields_is_answered_shortly() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["0000-01-01", "2001-02-29", "9999-12-32", "2019-07-01T00:00:00Z", "20190701", "٢٠١٩-٠٧-٠١", 1561946400, "now"]
+    "value",
+    ["0000-01-01", "2001-02-29", "9999-12-32", "2019-07-01T00:00:00Z", "20190701", "٢٠١٩-٠٧-٠١", 1561946400, "now"],
 )
 def test_38_a_date_has_to_be_one(value: object) -> None:
     [message] = errors_of(CONTACT, {"date_of_birth": value}, creating=False)["date_of_birth"]

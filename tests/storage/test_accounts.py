@@ -124,7 +124,9 @@ async def test_an_account_goes_with_its_keys_and_secrets(empty_store: Database, 
         await accounts.find(ACCOUNT)
     known = [await accounts.key_by_hash(a_key(number).hash) for number in (1, 2, 3)]
     assert [key and key.id for key in known] == [None, "key_2", "key_3"]
-    assert await empty_store.read(lambda connection: connection.execute(text("SELECT * FROM config_versions")).all()) == []
+    assert (
+        await empty_store.read(lambda connection: connection.execute(text("SELECT * FROM config_versions")).all()) == []
+    )
 
 
 async def test_a_key_is_found_by_its_hash_only(accounts: SqlAccounts) -> None:
@@ -148,7 +150,9 @@ async def test_a_key_is_added_once_and_for_an_account_that_is_there(accounts: Sq
 
 async def test_a_scope_that_nobody_knows_allows_nothing(empty_store: Database, accounts: SqlAccounts) -> None:
     await accounts.add_key(a_key())
-    await empty_store.write(lambda connection: connection.execute(text("UPDATE api_keys SET scopes = 'read fly'")).rowcount)
+    await empty_store.write(
+        lambda connection: connection.execute(text("UPDATE api_keys SET scopes = 'read fly'")).rowcount
+    )
 
     key = await accounts.key_by_hash(a_key().hash)
 

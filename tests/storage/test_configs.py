@@ -125,9 +125,7 @@ async def test_each_change_is_a_version_of_its_own(empty_store: Database, config
         for n in (1, 2, 3, 4)
     ]
     assert [version and version.url[-6:] for version in versions] == ["ceiver", "second", "/third", None]
-    assert versions[1] == replace(
-        a_config(url="http://127.0.0.1:9000/second", modified_ms=NOON + 5), version=2
-    )
+    assert versions[1] == replace(a_config(url="http://127.0.0.1:9000/second", modified_ms=NOON + 5), version=2)
     assert await empty_store.read(lambda connection: version_of(connection, "other", CONFIG_ID, 1)) is None
 
 
@@ -199,7 +197,9 @@ async def test_an_edit_leaves_the_state_as_it_is(configs: SqlConfigs) -> None:
     assert (config.state, config.state_reason, config.max_in_flight) == (ConfigState.PAUSED, "by hand", 1)
 
 
-async def test_a_deleted_config_is_gone_at_once_and_its_versions_stay(empty_store: Database, configs: SqlConfigs) -> None:
+async def test_a_deleted_config_is_gone_at_once_and_its_versions_stay(
+    empty_store: Database, configs: SqlConfigs
+) -> None:
     await configs.add(a_full_config())
 
     await configs.delete(ACCOUNT, CONFIG_ID)
@@ -257,7 +257,11 @@ async def test_configs_are_listed_by_what_they_are(configs: SqlConfigs) -> None:
     assert await listed(on_delete="1") == [2, 0]
     assert await listed(state="paused") == [0]
     assert await listed(number_of_attempts="3") == [2]
-    assert await listed(location_id=LOCATION_ID, url="http://127.0.0.1:9000/receiver", format="api-default") == [1, 2, 0]
+    assert await listed(location_id=LOCATION_ID, url="http://127.0.0.1:9000/receiver", format="api-default") == [
+        1,
+        2,
+        0,
+    ]
     assert await listed(created_ts=str(NOON // 1000)) == [0]
     assert await listed(format="%") == []
 
@@ -337,9 +341,7 @@ async def test_a_config_of_a_newer_version_still_gets_its_deliveries_and_fails_t
 async def test_a_config_whose_body_is_damaged_fails_what_it_is_owed(
     empty_store: Database, two_configs: SqlConfigs, body: str
 ) -> None:
-    await damage(
-        empty_store, "UPDATE config_versions SET body = :body WHERE config_id = :id", body=body, id=CONFIG_ID
-    )
+    await damage(empty_store, "UPDATE config_versions SET body = :body WHERE config_id = :id", body=body, id=CONFIG_ID)
 
     config = await cannot_be_read(two_configs)
 
@@ -364,7 +366,9 @@ async def test_a_config_whose_version_is_missing_fails_what_it_is_owed(
     await cannot_be_read(two_configs)
 
 
-async def test_an_unreadable_config_can_be_repaired_by_changing_it(empty_store: Database, two_configs: SqlConfigs) -> None:
+async def test_an_unreadable_config_can_be_repaired_by_changing_it(
+    empty_store: Database, two_configs: SqlConfigs
+) -> None:
     await damage(empty_store, "UPDATE config_versions SET body = '{' WHERE config_id = :id", id=CONFIG_ID)
 
     await two_configs.change(a_config(version=1))

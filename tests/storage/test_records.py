@@ -258,7 +258,16 @@ async def test_filters_know_flags_and_numbers_by_their_texts(records: SqlRecords
 
 @pytest.mark.parametrize(
     "name",
-    ["😀👩‍👩‍👧", "e" + "\u0301" * 1_000, "\u202etxt.exe", "\ufeffBOM", "Zoe\u0308", "Zo\u00eb", "tab\tand\nline", "\x7f"],
+    [
+        "😀👩‍👩‍👧",
+        "e" + "\u0301" * 1_000,
+        "\u202etxt.exe",
+        "\ufeffBOM",
+        "Zoe\u0308",
+        "Zo\u00eb",
+        "tab\tand\nline",
+        "\x7f",
+    ],
 )
 async def test_23_names_are_stored_exactly(records: SqlRecords, name: str) -> None:
     await records.apply([Insert(with_body(last_name=name))])
@@ -280,10 +289,25 @@ async def test_23_keys_that_look_the_same_are_the_same(records: SqlRecords) -> N
 
 @pytest.mark.parametrize(
     "text",
-    ["'; DROP TABLE records;--", "%", "_", "\\", "$1", ":name", "{{7*7}}", "${jndi:ldap://x}", '"', "a,b", "?", "%(x)s"],
+    [
+        "'; DROP TABLE records;--",
+        "%",
+        "_",
+        "\\",
+        "$1",
+        ":name",
+        "{{7*7}}",
+        "${jndi:ldap://x}",
+        '"',
+        "a,b",
+        "?",
+        "%(x)s",
+    ],
 )
 async def test_28_texts_are_stored_and_found_literally(records: SqlRecords, text: str) -> None:
-    await records.apply([Insert(replace(with_body(1, last_name=text), key=text)), Insert(with_body(2, last_name="other"))])
+    await records.apply(
+        [Insert(replace(with_body(1, last_name=text), key=text)), Insert(with_body(2, last_name="other"))]
+    )
 
     assert await ids_of(records, filters={"last_name": [text]}) == ["con_1"]
     found = await records.find_by_key(ACCOUNT, "contact", LOCATION_ID, text)

@@ -81,9 +81,7 @@ async def test_every_statement_that_is_sent_names_the_account(empty_store: Store
     account_store, config_store = SqlAccounts(empty_store), SqlConfigs(empty_store)
     record_store, history = SqlRecords(empty_store, {"location": {"id": "id", "name": "name"}}), SqlLog(empty_store)
     worker = await empty_store.enlist("here")
-    key = ApiKey(
-        id="key_1", account=ACCOUNT, name="k", scopes=frozenset(Scope), hash=b"h", prefix="p", created_ms=0
-    )
+    key = ApiKey(id="key_1", account=ACCOUNT, name="k", scopes=frozenset(Scope), hash=b"h", prefix="p", created_ms=0)
 
     with watched.statements() as seen:
         await account_store.save(Account(id=ACCOUNT))

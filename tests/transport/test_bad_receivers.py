@@ -87,9 +87,7 @@ async def test_70_a_refused_connection_is_told_from_one_without_a_route(sender: 
 @pytest.mark.parametrize(
     "behaviour", [resets(), resets(reads=False), closes(), closes(reads=False), closes(b"HTTP/1.1 20")]
 )
-async def test_71_a_connection_that_ends_before_the_answer_is_a_reset(
-    sender: HttpSender, behaviour: Behaviour
-) -> None:
+async def test_71_a_connection_that_ends_before_the_answer_is_a_reset(sender: HttpSender, behaviour: Behaviour) -> None:
     assert reason_in(await outcome_of(sender, behaviour)) is Reason.CONNECTION_RESET
 
 
@@ -174,9 +172,7 @@ async def test_78_an_endless_body_is_cut_and_the_status_counts(sender: HttpSende
 async def test_79_a_body_that_drips_is_read_for_two_seconds_and_the_status_counts(sender: HttpSender) -> None:
     deadlines = Deadlines(connect_s=1, response_s=1, total_s=30)
 
-    outcome = success(
-        await outcome_of(sender, drips(OK_HEAD + b"Content-Length: 100000\r\n\r\n", b"a"), deadlines)
-    )
+    outcome = success(await outcome_of(sender, drips(OK_HEAD + b"Content-Length: 100000\r\n\r\n", b"a"), deadlines))
 
     assert outcome.truncated
     assert 2000 <= outcome.timings.total_ms <= 2600
@@ -286,9 +282,7 @@ async def test_86_a_bad_chunk_comes_too_late_to_change_the_outcome(sender: HttpS
     [(CHUNKED + b"2;", b"a" * 65536), (CHUNKED + b"2\r\nok\r\n0\r\n", b"X-A: a\r\n" * 8192)],
     ids=["extension", "trailers"],
 )
-async def test_87_endless_chunk_extensions_and_trailers_are_cut(
-    sender: HttpSender, first: bytes, wave: bytes
-) -> None:
+async def test_87_endless_chunk_extensions_and_trailers_are_cut(sender: HttpSender, first: bytes, wave: bytes) -> None:
     with little_memory():
         outcome = success(await outcome_of(sender, floods(first, wave, waves=2000)))
 
@@ -338,7 +332,9 @@ async def test_89_sloppy_headers_are_kept_as_they_came(sender: HttpSender, data:
 
 
 async def test_90_cookies_are_never_kept(sender: HttpSender) -> None:
-    async with receiving(answers(headers=[("Set-Cookie", "s=1"), ("SET-COOKIE", "t=2"), ("X-A", "1")] * 20)) as receiver:
+    async with receiving(
+        answers(headers=[("Set-Cookie", "s=1"), ("SET-COOKIE", "t=2"), ("X-A", "1")] * 20)
+    ) as receiver:
         first = await post(sender, receiver.url)
         await post(sender, receiver.url)
     too_many = await outcome_of(sender, says(OK_HEAD + b"Set-Cookie: s=1\r\n" * 3000 + b"\r\n"))
@@ -444,9 +440,7 @@ async def test_a_request_is_answered_by_name_over_many_mixed_receivers(sender: H
     bad = [never_answers, drips(OK_HEAD, b"X: a\r\n"), resets(), floods(OK_HEAD, b"a" * 65536, waves=100)]
     async with receiving(answers(delay_s=0.01)) as good:
         async with asyncio.TaskGroup() as tasks, receiving(bad[0]) as a, receiving(bad[1]) as b, receiving(bad[2]) as c:
-            failing = [
-                tasks.create_task(send(sender, a_request(each.url, deadlines=SOON))) for each in (a, b, c) * 10
-            ]
+            failing = [tasks.create_task(send(sender, a_request(each.url, deadlines=SOON))) for each in (a, b, c) * 10]
             working = [tasks.create_task(post(sender, good.url)) for _ in range(50)]
             outcomes = await asyncio.gather(*working)
             await asyncio.gather(*failing)

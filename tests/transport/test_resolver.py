@@ -183,9 +183,7 @@ async def test_53_a_chain_of_names_leads_to_its_address(open_resolver: OpenResol
     assert list(addresses) == ["192.0.2.1"]
 
 
-async def test_53_silence_is_a_dns_error_in_time(
-    open_resolver: OpenResolver, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_53_silence_is_a_dns_error_in_time(open_resolver: OpenResolver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resolvers, "LOOKUP_S", 0.2)
     async with name_server({"silent.example": None}) as server:
         resolver = open_resolver(server)

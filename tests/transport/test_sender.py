@@ -33,9 +33,7 @@ async def test_the_receiver_gets_the_request_as_it_was_made(sender: HttpSender) 
             basic_auth=BasicAuth("ann", "pä:ss"),
         )
 
-        outcome = await send(
-            sender, a_request("", b"x=\x00\xff", destination=where, headers=[("webhook-id", "evt_1")])
-        )
+        outcome = await send(sender, a_request("", b"x=\x00\xff", destination=where, headers=[("webhook-id", "evt_1")]))
 
     [received] = receiver.received
     assert status_of(outcome) == 200
@@ -117,9 +115,7 @@ async def test_requests_at_the_same_time_have_a_connection_each(sender: HttpSend
     assert {received.body for received in receiver.received} == {b"n=%d" % n for n in range(20)}
 
 
-async def test_a_connection_that_waited_too_long_is_closed(
-    sender: HttpSender, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_connection_that_waited_too_long_is_closed(sender: HttpSender, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pools, "IDLE_S", 0.0)
     closed = asyncio.Event()
 
@@ -184,9 +180,7 @@ async def test_a_header_that_could_break_the_request_is_never_sent(
     assert [type(error) for error in loud] == [ValueError] * 3
 
 
-async def test_an_error_in_a_callback_does_not_stop_the_others(
-    sender: HttpSender, loud: list[BaseException]
-) -> None:
+async def test_an_error_in_a_callback_does_not_stop_the_others(sender: HttpSender, loud: list[BaseException]) -> None:
     def broken(_: Outcome) -> None:
         raise RuntimeError("a bug of the caller")
 

@@ -192,7 +192,12 @@ async def test_94_tls_1_1_is_refused(open_sender: OpenSender, authority: Authori
 
 @pytest.mark.parametrize(
     "behaviour",
-    [greets(b"HTTP/1.1 400 Bad Request\r\n\r\n"), closes(reads=False), resets(reads=False), greets(b"\x16\x03\x03" * 9)],
+    [
+        greets(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+        closes(reads=False),
+        resets(reads=False),
+        greets(b"\x16\x03\x03" * 9),
+    ],
     ids=["plain HTTP", "closes", "resets", "nonsense"],
 )
 async def test_94_what_is_not_tls_is_a_tls_error(

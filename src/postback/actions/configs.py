@@ -104,10 +104,10 @@ class ConfigActions:
         values = read(fields, READERS, errors)
         if url_is_new and values.get("url"):
             self._check_url(values["url"], errors)
-        check_together(values, errors, retention_days=self.rules.retention_days)
         location_id = values.get("location_id")
         if location_id and not await self.locations.knows(config.account, location_id):
             errors.add("location_id", "location_id provided is not valid")
+        check_together(values, errors, retention_days=self.rules.retention_days)
         errors.raise_any()
         as_sent = {
             name: fields[name] for name in (*DOCUMENTED, *FURTHER) if fields.get(name) is not None and name != "headers"

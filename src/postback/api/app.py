@@ -48,6 +48,8 @@ def framework(services: Services) -> FastAPI:
     app.state.services = services
     app.state.document = cache(lambda: openapi(app, {publish.PATH: {"post": publish.document()}}, services.base_url))
     app.add_exception_handler(HTTPException, _on_http_error)
+    # Within the framework's own handler of errors, which would answer first.
+    app.add_middleware(Answering)
     for resource in RESOURCES.values():
         app.include_router(routes_of(resource))
     for part in (configs, deliveries, accounts, operations):

@@ -12,6 +12,7 @@ READING: Final = (401, 403)
 ONE: Final = (401, 403, 404)
 WRITING: Final = (400, 401, 403, 408, 413, 415, 422, 503)
 
+_VALIDATION: Final = "HTTPValidationError"
 _EXPLAINED: Final[Mapping[int, str]] = {
     400: "The request cannot be read; the message says where.",
     401: "No key, or one that is unknown, revoked or expired.",
@@ -112,6 +113,11 @@ def openapi(app: FastAPI, by_hand: Mapping[str, Schema], public_url: str) -> Sch
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "description": "An API key."}}
     document["security"] = [{"key": []}]
     document["servers"] = [{"url": public_url}]
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            # FastAPI's own validation never speaks here: parameters are read, and refused, by us.
+            if _VALIDATION in str(operation["responses"].get("422")):
+                del operation["responses"]["422"]
     for path, operations in by_hand.items():
         document["paths"].setdefault(path, {}).update(operations)
     return document

@@ -10,7 +10,7 @@ import typer
 from postback import __version__
 from postback.cli import accounts, deliveries, demo, doctor, events, keys, listen, serve, settings
 from postback.cli.output import CommandError, Exit, complain
-from postback.domain.errors import PostbackError
+from postback.domain.errors import NotFound, PostbackError
 from postback.settings import SettingsError
 
 INTERRUPTED = 130
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(words, prog_name="postback")
     except (CommandError, SettingsError, PostbackError) as error:
-        complain(str(error))
+        complain(f"{error.name}: {error}" if isinstance(error, NotFound) else str(error))
         code = int(_code(error))
     except KeyboardInterrupt:
         code = INTERRUPTED

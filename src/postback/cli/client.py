@@ -57,7 +57,7 @@ class Client:
         if urlsplit(url).scheme not in ("http", "https"):
             raise CommandError(f"--url is {url!r}; expected an http or https address", Exit.USAGE)
         self.url = url.rstrip("/")
-        self._key = key
+        self.key = key
         self._account = account
         self._opener = _opener(ca_file)
 
@@ -71,8 +71,8 @@ class Client:
     def send(self, method: str, path: str, body: object = None) -> Answer:
         """The answer of a success; Refused or NotReachable otherwise."""
         headers = {"Accept": "application/json"}
-        if self._key is not None:
-            headers["Authorization"] = f"Bearer {self._key}"
+        if self.key is not None:
+            headers["Authorization"] = f"Bearer {self.key}"
         if self._account is not None:
             headers["Postback-Account"] = self._account
         data = None
@@ -85,7 +85,9 @@ class Client:
                 return Answer(answer.status, _parsed(answer.read()))
         except HTTPError as error:
             with error:
-                raise Refused(error.code, _message(error.code, _parsed(error.read()))) from None
+                message = _message(error.code, _parsed(error.read()))
+                # Its own words name nothing, so that nobody learns what exists elsewhere.
+                raise Refused(error.code, f"{path}: {message}" if error.code == 404 else message) from None
         except URLError as error:
             raise NotReachable(self.url, getattr(error.reason, "strerror", None) or error.reason) from None
         except (OSError, HTTPException) as error:

@@ -7,15 +7,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_plus
 
 from postback.cli.client import Client, segment
 from postback.cli.listen import body_lines
-from postback.cli.output import CommandError, console, program
+from postback.cli.output import CommandError, console, headline, printable, program
 from postback.cli.trial import trial_server
 from postback.receiver.server import Behaviour, Received, TestReceiver
 
 ARRIVES_WITHIN_S: Final = 15.0
+BRIEF: Final = 110
 
 PARAMETERS: Final = ["type", "resource", "number_of_attempts", "data"]
 CONFIG_KEYS: Final = [
@@ -123,11 +124,12 @@ def _documented_workflow(story: "Story", client: Client, location_id: str, url: 
 def _recovery(story: "Story", client: Client, location_id: str, url: str, inbox: Inbox) -> None:
     story.step("A receiver that answers 500, 500, then 200: three attempts, at least a second apart")
     wanted = _config(location_id, f"{url}/flaky") | {"number_of_attempts": 3, "attempt_interval": 1}
-    config = story.ask(client, "/v2/postbackconfigs", {"postbackconfig": wanted})["postbackconfig"]
-    contact = story.ask(client, "/v2/contacts", {"contact": {"last_name": "Lue", "location_id": location_id}})
+    config = story.ask(client, "/v2/postbackconfigs", {"postbackconfig": wanted}, brief=True)["postbackconfig"]
+    lue = {"last_name": "Lue", "location_id": location_id}
+    contact = story.ask(client, "/v2/contacts", {"contact": lue}, brief=True)
     for attempt, status in enumerate((500, 500, 200), start=1):
         received, answered = inbox.next(f"attempt {attempt}")
-        story.show(received, answered)
+        story.show(received, answered, brief=True)
         _demand(f"the answer to attempt {attempt}", answered, status)
         _check_postback(received, contact["contact"], attempt)
 
@@ -199,35 +201,36 @@ def _demand(what: str, found: object, expected: object) -> None:
 
 
 class Story:
-    """Tells what happens, for people."""
+    """Tells what happens, for people. `brief` tells again what has been told in full before."""
 
     def __init__(self) -> None:
         self._screen = console()
 
     def step(self, title: str) -> None:
         self._screen.print()
-        self._screen.rule(title, align="left", style="cyan")
+        self._screen.print(headline(title))
 
     def tell(self, line: str, style: str = "") -> None:
         self._screen.print(line, style=style, soft_wrap=True)
 
-    def ask(self, client: Client, path: str, body: object) -> Any:
+    def ask(self, client: Client, path: str, body: object, *, brief: bool = False) -> Any:
         """POST it, and show what was sent and what came back."""
         self.tell(f"→ POST {path}", "bold")
-        self._body(body)
+        self._details(json.dumps(body, indent=None if brief else 2).splitlines(), brief=brief)
         answer = client.send("POST", path, body)
         self.tell(f"← {answer.status}", "green")
-        self._body(answer.body)
+        self._details(json.dumps(answer.body, indent=None if brief else 2).splitlines(), brief=brief)
         _demand(f"the status of POST {path}", answer.status, 201)
         return answer.body
 
-    def show(self, received: Received, answered: int) -> None:
+    def show(self, received: Received, answered: int, *, brief: bool = False) -> None:
         """What arrived at a receiver, and what it answered."""
         self.tell(f"← {received.method} {received.path} arrived, {received.header('content-type')}", "bold")
-        for line in body_lines(received):
-            self.tell("  " + line, "bright_black")
+        lines = [printable(unquote_plus(received.body.decode("ascii")))] if brief else body_lines(received)
+        self._details(lines, brief=brief)
         self.tell(f"→ {answered}", "green" if answered < 300 else "red")
 
-    def _body(self, body: object) -> None:
-        for line in json.dumps(body, indent=2).splitlines():
-            self.tell("  " + line, "bright_black")
+    def _details(self, lines: Sequence[str], *, brief: bool) -> None:
+        for line in lines:
+            cut = brief and len(line) > BRIEF
+            self.tell("  " + (line[:BRIEF] + " …" if cut else line), "bright_black")

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import typer
 
-from postback.cli.output import CommandError, Exit, console, pretty_json, printable
+from postback.cli.output import CommandError, Exit, console, headline, pretty_json, printable
 from postback.receiver.server import Behaviour, Received, TestReceiver
 
 SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
@@ -57,7 +57,7 @@ def listen(
 def show(received: Received, answered: int) -> None:
     """One request, for people."""
     screen = console()
-    screen.rule(f"{received.number} · {datetime.now().astimezone():%H:%M:%S}", align="left", style="bright_black")
+    screen.print(headline(f"{received.number} · {datetime.now().astimezone():%H:%M:%S}"))
     colour = "green" if 200 <= answered < 300 else "red"
     screen.print(f"{received.method} {printable(received.path)}  → {answered}", style=colour)
     for name, value in shown_headers(received):

@@ -16,6 +16,9 @@ WIDTH_ELSEWHERE: Final = 200
 """Columns where no terminal says how many there are: nothing that a script reads is cut."""
 
 
+HEADLINE_WIDTH: Final = 78
+
+
 class Exit(IntEnum):
     """The exit codes of the command line."""
 
@@ -87,6 +90,11 @@ def print_facts(facts: Mapping[str, object]) -> None:
     for name, value in facts.items():
         if value is not None:
             print(f"{name:<{width}}  {_cell(value)}")
+
+
+def headline(title: str) -> Text:
+    """A line that parts what comes from what was."""
+    return Text(f"── {printable(title)} ".ljust(HEADLINE_WIDTH, "─"), style="cyan")
 
 
 def state_text(state: str) -> Text:

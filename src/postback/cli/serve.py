@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from postback.cli.output import program
+from postback.cli.output import CommandError, program
 from postback.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -37,7 +37,11 @@ def serve(
         allow_networks=allow_networks,
         log_level=log_level,
     )
-    raise typer.Exit(bootstrap.serve(settings, lambda started: print(announcement(started), flush=True)))
+    try:
+        code = bootstrap.serve(settings, lambda started: print(announcement(started), flush=True))
+    except bootstrap.CannotStart as error:
+        raise CommandError(str(error)) from error
+    raise typer.Exit(code)
 
 
 def announcement(started: "Started") -> str:
@@ -54,27 +58,32 @@ def announcement(started: "Started") -> str:
 
 def _about_key(started: "Started") -> str:
     if started.key_path is None:
-        return "The operator key is the one in POSTBACK_API_KEY."
+        return "The operator key is the one that API_KEY gives."
+    path = started.key_path.absolute()
     if started.key is None:
-        return f"The operator key is in {started.key_path}"
-    return f"Operator key, shown this once: {started.key}\n  kept, readable by its owner only, in {started.key_path}"
+        return f"The operator key is in {path}"
+    return f"Operator key, shown this once: {started.key}\n  kept, readable by its owner only, in {path}"
 
 
 def _lines_to_try(started: "Started") -> str:
+    location_id = started.location_id or "LOCATION-ID"
     receiver = f"http://127.0.0.1:{RECEIVER_PORT}/receiver" if started.allows_loopback else "https://YOUR-RECEIVER/path"
     config = (
         f'{{"postbackconfig": {{"attempt_interval": 300, "format": "api-default", "is_active": "1", '
-        f'"location_id": "{started.location_id}", "number_of_attempts": 1, "on_create": "1", "on_delete": "1", '
+        f'"location_id": "{location_id}", "number_of_attempts": 1, "on_create": "1", "on_delete": "1", '
         f'"on_update": "1", "resource": "contact", "url": "{receiver}"}}}}'
     )
-    contact = f'{{"contact": {{"last_name": "Jones", "location_id": "{started.location_id}"}}}}'
+    contact = f'{{"contact": {{"last_name": "Jones", "location_id": "{location_id}"}}}}'
+    requests = [("postbackconfigs", config), ("contacts", contact)]
+    if started.location_id is None:
+        requests.insert(0, ("locations", '{"location": {"name": "Main"}}'))
     lines = ["Try it, in another terminal:"]
     if started.allows_loopback:
         lines.append(
             f"  {program()} listen --port {RECEIVER_PORT}      # a receiver that shows what arrives, in a third one"
         )
     lines.append(f"  KEY={_key_for_shell(started)}")
-    for resource, body in (("postbackconfigs", config), ("contacts", contact)):
+    for resource, body in requests:
         lines.append(
             f'  curl {started.address}/v2/{resource} -H "Authorization: Bearer $KEY" '
             f"-H 'Content-Type: application/json' -d '{body}'"
@@ -85,4 +94,6 @@ def _lines_to_try(started: "Started") -> str:
 
 def _key_for_shell(started: "Started") -> str:
     """Read from its file, so that the key itself stays out of the shell's history."""
-    return '"$POSTBACK_API_KEY"' if started.key_path is None else f'"$(cat {shlex.quote(str(started.key_path))})"'
+    if started.key_path is None:
+        return '"$POSTBACK_API_KEY"'
+    return f'"$(cat {shlex.quote(str(started.key_path.absolute()))})"'

@@ -31,7 +31,7 @@ class StoreDesk:
             accounts=accounts,
             access=Access(accounts, clock),
             clock=clock,
-            # The highest slot: a server takes the lowest, and ids of the same millisecond must differ.
+            # As a server does for what is no event; there is none while we hold the lock.
             ids=IdSource(clock, SLOTS - 1),
         )
         self._principal = Principal(account, frozenset(Scope), is_operator=True, key_id="the command line")

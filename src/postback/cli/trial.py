@@ -27,12 +27,12 @@ def trial_server() -> Iterator[Client]:
     with TemporaryDirectory(prefix="postback-") as name:
         folder = Path(name)
         database, log = folder / "demo.db", folder / "server.log"
-        address = f"127.0.0.1:{_free_port()}"
+        address = f"127.0.0.1:{free_port()}"
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "postback", "serve", "--listen", address, "--database", str(database)],
                 cwd=folder,
-                env=_environment(),
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -45,7 +45,7 @@ def trial_server() -> Iterator[Client]:
             _stop(process)
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Ours without its settings: the trial is the same whatever is set here."""
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
     packages = str(Path(postback.__file__).absolute().parents[1])
@@ -53,7 +53,7 @@ def _environment() -> dict[str, str]:
     return kept
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

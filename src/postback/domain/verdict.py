@@ -23,9 +23,7 @@ class Decision(NamedTuple):
     disables: str | None = None
 
 
-def decide(
-    claim: Claim, config: PostbackConfig, outcome: Outcome, now_ms: int, dice: Callable[[], float]
-) -> Decision:
+def decide(claim: Claim, config: PostbackConfig, outcome: Outcome, now_ms: int, dice: Callable[[], float]) -> Decision:
     """The success rule, 410, interruptions, Retry-After and the retry policy, in this order.
 
     `now_ms` (unix) serves only to read a Retry-After that is a date.
@@ -59,7 +57,7 @@ def retry_after_ms(outcome: Outcome, now_ms: int) -> int | None:
         return min(int(text.lstrip("0")[:10] or "0"), RETRY_AFTER_MAX_S) * 1000
     try:
         when = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)

@@ -79,7 +79,10 @@ class SqlAccounts:
         def write(connection: Connection) -> None:
             if key.account is not None:
                 _demand_account(connection, key.account)
-            if connection.execute(scope.everyones_rows(api_keys).where(api_keys.c.hash == key.hash)).first() is not None:
+            if (
+                connection.execute(scope.everyones_rows(api_keys).where(api_keys.c.hash == key.hash)).first()
+                is not None
+            ):
                 raise Conflict("this key exists already")
             connection.execute(
                 scope.add(key.account, api_keys).values(

@@ -85,9 +85,7 @@ class SqlLog:
 
         return await self._database.read(read)
 
-    async def delivery(
-        self, account: str, event_id: int, config_id: int
-    ) -> tuple[DeliveryView, Sequence[AttemptView]]:
+    async def delivery(self, account: str, event_id: int, config_id: int) -> tuple[DeliveryView, Sequence[AttemptView]]:
         def read(connection: Connection) -> tuple[DeliveryView, Sequence[AttemptView]]:
             key = (event_id, config_id)
             views = _views(connection, account, {event_id}, lambda table: _is(table, key))
@@ -118,8 +116,7 @@ def _views(connection: Connection, account: str, event_ids: set[int], which: Whi
         rows_of[row.event_id, row.config_id].append(row)
     held = frozenset(connection.execute(held_configs(account)).scalars())
     return [
-        _view(event_of[key[0]], key[1], owed_of.get(key), rows_of.get(key, []), held)
-        for key in {*owed_of, *rows_of}
+        _view(event_of[key[0]], key[1], owed_of.get(key), rows_of.get(key, []), held) for key in {*owed_of, *rows_of}
     ]
 
 

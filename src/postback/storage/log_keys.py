@@ -26,6 +26,7 @@ ENDS: Final = {
     State.CANCELLED: Verdict.CANCELLED,
 }
 
+_INDEXED_ENDS: Final = (State.FAILED, State.CANCELLED)
 _MS_MAX: Final = (1 << 42) - 1
 
 
@@ -33,19 +34,30 @@ def keys_of_page(
     connection: Connection, account: str, narrowed: LogFilter, before: Key | None, limit: int
 ) -> Sequence[Key]:
     """The keys of one page."""
-    open_ones: Sequence[Key] = []
-    if narrowed.state is None or narrowed.state in OPEN:
-        open_ones = _run(connection, owed_keys(account, narrowed, before), limit)
-        if narrowed.state is not None:
-            return open_ones
-    # Where these fill the page, nothing older than the last of them can be on it.
-    since = open_ones[-1] if len(open_ones) == limit else None
+    if narrowed.state in OPEN:
+        return _run(connection, owed_keys(account, narrowed, before), limit)
+    if narrowed.state is not None:
+        return _run(connection, finished_keys(account, narrowed, before), limit)
+
+    since: int | None = None
+    if narrowed.config_id is None and not _narrows_events(narrowed):
+        # Each of these events has a delivery: the page ends with the last of them at the latest.
+        newest = connection.execute(_events_with_deliveries(account, narrowed, before).limit(limit + 1)).scalars().all()
+        if not newest:
+            return []
+        since = newest[-1]
+    open_ones = _run(connection, owed_keys(account, narrowed, before, since), limit)
+    if len(open_ones) == limit:
+        since = open_ones[-1][0]
     finished = _run(connection, finished_keys(account, narrowed, before, since), limit)
     return sorted({*open_ones, *finished}, reverse=True)[:limit]
 
 
-def owed_keys(account: str, narrowed: LogFilter, before: Key | None) -> Select[Any]:
-    """What is owed. Walked by its primary key: the index of what is due knows no claimed ones, and another order."""
+def owed_keys(account: str, narrowed: LogFilter, before: Key | None, since: int | None = None) -> Select[Any]:
+    """What is owed, of events from `since` on.
+
+    It is walked by its primary key: the index of what is due knows no claimed ones, and another order.
+    """
     key = (owed.c.event_id, owed.c.config_id)
     if narrowed.subject is None:
         found = scope.rows(account, owed, *key)
@@ -69,16 +81,14 @@ def owed_keys(account: str, narrowed: LogFilter, before: Key | None) -> Select[A
             found = found.where(is_held)
         case State.PENDING:
             found = found.where(owed.c.claim.is_(None), not_(is_held))
-    return _ordered(found, narrowed, before, None, bound, owed.c.config_id)
+    return _ordered(found, narrowed, before, since, bound, owed.c.config_id)
 
 
-def finished_keys(
-    account: str, narrowed: LogFilter, before: Key | None, since: Key | None = None
-) -> Select[Any]:
-    """What has ended: its last row decides, and rows of claims that no longer held never do."""
+def finished_keys(account: str, narrowed: LogFilter, before: Key | None, since: int | None = None) -> Select[Any]:
+    """What has ended, of events from `since` on: its last row decides, and rows of claims that no longer held never do."""
     key = (attempts.c.event_id, attempts.c.config_id)
     # One table leads and gives the order; the other is looked into by its key.
-    if narrowed.subject is None and (narrowed.config_id is not None or narrowed.state is State.FAILED):
+    if narrowed.subject is None and (narrowed.config_id is not None or narrowed.state in _INDEXED_ENDS):
         found = scope.rows(account, attempts, *key)
         if _narrows_events(narrowed):
             found = found.where(_has_event(account, attempts.c.event_id, narrowed))
@@ -116,6 +126,13 @@ def in_time(narrowed: LogFilter, event_id: ColumnElement[Any]) -> Sequence[Colum
     return conditions
 
 
+def _events_with_deliveries(account: str, narrowed: LogFilter, before: Key | None) -> Select[Any]:
+    found = scope.rows(account, events, events.c.id).where(events.c.deliveries > 0, *in_time(narrowed, events.c.id))
+    if before is not None:
+        found = found.where(events.c.id <= before[0])
+    return found.order_by(events.c.id.desc())
+
+
 def held_configs(account: str) -> Select[Any]:
     return scope.rows(account, configs, configs.c.id).where(
         configs.c.state.in_([ConfigState.PAUSED, ConfigState.DISABLED])
@@ -130,13 +147,13 @@ def _ordered(
     found: Select[Any],
     narrowed: LogFilter,
     before: Key | None,
-    since: Key | None,
+    since: int | None,
     event_id: ColumnElement[Any],
     config_id: ColumnElement[Any],
 ) -> Select[Any]:
     found = found.where(*in_time(narrowed, event_id)).order_by(event_id.desc(), config_id.desc())
     if since is not None:
-        found = found.where(event_id >= since[0])
+        found = found.where(event_id >= since)
     if before is not None:
         # The first condition bounds the walk, the second what is left of the last event.
         found = found.where(event_id <= before[0], or_(event_id < before[0], config_id < before[1]))

@@ -195,6 +195,7 @@ attempts = Table(
     CheckConstraint("status IS NULL OR status BETWEEN 0 AND 999", name="statuses_have_three_digits"),
     Index("attempts_of_config", "config_id", "event_id"),
     Index("attempts_failed", "account", "event_id", sqlite_where=text("verdict = 2")),
+    Index("attempts_cancelled", "account", "event_id", sqlite_where=text("verdict = 3")),
     sqlite_with_rowid=False,
 )
 

@@ -53,6 +53,9 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(
+        "attempts_cancelled", "attempts", ["account", "event_id"], unique=False, sqlite_where=sa.text("verdict = 3")
+    )
+    op.create_index(
         "attempts_failed", "attempts", ["account", "event_id"], unique=False, sqlite_where=sa.text("verdict = 2")
     )
     op.create_index("attempts_of_config", "attempts", ["config_id", "event_id"], unique=False)

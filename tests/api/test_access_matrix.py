@@ -1,0 +1,214 @@
+"""Every route with no key, with keys that lack its scope, and with the key of another account."""
+
+from typing import Any
+
+import pytest
+
+from postback.domain.accounts import Scope
+from tests.api.client import Api, Client
+
+pytestmark = pytest.mark.anyio
+
+READ, WRITE, PUBLISH, ADMIN = Scope.READ, Scope.WRITE, Scope.PUBLISH, Scope.ADMIN
+
+# Method, address, body and the one scope that opens it. Names in braces are ids of the account's own things.
+ROUTES: list[tuple[str, str, Any, Scope]] = [
+    ("POST", "/v2/locations", {"location": {"name": "x"}}, WRITE),
+    ("GET", "/v2/locations", b"", READ),
+    ("GET", "/v2/locations/{location}", b"", READ),
+    ("PUT", "/v2/locations/{location}", {"location": {"city": "x"}}, WRITE),
+    ("DELETE", "/v2/locations/{empty_location}", b"", WRITE),
+    ("POST", "/v2/contacts", {"contact": {"location_id": "{location}", "last_name": "x"}}, WRITE),
+    ("GET", "/v2/contacts", b"", READ),
+    ("GET", "/v2/contacts/{contact}", b"", READ),
+    ("PUT", "/v2/contacts/{contact}", {"contact": {"city": "x"}}, WRITE),
+    ("DELETE", "/v2/contacts/{contact}", b"", WRITE),
+    (
+        "POST",
+        "/v2/postbackconfigs",
+        {"postbackconfig": {"location_id": "{location}", "resource": "contact", "url": "http://127.0.0.1/"}},
+        WRITE,
+    ),
+    ("GET", "/v2/postbackconfigs", b"", READ),
+    ("GET", "/v2/postbackconfigs/{config}", b"", READ),
+    ("PUT", "/v2/postbackconfigs/{config}", {"postbackconfig": {"name": "x"}}, WRITE),
+    ("POST", "/v2/postbackconfigs/{config}/pause", b"", WRITE),
+    ("POST", "/v2/postbackconfigs/{config}/resume", b"", WRITE),
+    ("DELETE", "/v2/postbackconfigs/{config}", b"", WRITE),
+    ("POST", "/v2/events", {"event": {"type": "a.b", "data": {}}}, PUBLISH),
+    ("GET", "/v2/events", b"", READ),
+    ("GET", "/v2/events/{event}", b"", READ),
+    ("GET", "/v2/deliveries", b"", READ),
+    ("GET", "/v2/deliveries/{delivery}", b"", READ),
+    ("POST", "/v2/deliveries/{delivery}/cancel", b"", WRITE),
+    ("POST", "/v2/deliveries/{cancelled}/replay", b"", WRITE),
+    ("GET", "/v2/accounts", b"", ADMIN),
+    ("PUT", "/v2/accounts/{account}", {"account": {"name": "x"}}, ADMIN),
+    ("GET", "/v2/accounts/{account}", b"", ADMIN),
+    ("DELETE", "/v2/accounts/{empty_account}", b"", ADMIN),
+    ("GET", "/v2/keys", b"", ADMIN),
+    ("POST", "/v2/keys", {"key": {"name": "x", "scopes": ["read"]}}, ADMIN),
+    ("DELETE", "/v2/keys/{key}", b"", ADMIN),
+]
+OPEN = [("GET", "/health"), ("GET", "/ready")]
+LOCAL = [("GET", "/metrics"), ("GET", "/openapi.json")]
+ONE_THING = [route for route in ROUTES if "{" in route[1] and "/v2/accounts" not in route[1]]
+ACCOUNTS = [route for route in ROUTES if "/v2/accounts" in route[1]]
+
+NAMES = [f"{method} {target}" for method, target, _, _ in ROUTES]
+IDS = {
+    "location": "loc_0000000000000",
+    "empty_location": "loc_0000000000000",
+    "contact": "con_0000000000000",
+    "config": "pbc_0000000000000",
+    "event": "evt_0000000000000",
+    "delivery": "dlv_00000000000000000000000000",
+    "cancelled": "dlv_00000000000000000000000000",
+    "key": "key_0000000000000",
+}
+"""Well-formed ids of nothing."""
+
+
+@pytest.fixture
+async def things(api: Api) -> dict[str, str]:
+    """One thing of each kind in the account `default`."""
+    client = api.client
+    location_id = await api.location()
+    config = await api.config(location_id)
+    contact = {"contact": {"location_id": location_id, "last_name": "x"}}
+    contacts = [(await client.post("/v2/contacts", contact)).json["contact"]["id"] for _ in range(2)]
+    deliveries = await api.deliveries()
+    await client.post(f"/v2/deliveries/{deliveries[1]['id']}/cancel")
+    await client.put("/v2/accounts/empty", {"account": {}})
+    key = {"key": {"name": "to be revoked", "scopes": ["read"]}}
+    return {
+        "location": location_id,
+        "empty_location": await api.location(name="Nothing Lane"),
+        "contact": contacts[0],
+        "config": config["id"],
+        "event": deliveries[0]["event_id"],
+        "delivery": deliveries[0]["id"],
+        "cancelled": deliveries[1]["id"],
+        "account": "default",
+        "empty_account": "empty",
+        "key": (await client.post("/v2/keys", key)).json["key"]["id"],
+    }
+
+
+async def ask(client: Client, route: tuple[str, str, Any, Scope], things: dict[str, str]) -> Any:
+    method, target, body, _ = route
+    return await client.send(method, target.format_map(things), _filled(body, things))
+
+
+def _filled(body: Any, things: dict[str, str]) -> Any:
+    if isinstance(body, dict):
+        return {name: _filled(value, things) for name, value in body.items()}
+    return body.format_map(things) if isinstance(body, str) else body
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=NAMES)
+async def test_a_route_opens_to_the_one_scope_that_it_asks_for_and_to_no_other(
+    api: Api, things: dict[str, str], route: tuple[str, str, Any, Scope]
+) -> None:
+    scope = route[3]
+    others = api.client.as_(await api.key(*(set(Scope) - {scope}), account=None))
+    right = api.client.as_(await api.key(scope, account=None))
+
+    without = await ask(api.client.as_(None), route, things)
+    wrong = await ask(others, route, things)
+    allowed = await ask(right, route, things)
+
+    assert (without.status, without.code) == (401, "unauthorized")
+    assert (wrong.status, wrong.code) == (403, "forbidden")
+    assert allowed.status in {200, 201, 202, 204}, allowed.body
+
+
+@pytest.mark.parametrize("route", ONE_THING, ids=[f"{method} {target}" for method, target, _, _ in ONE_THING])
+async def test_what_is_anothers_cannot_be_told_from_what_is_not_there(
+    api: Api, things: dict[str, str], route: tuple[str, str, Any, Scope]
+) -> None:
+    other = await api.other_account()
+
+    anothers = await ask(other, route, things)
+    nobodys = await ask(other, route, {**things, **IDS})
+
+    assert (anothers.status, anothers.code) == (404, "not_found")
+    assert (anothers.status, anothers.headers, anothers.body) == (nobodys.status, nobodys.headers, nobodys.body)
+
+
+@pytest.mark.parametrize("route", ACCOUNTS, ids=[f"{method} {target}" for method, target, _, _ in ACCOUNTS])
+async def test_accounts_are_managed_by_operators_only(
+    api: Api, things: dict[str, str], route: tuple[str, str, Any, Scope]
+) -> None:
+    other = await api.other_account()
+
+    for account in ("default", "other", "nobody"):
+        reply = await ask(other, route, {**things, "account": account, "empty_account": account})
+        assert (reply.status, reply.code) == (403, "forbidden")
+
+
+async def test_anothers_location_is_no_location(api: Api, things: dict[str, str]) -> None:
+    other = await api.other_account()
+    config = {"location_id": things["location"], "resource": "contact", "url": "http://127.0.0.1/"}
+    event = {"type": "a.b", "data": {}, "location_id": things["location"]}
+
+    replies = [
+        await other.post("/v2/postbackconfigs", {"postbackconfig": config}),
+        await other.post("/v2/contacts", {"contact": {"location_id": things["location"], "last_name": "x"}}),
+        await other.post("/v2/events", {"event": event}),
+    ]
+
+    assert [reply.errors for reply in replies] == [{"location_id": ["location_id provided is not valid"]}] * 3
+
+
+async def test_lists_hold_what_is_the_accounts_own(api: Api, things: dict[str, str]) -> None:
+    other = await api.other_account()
+
+    for plural in ("locations", "contacts", "postbackconfigs", "events", "deliveries"):
+        assert (await other.get(f"/v2/{plural}")).json[plural] == [], plural
+
+
+async def test_an_account_key_does_not_act_for_another_account(api: Api) -> None:
+    other = await api.other_account()
+
+    assert (await other.as_(other.key, "default").get("/v2/events")).status == 403
+    assert (await other.as_(other.key, "nobody").get("/v2/events")).status == 403
+    assert (await other.as_(other.key, "other").get("/v2/events")).status == 200
+
+
+@pytest.mark.parametrize(("method", "target"), OPEN)
+async def test_health_needs_no_key(client: Client, method: str, target: str) -> None:
+    from_elsewhere = Client(client.app, key=None, peer="203.0.113.9")
+
+    assert (await from_elsewhere.send(method, target)).status == 200
+
+
+@pytest.mark.parametrize(("method", "target"), LOCAL)
+async def test_figures_are_open_on_the_machine_itself_and_elsewhere_to_readers(
+    api: Api, method: str, target: str
+) -> None:
+    reader, writer = await api.key(READ), await api.key(WRITE, PUBLISH, ADMIN)
+
+    async def status(key: str | None, peer: str, **headers: str) -> int:
+        return (await Client(api.client.app, key=key, peer=peer).send(method, target, headers=headers)).status
+
+    assert [await status(None, peer) for peer in ("127.0.0.1", "::1")] == [200, 200]
+    assert await status(None, "203.0.113.9") == 401
+    assert await status(None, "203.0.113.9", x_forwarded_for="127.0.0.1") == 401
+    assert await status(writer, "203.0.113.9") == 403
+    assert await status(reader, "203.0.113.9") == 200
+
+
+async def test_no_route_is_missing_here(api: Api) -> None:
+    document = (await api.client.get("/openapi.json")).json
+    described = {
+        (method.upper(), path.replace("record_id", "id"))
+        for path, operations in document["paths"].items()
+        for method in operations
+    }
+
+    def shape(target: str) -> str:
+        return "/".join("{}" if part.startswith("{") else part for part in target.split("/"))
+
+    tested = {(method, shape(target)) for method, target, *_ in [*ROUTES, *OPEN, *LOCAL]}
+    assert {(method, shape(path)) for method, path in described} == tested

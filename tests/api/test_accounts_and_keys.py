@@ -1,0 +1,186 @@
+"""Accounts and keys through the API."""
+
+import pytest
+
+from postback.actions.secrets import is_our_secret
+from postback.domain.accounts import Scope
+from tests.api.client import OPERATOR, Api, Client
+from tests.doubles import ClockDouble
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_an_account_is_made_and_changed_under_the_operators_own_id(client: Client, clock: ClockDouble) -> None:
+    made = await client.put("/v2/accounts/acme", {"account": {"name": "Acme", "metadata": {"plan": "gold"}}})
+    clock.pass_(seconds=1)
+    changed = await client.put("/v2/accounts/acme", {"account": {"name": "Acme Ltd"}})
+    emptied = await client.put("/v2/accounts/acme", {"account": {"metadata": None}})
+
+    assert (made.status, changed.status, emptied.status) == (201, 200, 200)
+    assert changed.json["account"] == {
+        "id": "acme",
+        "name": "Acme Ltd",
+        "metadata": {"plan": "gold"},
+        "created_at": "2026-09-21T14:13:20.000Z",
+        "modified_at": "2026-09-21T14:13:21.000Z",
+    }
+    assert (await client.get("/v2/accounts/acme")).json["account"]["metadata"] == {}
+    listed = await client.get("/v2/accounts?sort=id")
+    assert [account["id"] for account in listed.json["accounts"]] == ["acme", "default"]
+
+
+@pytest.mark.parametrize(
+    ("account_id", "account", "field"),
+    [
+        ("a.b", {}, "id"),
+        ("x" * 37, {}, "id"),
+        ("acme", {"name": 5}, "name"),
+        ("acme", {"name": "a\0b"}, "name"),
+        ("acme", {"metadata": []}, "metadata"),
+        ("acme", {"metadata": {"x": "y" * 4096}}, "metadata"),
+        ("acme", {"limits": {}}, "limits"),
+    ],
+)
+async def test_an_account_that_cannot_be_is_refused(
+    client: Client, account_id: str, account: dict[str, object], field: str
+) -> None:
+    assert list((await client.put(f"/v2/accounts/{account_id}", {"account": account})).errors) == [field]
+
+
+async def test_an_operator_acts_for_the_account_that_the_header_names(client: Client) -> None:
+    await client.put("/v2/accounts/acme", {"account": {}})
+    acme = client.as_(client.key, "acme")
+
+    await acme.post("/v2/locations", {"location": {"name": "Acme Street"}})
+
+    assert len((await acme.get("/v2/locations")).json["locations"]) == 1
+    assert (await client.get("/v2/locations")).json["locations"] == []
+    assert (await client.as_(client.key, "nobody").get("/v2/locations")).status == 404
+
+
+async def test_an_account_in_use_and_the_servers_own_are_not_deleted(api: Api, client: Client) -> None:
+    await client.put("/v2/accounts/acme", {"account": {}})
+    acme = client.as_(client.key, "acme")
+    location_id = await api.location(acme)
+
+    in_use = await client.delete("/v2/accounts/acme")
+    await acme.delete(f"/v2/locations/{location_id}")
+    empty = await client.delete("/v2/accounts/acme")
+    own = await client.delete("/v2/accounts/default")
+
+    assert (in_use.status, empty.status, own.status) == (409, 204, 409)
+    assert (await acme.get("/v2/locations")).status == 404
+
+
+async def test_the_keys_of_a_deleted_account_end_with_it(api: Api, client: Client) -> None:
+    other = await api.other_account()
+    assert (await other.get("/v2/events")).status == 200
+
+    await client.delete("/v2/accounts/other")
+
+    assert (await other.get("/v2/events")).status == 401
+
+
+async def test_a_key_shows_itself_once_and_can_what_its_scopes_say(client: Client, clock: ClockDouble) -> None:
+    made = await client.post("/v2/keys", {"key": {"name": "shop", "scopes": ["read"]}})
+    key = made.json["key"]
+    secret = key.pop("secret")
+
+    shop = client.as_(secret)
+    read = await shop.get("/v2/events")
+    written = await shop.post("/v2/locations", {"location": {"name": "x"}})
+    listed = await client.get("/v2/keys")
+
+    assert (made.status, read.status, written.status, written.code) == (201, 200, 403, "forbidden")
+    assert is_our_secret(secret)
+    assert secret.startswith(key["prefix"])
+    assert (key["account"], key["scopes"], key["last_used_at"]) == ("default", ["read"], None)
+    [shown] = listed.json["keys"]
+    assert shown == {**key, "last_used_at": "2026-09-21T14:13:20.000Z"}
+    assert secret.encode() not in listed.body
+
+
+async def test_a_revoked_key_stops_at_once(client: Client) -> None:
+    key = (await client.post("/v2/keys", {"key": {"name": "shop", "scopes": ["read"]}})).json["key"]
+    shop = client.as_(key["secret"])
+    assert (await shop.get("/v2/events")).status == 200
+
+    revoked = await client.delete(f"/v2/keys/{key['id']}")
+
+    assert (revoked.status, (await shop.get("/v2/events")).status) == (204, 401)
+    assert (await client.delete(f"/v2/keys/{key['id']}")).status == 404
+
+
+async def test_a_key_ends_when_it_expires(client: Client, clock: ClockDouble) -> None:
+    sent = {"name": "shop", "scopes": ["read"], "expires_at": "2026-09-21T15:00:00Z"}
+    key = (await client.post("/v2/keys", {"key": sent})).json["key"]
+    shop = client.as_(key["secret"])
+    before = await shop.get("/v2/events")
+
+    clock.now_ms += 3600 * 1000
+
+    assert (before.status, (await shop.get("/v2/events")).status) == (200, 401)
+
+
+@pytest.mark.parametrize(
+    ("key", "fields"),
+    [
+        ({}, ["name", "scopes"]),
+        ({"name": "", "scopes": ["read"]}, ["name"]),
+        ({"name": "x", "scopes": []}, ["scopes"]),
+        ({"name": "x", "scopes": ["root"]}, ["scopes"]),
+        ({"name": "x", "scopes": "read"}, ["scopes"]),
+        ({"name": "x", "scopes": ["read"], "expires_at": "2020-01-01T00:00:00Z"}, ["expires_at"]),
+        ({"name": "x", "scopes": ["read"], "expires_at": 5}, ["expires_at"]),
+        ({"name": "x", "scopes": ["read"], "secret": "mine"}, ["secret"]),
+        ({"name": "x", "scopes": ["read"], "account": "nobody"}, ["account"]),
+    ],
+)
+async def test_a_key_that_cannot_be_is_refused(client: Client, key: dict[str, object], fields: list[str]) -> None:
+    assert sorted((await client.post("/v2/keys", {"key": key})).errors) == fields
+
+
+async def test_an_operator_makes_keys_for_any_account_and_others_for_their_own(api: Api, client: Client) -> None:
+    other = await api.other_account()
+
+    named = await client.post("/v2/keys", {"key": {"name": "x", "scopes": ["read"], "account": "other"}})
+    own = await other.post("/v2/keys", {"key": {"name": "y", "scopes": ["read"]}})
+    foreign = await other.post("/v2/keys", {"key": {"name": "z", "scopes": ["read"], "account": "default"}})
+
+    assert named.json["key"]["account"] == own.json["key"]["account"] == "other"
+    assert list(foreign.errors) == ["account"]
+    assert (await client.get("/v2/keys")).json["keys"] == []
+    assert (await other.delete(f"/v2/keys/{named.json['key']['id']}")).status == 204
+
+
+async def test_an_operator_can_revoke_an_operator_key(api: Api, client: Client) -> None:
+    operator_key, secret = await api.services.account_actions.add_operator_key("second")
+    assert (await client.as_(secret).get("/v2/accounts")).status == 200
+
+    reply = await client.delete(f"/v2/keys/{operator_key.id}")
+
+    assert (reply.status, (await client.as_(secret).get("/v2/accounts")).status) == (204, 401)
+
+
+async def test_no_account_key_can_revoke_an_operator_key(api: Api, client: Client) -> None:
+    operator_key, _ = await api.services.account_actions.add_operator_key("second")
+    other = await api.other_account()
+    admin = client.as_(await api.key(*Scope))
+
+    for stranger in (other, admin):
+        assert (await stranger.delete(f"/v2/keys/{operator_key.id}")).status == 404
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    ["", "Bearer", "Bearer ", "Basic b3BlcmF0b3I6", f"Token {OPERATOR}", f"Bearer {OPERATOR}x", "Bearer \u00ff\u00fe"],
+)
+async def test_what_is_no_key_is_a_401_that_says_how(client: Client, authorization: str) -> None:
+    reply = await client.as_(None).get("/v2/events", authorization=authorization)
+
+    assert (reply.status, reply.code) == (401, "unauthorized")
+    assert reply.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_the_scheme_is_read_in_any_case(client: Client) -> None:
+    assert (await client.as_(None).get("/v2/events", authorization=f"bearer  {OPERATOR} ")).status == 200

@@ -1,0 +1,345 @@
+"""Postback configs through the API: what they take, keep, hide and refuse."""
+
+from typing import Any
+
+import pytest
+
+from postback.domain.configs import ConfigState
+from postback.domain.ids import parse
+from postback.domain.policy import Deadlines, RetryPolicy, SuccessRule
+from tests.api.client import Api, Client
+from tests.build import ACCOUNT
+from tests.doubles import ClockDouble
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def location_id(api: Api) -> str:
+    return await api.location()
+
+
+async def stored(api: Api, config: dict[str, Any]) -> Any:
+    return await api.services.configs.find(ACCOUNT, parse("pbc", config["id"]))
+
+
+async def change(client: Client, config: dict[str, Any], **fields: Any) -> Any:
+    return await client.put(f"/v2/postbackconfigs/{config['id']}", {"postbackconfig": fields})
+
+
+async def test_what_the_owner_sets_beyond_the_documented_fields_follows_them_as_it_was_sent(
+    api: Api, location_id: str
+) -> None:
+    further = {
+        "product_transaction_id": "prd_1",
+        "name": "back office",
+        "success_status": "200",
+        "retry_schedule": [5, 300],
+        "connect_timeout": 2.5,
+        "response_timeout": 3,
+        "total_timeout": 4,
+        "max_in_flight": 10,
+        "headers": {"X-Customer": "17"},
+    }
+
+    config = await api.config(location_id, **further)
+
+    assert list(config)[12:] == ["created_ts", "modified_ts", *further, "_links"]
+    assert {name: config[name] for name in further} == further
+    kept = await stored(api, config)
+    assert kept.success is SuccessRule.EXACTLY_200
+    assert kept.retry == RetryPolicy(3, (5, 300))
+    assert kept.deadlines == Deadlines(2.5, 3, 4)
+    assert (kept.max_in_flight, kept.headers) == (10, {"X-Customer": "17"})
+
+
+async def test_flags_are_taken_in_every_form_and_echoed_as_they_were_sent(api: Api, location_id: str) -> None:
+    config = await api.config(location_id, on_create=True, on_update="0", on_delete=0, is_active=1)
+
+    assert [config[name] for name in ("on_create", "on_update", "on_delete", "is_active")] == [True, "0", 0, 1]
+    kept = await stored(api, config)
+    assert [kept.on_create, kept.on_update, kept.on_delete, kept.is_active] == [True, False, False, True]
+
+
+async def test_what_is_not_sent_has_its_default(api: Api, client: Client, location_id: str) -> None:
+    fields = {"location_id": location_id, "resource": "contact", "url": "http://127.0.0.1/"}
+
+    reply = await client.post("/v2/postbackconfigs", {"postbackconfig": fields})
+
+    config = reply.json["postbackconfig"]
+    assert [config[name] for name in ("on_create", "on_update", "on_delete", "is_active")] == ["0", "0", "0", "1"]
+    assert (config["format"], config["number_of_attempts"], config["attempt_interval"]) == ("api-default", 1, 300)
+    assert (await stored(api, config)).deadlines == Deadlines(10, 10, 20)
+
+
+@pytest.mark.parametrize(
+    ("sent", "field"),
+    [
+        ({"location_id": None}, "location_id"),
+        ({"location_id": "loc_of_nobody"}, "location_id"),
+        ({"resource": "invoice"}, "resource"),
+        ({"resource": None}, "resource"),
+        ({"url": None}, "url"),
+        ({"url": ""}, "url"),
+        ({"url": 5}, "url"),
+        ({"url": "http://10.0.0.1/"}, "url"),
+        ({"on_create": "yes"}, "on_create"),
+        ({"on_create": 2}, "on_create"),
+        ({"is_active": []}, "is_active"),
+        ({"format": "soap"}, "format"),
+        ({"expands": "nothing"}, "expands"),
+        ({"expands": "location,,user"}, "expands"),
+        ({"resource": "transaction"}, "product_transaction_id"),
+        ({"resource": "transactionbatch"}, "product_transaction_id"),
+        ({"name": "x" * 257}, "name"),
+        ({"success_status": "204"}, "success_status"),
+        ({"connect_timeout": 0.05}, "connect_timeout"),
+        ({"response_timeout": 61}, "response_timeout"),
+        ({"total_timeout": "5"}, "total_timeout"),
+        ({"max_in_flight": 1001}, "max_in_flight"),
+        ({"basic_auth_username": "a:b"}, "basic_auth_username"),
+        ({"basic_auth_password": "secret"}, "basic_auth_username"),
+        ({"basic_auth_username": "a", "basic_auth_password": "b\n"}, "basic_auth_password"),
+        ({"headers": {"Host": "evil"}}, "headers"),
+        ({"headers": {"X-A": "a\r\nX-B: b"}}, "headers"),
+        ({"headers": ["X-A"]}, "headers"),
+        ({"headers": {"Authorization": "x"}, "basic_auth_username": "a"}, "headers"),
+        ({"retry_schedule": [5], "attempt_interval": 5}, "retry_schedule"),
+        ({"number_of_attempts": 50, "attempt_interval": 86_400}, "attempt_interval"),
+        ({"event_types": ["*"]}, "event_types"),
+    ],
+)
+async def test_a_field_that_cannot_be_taken_is_named(
+    api: Api, client: Client, location_id: str, sent: dict[str, Any], field: str
+) -> None:
+    fields = {"location_id": location_id, "resource": "contact", "url": "http://127.0.0.1/", **sent}
+
+    reply = await client.post("/v2/postbackconfigs", {"postbackconfig": fields})
+
+    assert list(reply.errors) == [field]
+    assert (await client.get("/v2/postbackconfigs")).json["postbackconfigs"] == []
+
+
+async def test_known_expands_are_kept_and_echoed(api: Api, location_id: str) -> None:
+    config = await api.config(location_id, expands="location, user")
+
+    assert config["expands"] == "location, user"
+    assert (await stored(api, config)).expands == ("location", "user")
+
+
+async def test_a_change_keeps_what_is_absent_and_removes_what_is_null(
+    api: Api, client: Client, location_id: str, clock: ClockDouble
+) -> None:
+    config = await api.config(location_id, name="one", number_of_attempts=3, attempt_interval=60)
+    clock.pass_(seconds=5)
+
+    reply = await change(client, config, name=None, attempt_interval=None, on_delete="0")
+
+    changed = reply.json["postbackconfig"]
+    assert "name" not in changed
+    assert (changed["number_of_attempts"], changed["attempt_interval"]) == (3, 300)
+    assert (changed["on_create"], changed["on_delete"]) == ("1", "0")
+    assert changed["modified_ts"] == changed["created_ts"] + 5
+
+
+async def test_a_schedule_shows_the_attempts_that_it_makes(api: Api, client: Client, location_id: str) -> None:
+    config = await api.config(location_id, retry_schedule=[1, 2, 3])
+
+    assert (config["number_of_attempts"], config["attempt_interval"]) == (4, None)
+    back = await change(client, config, retry_schedule=None)
+    assert (back.json["postbackconfig"]["number_of_attempts"], back.json["postbackconfig"]["attempt_interval"]) == (1, 300)
+
+
+async def test_more_attempts_than_waits_repeat_the_last(api: Api, location_id: str) -> None:
+    config = await api.config(location_id, retry_schedule=[1, 2], number_of_attempts=5)
+
+    assert (await stored(api, config)).retry == RetryPolicy(5, (1, 2))
+
+
+async def test_credentials_are_never_shown_and_secret_headers_masked(
+    api: Api, client: Client, location_id: str
+) -> None:
+    config = await api.config(
+        location_id,
+        basic_auth_username="hookuser",
+        basic_auth_password="Pa55-example",
+        headers={"X-Api-Key": "s3cret-value", "X-Customer": "17"},
+    )
+
+    shown = await client.get(f"/v2/postbackconfigs/{config['id']}")
+    listed = await client.get("/v2/postbackconfigs")
+
+    assert shown.json["postbackconfig"]["headers"] == {"X-Api-Key": "***", "X-Customer": "17"}
+    for body in (shown.body, listed.body):
+        assert not any(secret in body for secret in (b"hookuser", b"Pa55-example", b"s3cret-value"))
+
+
+async def test_stars_sent_back_keep_the_secrets(api: Api, client: Client, location_id: str) -> None:
+    config = await api.config(
+        location_id, basic_auth_username="u", basic_auth_password="p", headers={"X-Token": "t", "X-Old": "o"}
+    )
+
+    reply = await change(client, config, basic_auth_password="***", headers={"x-token": "***", "X-New": "n"})
+
+    assert reply.status == 200
+    kept = await stored(api, config)
+    assert (kept.basic_auth.username, kept.basic_auth.password) == ("u", "p")
+    assert kept.headers == {"x-token": "t", "X-New": "n"}
+
+
+async def test_stars_for_a_secret_that_is_not_there_are_refused(api: Api, client: Client, location_id: str) -> None:
+    config = await api.config(location_id)
+
+    assert list((await change(client, config, headers={"X-Token": "***"})).errors) == ["headers"]
+    assert list((await change(client, config, basic_auth_username="u", basic_auth_password="***")).errors) == [
+        "basic_auth_password"
+    ]
+
+
+async def test_a_change_that_says_nothing_of_secrets_keeps_them(api: Api, client: Client, location_id: str) -> None:
+    config = await api.config(location_id, basic_auth_username="u", basic_auth_password="p", headers={"X-Token": "t"})
+
+    await change(client, config, number_of_attempts=2, url="http://127.0.0.1:9000/elsewhere")
+
+    kept = await stored(api, config)
+    assert (kept.basic_auth.password, kept.headers) == ("p", {"X-Token": "t"})
+
+
+async def test_removing_the_user_name_removes_its_password(api: Api, client: Client, location_id: str) -> None:
+    config = await api.config(location_id, basic_auth_username="u", basic_auth_password="p")
+
+    reply = await change(client, config, basic_auth_username=None)
+
+    assert reply.status == 200
+    assert (await stored(api, config)).basic_auth is None
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1:9000/", "http://127.0.0.2:9000/", "http://127.0.0.1:9001/"])
+async def test_secrets_do_not_follow_a_url_to_another_server(
+    api: Api, client: Client, location_id: str, url: str
+) -> None:
+    config = await api.config(location_id, basic_auth_username="u", basic_auth_password="p", headers={"X-Token": "t"})
+
+    silent = await change(client, config, url=url)
+    starred = await change(client, config, url=url, basic_auth_password="***", headers={"X-Token": "***"})
+    anew = await change(client, config, url=url, basic_auth_password="p2", headers={"X-Token": "t2"})
+
+    for refused in (silent, starred):
+        assert sorted(refused.errors) == ["basic_auth_password", "headers"]
+        assert "X-Token" in refused.errors["headers"][0]
+    assert anew.status == 200
+    assert (await stored(api, config)).basic_auth.password == "p2"
+
+
+async def test_a_url_to_another_server_passes_once_its_secrets_are_removed(
+    api: Api, client: Client, location_id: str
+) -> None:
+    config = await api.config(location_id, basic_auth_username="u", basic_auth_password="p", headers={"X-Token": "t"})
+
+    reply = await change(
+        client, config, url="http://127.0.0.2/", basic_auth_username=None, basic_auth_password=None, headers=None
+    )
+
+    assert reply.status == 200
+    kept = await stored(api, config)
+    assert (kept.basic_auth, kept.headers) == (None, {})
+
+
+async def test_pause_holds_and_resume_lets_go(api: Api, client: Client, location_id: str) -> None:
+    config = await api.config(location_id)
+    address = f"/v2/postbackconfigs/{config['id']}"
+
+    paused = await client.post(f"{address}/pause")
+    again = await client.post(f"{address}/pause")
+    shown = await client.get(f"{address}?expand=state,policy")
+    resumed = await client.post(f"{address}/resume")
+
+    assert [reply.status for reply in (paused, again, shown, resumed)] == [200] * 4
+    assert paused.json["postbackconfig"]["state"] == shown.json["postbackconfig"]["state"] == "paused"
+    assert shown.json["postbackconfig"]["policy"]["number_of_attempts"] == 1
+    assert resumed.json["postbackconfig"]["state"] == "active"
+    assert api.woken == ["due"]
+    assert "state" not in (await client.get(address)).json["postbackconfig"]
+
+
+async def test_a_disabled_config_is_not_paused_but_resumed(api: Api, client: Client, location_id: str) -> None:
+    config = await api.config(location_id)
+    address = f"/v2/postbackconfigs/{config['id']}"
+    number = parse("pbc", config["id"])
+    await api.services.configs.set_state(ACCOUNT, number, ConfigState.DISABLED, "the receiver answered 410 Gone")
+
+    shown = await client.get(f"{address}?expand=state")
+    paused = await client.post(f"{address}/pause")
+    resumed = await client.post(f"{address}/resume")
+
+    assert shown.json["postbackconfig"]["state_reason"] == "the receiver answered 410 Gone"
+    assert (paused.status, paused.code) == (409, "conflict")
+    assert (resumed.status, resumed.json["postbackconfig"]["state_reason"]) == (200, None)
+
+
+async def test_a_deleted_config_is_gone(api: Api, client: Client, location_id: str) -> None:
+    config = await api.config(location_id)
+    address = f"/v2/postbackconfigs/{config['id']}"
+
+    deleted = await client.delete(address)
+
+    assert (deleted.status, deleted.body) == (204, b"")
+    assert (await client.get(address)).status == 404
+    assert (await client.delete(address)).status == 404
+    assert (await change(client, config, name="x")).status == 404
+
+
+async def test_lists_are_narrowed_sorted_and_paged(api: Api, client: Client, location_id: str, clock: ClockDouble) -> None:
+    for number in range(3):
+        await api.config(location_id, number_of_attempts=number + 1)
+        clock.pass_(seconds=1)
+    await api.config(location_id, resource="accountvault")
+
+    contacts = await client.get("/v2/postbackconfigs?resource=contact&sort=number_of_attempts&page_size=2")
+    second = await client.get("/v2/postbackconfigs?resource=contact&sort=number_of_attempts&page_size=2&page=2")
+    both = await client.get("/v2/postbackconfigs?resource=contact,accountvault")
+
+    assert [config["number_of_attempts"] for config in contacts.json["postbackconfigs"]] == [1, 2]
+    links = contacts.json["meta"]["pagination"]["links"]
+    assert links["next"]["href"].endswith("?resource=contact&sort=number_of_attempts&page_size=2&page=2")
+    assert [config["number_of_attempts"] for config in second.json["postbackconfigs"]] == [3]
+    assert set(second.json["meta"]["pagination"]["links"]) == {"self"}
+    assert both.json["meta"]["pagination"]["totalCount"] == 4
+    assert contacts.json["meta"]["sort"] == {"attributes": {"number_of_attempts": "asc"}}
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("page=0", "page"),
+        ("page=x", "page"),
+        ("page=99999999999999999999", "page"),
+        ("page_size=501", "page_size"),
+        ("page_size=-1", "page_size"),
+        ("sort=secret", "sort"),
+        ("sort=--created_ts", "sort"),
+        ("password=x", "password"),
+        ("page=1&page=2", "page"),
+    ],
+)
+async def test_a_query_that_cannot_be_answered_names_its_parameter(client: Client, query: str, field: str) -> None:
+    assert list((await client.get(f"/v2/postbackconfigs?{query}")).errors) == [field]
+
+
+async def test_an_unknown_expand_is_refused(api: Api, client: Client, location_id: str) -> None:
+    config = await api.config(location_id)
+
+    assert list((await client.get(f"/v2/postbackconfigs/{config['id']}?expand=passwords")).errors) == ["expand"]
+
+
+async def test_changes_at_the_same_time_all_count(api: Api, client: Client, location_id: str) -> None:
+    import asyncio
+
+    config = await api.config(location_id)
+    fields = {"name": "n", "number_of_attempts": 4, "attempt_interval": 7, "max_in_flight": 9, "on_delete": "0"}
+
+    replies = await asyncio.gather(*(change(client, config, **{name: value}) for name, value in fields.items()))
+
+    assert [reply.status for reply in replies] == [200] * 5
+    shown = (await client.get(f"/v2/postbackconfigs/{config['id']}")).json["postbackconfig"]
+    assert {name: shown[name] for name in fields} == fields

@@ -1,0 +1,51 @@
+"""What the tests of the command line share: a folder without settings, a way to call it, and a real server."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from postback.cli.app import main
+from postback.cli.client import Client
+from postback.cli.trial import trial_server
+from postback.settings import PREFIX
+from tests.cli.calling import Cli, Ended
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in list(os.environ):
+        if name.startswith(PREFIX):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Call the command line as a person would; its SystemExit is its answer."""
+
+    def call(*words: str) -> Ended:
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        said = capsys.readouterr()
+        return Ended(int(ended.value.code or 0), said.out, said.err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Client]:
+    """One running server for all of these tests: each makes what it needs."""
+    with trial_server() as client:
+        yield client
+
+
+@pytest.fixture
+def here(server: Client, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """The command line finds the server by its settings."""
+    monkeypatch.setenv("POSTBACK_PUBLIC_URL", server.url)
+    monkeypatch.setenv("POSTBACK_API_KEY", server.key or "")
+    return server

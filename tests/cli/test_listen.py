@@ -1,0 +1,150 @@
+"""The test receiver: shows what arrives, masks what proves who sent it, and fails as it is told."""
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from postback.cli.listen import as_object, body_lines, shown_headers
+from postback.receiver.server import Behaviour, Received, TestReceiver
+from tests.cli.calling import Cli, Ended
+
+FORM = "application/x-www-form-urlencoded"
+
+
+def a_request(body: bytes, content_type: str = FORM, *more: tuple[str, str]) -> Received:
+    return Received(1, "POST", "/in", (("Host", "x"), ("Content-Type", content_type), *more), body, 0.0)
+
+
+def post(port: int, bodies: Sequence[bytes], headers: dict[str, str] | None = None) -> list[int]:
+    """The statuses of POSTs on one connection."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    statuses = []
+    for body in bodies:
+        connection.request("POST", "/in", body, headers or {})
+        answer = connection.getresponse()
+        answer.read()
+        statuses.append(answer.status)
+    connection.close()
+    return statuses
+
+
+def test_a_form_is_shown_by_its_parameters_and_json_spread_over_lines() -> None:
+    assert body_lines(a_request(b"type=CREATE&data=%7B%22id%22%3A1%7D&empty=")) == [
+        "type = CREATE",
+        "data = {",
+        '         "id": 1',
+        "       }",
+        "empty = ",
+    ]
+
+
+def test_what_a_sender_wrote_cannot_move_the_cursor() -> None:
+    hostile = a_request(b"\x1b[2J\xff", "text/plain", ("X-Evil", "\x1b[2J"))
+
+    assert body_lines(hostile) == ["\\x1b[2J\\xff"]
+    assert dict(shown_headers(hostile))["X-Evil"] == "\\x1b[2J"
+
+
+def test_what_proves_who_sent_it_is_masked() -> None:
+    request = a_request(b"", FORM, ("Authorization", "Basic aHVzaA=="))
+
+    assert dict(shown_headers(request))["Authorization"] == "***"
+    assert "aHVzaA" not in json.dumps(as_object(request, 200))
+
+
+def test_it_fails_the_first_times_and_then_recovers() -> None:
+    heard: list[tuple[int, bytes, int]] = []
+
+    with TestReceiver(lambda got, status: heard.append((got.number, got.body, status)), Behaviour(503, 2)) as receiver:
+        statuses = post(receiver.port, [b"a", b"b", b"c"])
+
+    assert statuses == [503, 503, 200]
+    assert heard == [(1, b"a", 503), (2, b"b", 503), (3, b"c", 200)]
+
+
+def test_it_waits_before_it_answers_and_not_at_its_end() -> None:
+    heard = threading.Event()
+    started = time.monotonic()
+
+    with TestReceiver(lambda *_: heard.set(), Behaviour(delay_s=600)) as receiver:
+        asking = threading.Thread(target=lambda: post(receiver.port, [b""]))
+        asking.start()
+        assert heard.wait(10)
+        assert asking.is_alive()
+    asking.join()
+
+    assert time.monotonic() - started < 60
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Content-Length": "99999999999"}, {"Content-Length": "x"}, {"Transfer-Encoding": "chunked"}]
+)
+def test_a_body_that_is_too_long_or_not_announced_is_refused(headers: dict[str, str]) -> None:
+    heard: list[Received] = []
+
+    with TestReceiver(lambda got, _: heard.append(got)) as receiver:
+        connection = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=10)
+        connection.putrequest("POST", "/in")
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        status = connection.getresponse().status
+        connection.close()
+
+    assert (status, heard) == (413, [])
+
+
+def test_the_command_shows_what_arrives_and_ends_when_it_was_told(cli: Cli, unused_port: int) -> None:
+    ended = listening(cli, unused_port, [b"type=CREATE", b"type=UPDATE"], "--status", "500", "--for", "1")
+
+    assert ended.code == 0
+    assert f"listening on http://127.0.0.1:{unused_port}" in ended.out
+    assert "POST /in  → 500" in ended.out
+    assert "type = CREATE" in ended.out
+    assert "POST /in  → 200" in ended.out
+    assert "type = UPDATE" in ended.out
+
+
+def test_scripts_get_one_json_object_a_request(cli: Cli, unused_port: int) -> None:
+    ended = listening(cli, unused_port, [b"a", b"b"], "--json")
+
+    assert [json.loads(line)["body"] for line in ended.out.splitlines()] == ["a", "b"]
+
+
+def test_a_port_that_is_taken_is_told(cli: Cli) -> None:
+    with TestReceiver(lambda *_: None) as receiver:
+        ended = cli("listen", "--port", str(receiver.port))
+
+    assert ended.code == 2
+    assert ended.err == f"error: 127.0.0.1:{receiver.port} cannot be listened on: Address already in use\n"
+
+
+@pytest.fixture
+def unused_port() -> int:
+    from postback.cli.trial import free_port
+
+    return free_port()
+
+
+def listening(cli: Cli, port: int, bodies: list[bytes], *words: str) -> Ended:
+    """`listen` while these bodies are sent to it."""
+
+    def send() -> None:
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            try:
+                post(port, bodies, {"Content-Type": FORM})
+            except ConnectionRefusedError:
+                time.sleep(0.01)
+            else:
+                return
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    ended = cli("listen", "--port", str(port), "--stop-after", str(len(bodies)), *words)
+    sending.join()
+    return ended
