@@ -62,8 +62,10 @@ def server(port: int, cpu: int | None = None, **settings: str) -> Iterator[Serve
             cwd=folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            preexec_fn=(lambda: os.sched_setaffinity(0, {cpu})) if cpu is not None else None,
         )
+        if cpu is not None:
+            # Threads that it starts later inherit the core.
+            os.sched_setaffinity(process.pid, {cpu})
         try:
             started = Server(process.pid, f"http://127.0.0.1:{port}", port)
             _until(lambda: _answers(f"{started.url}/ready"))

@@ -25,7 +25,13 @@ def main() -> None:
             with receiver(healthy) as answering, receiver(others, hangs=hangs), server(PORT) as served:
                 location = served.location()
                 for port in range(FIRST, FIRST + HEALTHY + HANGING):
-                    served.config(location, f"http://127.0.0.1:{port}/in", response_timeout=5, number_of_attempts=3, attempt_interval=1)
+                    served.config(
+                        location,
+                        f"http://127.0.0.1:{port}/in",
+                        response_timeout=5,
+                        number_of_attempts=3,
+                        attempt_interval=1,
+                    )
                 request = publish_request(location, 1)
                 uvloop.run(publish(PORT, request, 30, 1, RATE))
                 answering.wait_for(30 * HEALTHY)

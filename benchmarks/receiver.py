@@ -54,7 +54,11 @@ def tell() -> None:
     latencies = sorted(Counts.latencies)
     if line == "clear\n":
         Counts.latencies.clear()
-    of = {f"p{p}": round(latencies[min(len(latencies) - 1, len(latencies) * p // 100)], 2) for p in (50, 99)} if latencies else {}
+    of = (
+        {f"p{p}": round(latencies[min(len(latencies) - 1, len(latencies) * p // 100)], 2) for p in (50, 99)}
+        if latencies
+        else {}
+    )
     print(json.dumps({"requests": Counts.requests, **of}), flush=True)
 
 

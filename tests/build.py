@@ -90,7 +90,9 @@ def a_claim(**changes: Any) -> Claim:
 
 
 def answered(status: int = 200, **changes: Any) -> Answered:
-    return Answered(status=status, headers=(), body=b"", timings=Timings(total_ms=5, sent_after_ms=1))._replace(**changes)
+    return Answered(status=status, headers=(), body=b"", timings=Timings(total_ms=5, sent_after_ms=1))._replace(
+        **changes
+    )
 
 
 def a_settlement(claim: Claim, verdict: Verdict = Verdict.DELIVERED, **changes: Any) -> Settlement:

@@ -35,6 +35,14 @@ class Receiver:
     received: list[Received] = field(default_factory=list)
     connections: int = 0
     errors: list[Exception] = field(default_factory=list)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def has(self, requests: int, *, within_s: float = 5.0) -> None:
+        """Wait until so many requests have arrived."""
+        async with asyncio.timeout(within_s):
+            while len(self.received) < requests:
+                self.arrived.clear()
+                await self.arrived.wait()
 
     @property
     def url(self) -> str:
@@ -61,6 +69,7 @@ class Visit:
         body = await self.reader.readexactly(int(headers["content-length"]))
         received = Received(line, headers, body)
         self.receiver.received.append(received)
+        self.receiver.arrived.set()
         return received
 
     async def say(self, data: bytes) -> None:

@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import unquote
 
@@ -216,6 +218,7 @@ class Api:
 
 async def open_api(path: Path, clock: ClockDouble, **changes: Any) -> Api:
     """An API with the account `default` and the operator key OPERATOR, on an empty store."""
+    copyfile(await _empty_database(), path / "postback.db")
     store = await SqliteStore.open(path / "postback.db", clock)
     configs, accounts = SqlConfigs(store), SqlAccounts(store)
     worker = await store.enlist("here")
@@ -242,3 +245,17 @@ async def open_api(path: Path, clock: ClockDouble, **changes: Any) -> Api:
     await accounts.save(Account(id=ACCOUNT_DEFAULT, created_ms=clock(), modified_ms=clock()))
     await services.account_actions.add_operator_key("of the test", OPERATOR)
     return Api(Client(build(services)), services, store, worker, intake, clock, woken)
+
+
+async def _empty_database() -> Path:
+    """Made once, since making the schema takes longer than most tests."""
+    if not _EMPTY:
+        folder = TemporaryDirectory(prefix="postback-tests-")
+        store = await SqliteStore.open(Path(folder.name) / "empty.db", ClockDouble())
+        await store.close()
+        _EMPTY.append(folder)
+    return Path(_EMPTY[0].name) / "empty.db"
+
+
+_EMPTY: list[TemporaryDirectory[str]] = []
+"""Removed with the process."""

@@ -41,14 +41,14 @@ async def events(client: Client) -> list[Any]:
 
 
 @EVERYWHERE
-@pytest.mark.parametrize(
-    "body", [b"", b" \n", b"{}x", b'{"a":1,}', b'{"a":1 /* one */}', b"{'a':1}", b'{"a":01}', b'{"a":tru}', b'{"a":"\\x"}']
-)
-async def test_01_what_is_not_json_is_a_400_with_the_position(client: Client, target: str, body: bytes) -> None:
-    reply = await client.post(target, body)
+async def test_01_what_is_not_json_is_a_400_with_the_position(client: Client, target: str) -> None:
+    for body in (
+        b"", b" \n", b"{}x", b'{"a":1,}', b'{"a":1 /* one */}', b"{'a':1}", b'{"a":01}', b'{"a":tru}', b'{"a":"\\x"}',
+    ):  # fmt: skip
+        reply = await client.post(target, body)
 
-    is_malformed(reply)
-    assert "(byte " in reply.message or ", character " in reply.message
+        is_malformed(reply)
+        assert "(byte " in reply.message or ", character " in reply.message
 
 
 @EVERYWHERE
@@ -64,15 +64,15 @@ async def test_03_invalid_utf8_is_a_400(client: Client, target: str) -> None:
 
 
 @EVERYWHERE
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-async def test_04_utf16_is_a_400(client: Client, target: str, encoding: str) -> None:
-    is_malformed(await client.post(target, holding(target, b'"x"').decode().encode(encoding)))
+async def test_04_utf16_is_a_400(client: Client, target: str) -> None:
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32"):
+        is_malformed(await client.post(target, holding(target, b'"x"').decode().encode(encoding)))
 
 
 @EVERYWHERE
-@pytest.mark.parametrize("escape", [b"\\ud83d", b"\\udc00", b"\\ude00\\ud83d", b"\\ud83dx\\ude00", b"\\uD83D\\n"])
-async def test_05_a_lone_surrogate_is_a_400(client: Client, target: str, escape: bytes) -> None:
-    is_malformed(await client.post(target, holding(target, b'"' + escape + b'"')))
+async def test_05_a_lone_surrogate_is_a_400(client: Client, target: str) -> None:
+    for escape in (b"\\ud83d", b"\\udc00", b"\\ude00\\ud83d", b"\\ud83dx\\ude00", b"\\uD83D\\n"):
+        is_malformed(await client.post(target, holding(target, b'"' + escape + b'"')), "surrogate")
 
 
 async def test_05_a_pair_of_surrogates_and_an_escaped_backslash_are_fine(api: Api, client: Client) -> None:
@@ -109,11 +109,9 @@ async def test_06_a_nul_is_kept_in_payloads_and_refused_elsewhere(
 
 
 @EVERYWHERE
-@pytest.mark.parametrize("character", [b"\x00", b"\n", b"\t", b"\x1f"])
-async def test_07_raw_control_characters_in_a_string_are_a_400(
-    client: Client, target: str, character: bytes
-) -> None:
-    is_malformed(await client.post(target, holding(target, b'"a' + character + b'b"')))
+async def test_07_raw_control_characters_in_a_string_are_a_400(client: Client, target: str) -> None:
+    for character in (b"\x00", b"\n", b"\t", b"\x1f"):
+        is_malformed(await client.post(target, holding(target, b'"a' + character + b'b"')))
 
 
 @pytest.mark.parametrize("target", [CONFIGS, LOCATIONS, "/v2/keys"])
@@ -325,13 +323,8 @@ async def test_26_a_filter_is_a_text_and_never_a_pattern(client: Client, pattern
         assert (await client.get(f"{EVENTS}?{field}={quote(pattern)}")).json["events"] == []
 
 
-@pytest.mark.parametrize("field", ["id", "tenant_id", "account", "created_ts", "modified_ts", "_links", "state", "version"])
 @pytest.mark.parametrize("target", [CONFIGS, LOCATIONS, "/v2/contacts"])
-async def test_34_fields_that_are_ours_or_nobodys_are_a_422(
-    client: Client, location_id: str, target: str, field: str
-) -> None:
-    if field == "state" and target != CONFIGS:
-        field = "revision"
+async def test_34_fields_that_are_ours_or_nobodys_are_a_422(client: Client, location_id: str, target: str) -> None:
     known: dict[str, Any] = {
         CONFIGS: {"location_id": location_id, "resource": "contact", "url": "http://127.0.0.1/"},
         LOCATIONS: {"name": "x"},
@@ -339,10 +332,11 @@ async def test_34_fields_that_are_ours_or_nobodys_are_a_422(
     }[target]
     wrapper = {**WRAPPER, "/v2/contacts": "contact"}[target]
 
-    reply = await client.post(target, {wrapper: {**known, field: "mine"}})
-    outside = await client.post(target, {wrapper: known, field: "mine"})
+    for field in ("id", "tenant_id", "account", "created_ts", "modified_ts", "_links", "revision", "version"):
+        inside = await client.post(target, {wrapper: {**known, field: "mine"}})
+        outside = await client.post(target, {wrapper: known, field: "mine"})
 
-    assert list(reply.errors) == list(outside.errors) == [field]
+        assert list(inside.errors) == list(outside.errors) == [field]
 
 
 async def test_35_a_key_of_idempotency_is_bound_to_its_account_and_its_event(api: Api, client: Client) -> None:
@@ -372,13 +366,13 @@ async def test_35_a_key_of_idempotency_is_bound_to_its_account_and_its_event(api
         ("/health", "GET, HEAD"),
     ],
 )
-@pytest.mark.parametrize("method", ["TRACE", "PATCH", "OPTIONS", "CONNECT", "PROPFIND"])
 async def test_36_a_method_that_is_not_possible_is_a_405_that_names_those_that_are(
-    client: Client, method: str, target: str, allowed: str
+    client: Client, target: str, allowed: str
 ) -> None:
-    reply = await client.send(method, target)
+    for method in ("TRACE", "PATCH", "OPTIONS", "CONNECT", "PROPFIND"):
+        reply = await client.send(method, target)
 
-    assert (reply.status, reply.code, reply.headers["allow"]) == (405, "method_not_allowed", allowed)
+        assert (reply.status, reply.code, reply.headers["allow"]) == (405, "method_not_allowed", allowed)
 
 
 async def test_36_a_header_does_not_change_the_method(client: Client, location_id: str) -> None:
@@ -446,9 +440,11 @@ async def test_37_links_are_made_from_the_public_url_whatever_the_headers_say(
         "",
     ],
 )
-@pytest.mark.parametrize("field", ["occurred_at", "deliver_at"])
-async def test_38_a_time_that_is_none_is_a_422(client: Client, field: str, time: Any) -> None:
-    assert list((await client.post(EVENTS, {"event": {"type": "a.b", "data": {}, field: time}})).errors) == [field]
+async def test_38_a_time_that_is_none_is_a_422(client: Client, time: Any) -> None:
+    for field in ("occurred_at", "deliver_at"):
+        reply = await client.post(EVENTS, {"event": {"type": "a.b", "data": {}, field: time}})
+
+        assert list(reply.errors) == [field]
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+"""Ids sort by time, never repeat, and are read back."""
+
 import pytest
 
 from postback.domain import ids
@@ -76,7 +78,17 @@ def test_25_ids_have_at_most_36_characters_and_no_dot() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "evt_", "evt_0", "pbc_0000000000000", "evt_000000000000u", "evt_zzzzzzzzzzzzz", "evt_00000000000000", "EVT_0000000000000"]
+    "text",
+    [
+        "",
+        "evt_",
+        "evt_0",
+        "pbc_0000000000000",
+        "evt_000000000000u",
+        "evt_zzzzzzzzzzzzz",
+        "evt_00000000000000",
+        "EVT_0000000000000",
+    ],
 )
 def test_any_other_text_is_simply_not_found(text: str) -> None:
     with pytest.raises(NotFound):

@@ -1,3 +1,5 @@
+"""What a lane takes, what it may start, and what it gives back."""
+
 from collections.abc import Sequence
 
 from postback.domain.configs import ConfigState, PostbackConfig

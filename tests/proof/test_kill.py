@@ -41,7 +41,10 @@ def config_of(location_id: str, url: str) -> dict[str, object]:
 
 def log_of(server: Server) -> dict[tuple[str, int], list[dict[str, object]]]:
     """(path, event number) → its attempts as the database has them, in order."""
-    paths = {row["config_id"]: json.loads(row["body"])["url"] for row in server.rows("SELECT config_id, body FROM config_versions")}
+    paths = {
+        row["config_id"]: json.loads(row["body"])["url"]
+        for row in server.rows("SELECT config_id, body FROM config_versions")
+    }
     log: dict[tuple[str, int], list[dict[str, object]]] = {}
     query = "SELECT a.*, e.data FROM attempts a JOIN events e ON e.id = a.event_id ORDER BY event_id, config_id, n"
     for row in server.rows(query):

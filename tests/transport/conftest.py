@@ -11,6 +11,7 @@ from postback.domain.addresses import AddressRules, networks
 from postback.transport.guard import Guard
 from postback.transport.resolver import CaresResolver, Resolver
 from postback.transport.sender import HttpSender
+from postback.transport.tls import client_context
 from tests.transport.posting import OpenSender
 
 LOOPBACK = AddressRules(networks(["127.0.0.0/8", "::1"]))
@@ -21,8 +22,14 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
     return ("asyncio", {"use_uvloop": request.param == "uvloop"})
 
 
+@pytest.fixture(scope="session")
+def system_context() -> ssl.SSLContext:
+    """One for all tests: reading the system's CAs takes longer than most of them."""
+    return client_context()
+
+
 @pytest.fixture
-async def open_sender() -> AsyncIterator[OpenSender]:
+async def open_sender(system_context: ssl.SSLContext) -> AsyncIterator[OpenSender]:
     """Makes senders that may call loopback, and closes them at the end."""
     senders: list[HttpSender] = []
 
@@ -33,7 +40,9 @@ async def open_sender() -> AsyncIterator[OpenSender]:
         context: ssl.SSLContext | None = None,
         keep_answer: int = 4096,
     ) -> HttpSender:
-        sender = HttpSender(resolver or CaresResolver(), Guard(rules), context=context, keep_answer=keep_answer)
+        sender = HttpSender(
+            resolver or CaresResolver(), Guard(rules), context=context or system_context, keep_answer=keep_answer
+        )
         senders.append(sender)
         return sender
 

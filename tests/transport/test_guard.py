@@ -3,8 +3,6 @@
 The forbidden addresses exist only in the answers of a made-up resolver; what may be called is 127.0.0.1.
 """
 
-import asyncio
-
 import pytest
 
 from postback.domain.addresses import AddressRules, networks

@@ -138,7 +138,10 @@ async def test_the_names_that_are_remembered_are_limited(
     assert [name for name, _ in server.asked] == ["0.example", "1.example", "2.example", "0.example"]
 
 
-async def test_50_a_name_is_asked_as_it_is_without_search_domains(open_resolver: OpenResolver) -> None:
+async def test_50_a_name_is_asked_as_it_is_without_search_domains(
+    open_resolver: OpenResolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCALDOMAIN", "corp.example")
     async with name_server({}) as server:
         resolver = open_resolver(server)
         for name in ("db", "service.internal"):

@@ -195,7 +195,7 @@ async def test_an_error_in_a_callback_does_not_stop_the_others(sender: HttpSende
 async def test_closing_lets_what_is_under_way_end(sender: HttpSender) -> None:
     async with receiving(answers(delay_s=0.2)) as receiver:
         waiting = asyncio.ensure_future(post(sender, receiver.url))
-        await _until(lambda: len(receiver.received) == 1)
+        await receiver.has(1)
 
         await sender.close(5)
 
@@ -206,7 +206,7 @@ async def test_closing_lets_what_is_under_way_end(sender: HttpSender) -> None:
 async def test_closing_interrupts_what_does_not_end_in_time(sender: HttpSender) -> None:
     async with receiving(never_answers) as receiver:
         waiting = [asyncio.ensure_future(post(sender, receiver.url)) for _ in range(3)]
-        await _until(lambda: len(receiver.received) == 3)
+        await receiver.has(3)
 
         await sender.close(0.05)
         outcomes = await asyncio.gather(*waiting)
@@ -329,9 +329,3 @@ async def _breaks_at_the_second_request(visit: Visit) -> None:
     if received.body == b"n=1":
         await visit.request()
         visit.reset()
-
-
-async def _until(is_so: object) -> None:
-    async with asyncio.timeout(2):
-        while not is_so():  # type: ignore[operator]
-            await asyncio.sleep(0.005)

@@ -65,6 +65,8 @@ def read_events(body: bytes) -> Texts:
     try:
         envelope = _ENVELOPE.decode(text)
     except msgspec.ValidationError as error:
+        # It gave up at the first thing that is no envelope; what follows may be no JSON.
+        _refuse_what_is_not_json(text)
         raise InvalidValue.of("event", f"{error}; {_EXPECTED}") from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise _malformed(text, error) from None
@@ -84,13 +86,17 @@ def read_lines(body: bytes) -> Texts:
 
 def _line(line: bytes) -> bytes | Malformed:
     try:
-        text = utf8(line)
-        _RAW.decode(text)
+        _refuse_what_is_not_json(utf8(line))
     except Malformed as error:
         return error
-    except (msgspec.DecodeError, RecursionError) as error:
-        return _malformed(text, error)
     return _with_short_numbers(line)
+
+
+def _refuse_what_is_not_json(text: str) -> None:
+    try:
+        _RAW.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _malformed(text, error) from None
 
 
 def _with_short_numbers(event: bytes) -> bytes | Malformed:

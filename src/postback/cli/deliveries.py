@@ -108,6 +108,8 @@ def _print_attempt(attempt: dict[str, Any]) -> None:
             "  finished_at": attempt["finished_at"],
             "  next_at": attempt["next_at"],
             "  reason": attempt["reason"],
+            "  detail": attempt["detail"],
+            "  notes": attempt["notes"] or None,
             "  took": ", ".join(f"{name} {took}" for name, took in timings.items()) or None,
             "  url": request.get("url"),
         }

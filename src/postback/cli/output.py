@@ -2,15 +2,19 @@
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from enum import IntEnum
+from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+import postback
 
 WIDTH_ELSEWHERE: Final = 200
 """Columns where no terminal says how many there are: nothing that a script reads is cut."""
@@ -52,10 +56,12 @@ class CommandError(Exception):
 
 def program() -> str:
     """How the reader starts this program, for lines that are to be pasted."""
-    started = sys.argv[0]
-    if os.path.basename(started) == "postback":  # noqa: PTH119 - a bare name is no path
+    if Path(sys.argv[0]).name == "postback":
         return "postback"
-    return "python3 run.py"
+    script = Path(postback.__file__).absolute().parents[2] / "run.py"
+    if not script.exists():
+        return "python3 -m postback"
+    return f"python3 {shlex.quote(min(os.path.relpath(script), str(script), key=len))}"
 
 
 def console() -> Console:

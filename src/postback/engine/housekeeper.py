@@ -52,7 +52,9 @@ class Housekeeper:
                 await self._repeat(stopping, self._queue.bury)
                 if self._now() >= next_expiry:
                     next_expiry = self._now() + EXPIRE_EVERY_S
-                    await self._repeat(stopping, partial(self._queue.expire, self._clock() - self._retention_days * DAY_MS))
+                    await self._repeat(
+                        stopping, partial(self._queue.expire, self._clock() - self._retention_days * DAY_MS)
+                    )
             except WorkerDeclaredDead:
                 is_declared_dead = True
                 continue

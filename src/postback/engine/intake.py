@@ -66,9 +66,7 @@ class Intake:
             raise Unavailable("the server is stopping; ask again in a moment")
         if len(self._arrived) + len(events) > EVENTS_WAITING_MAX or self._bytes_waiting + size > BYTES_WAITING_MAX:
             raise Unavailable("too many events are waiting to be written; ask again in a second")
-        submission = _Submission(
-            events, asyncio.get_running_loop().create_future(), [None] * len(events), len(events)
-        )
+        submission = _Submission(events, asyncio.get_running_loop().create_future(), [None] * len(events), len(events))
         self._bytes_waiting += size
         self._arrived.extend((submission, place) for place in range(len(events)))
         self._something_arrived.set()

@@ -49,7 +49,9 @@ class Door:
 
 def open_writer(path: Path) -> Door:
     """The one connection that writes; makes the file where there is none."""
-    raw = _connect(f"{path.absolute().as_uri()}?mode=rwc", path)
+    # It holds the passwords of receivers: nobody else may read it, nor the files that SQLite puts beside it.
+    path.touch(mode=0o600)
+    raw = _connect(f"{path.absolute().as_uri()}?mode=rw", path)
     # The first two take effect only while the file is empty.
     raw.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     raw.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -63,7 +65,7 @@ def open_writer(path: Path) -> Door:
     raw.execute("PRAGMA cache_size = -65536")
     raw.execute("PRAGMA temp_store = MEMORY")
     raw.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
-    raw.execute(f"PRAGMA wal_autocheckpoint = {0 if checkpoints_apart() else WAL_BYTES // PAGE_BYTES}")
+    raw.execute("PRAGMA wal_autocheckpoint = 0")
     return Door(raw)
 
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from postback.domain.deliveries import Accepted, Claim, NewDeliveries, Refused, Settlement
+from postback.domain.errors import Unavailable
 from postback.domain.ids import IdSource
 from postback.domain.records import Change
 from postback.ports import Clock, Waiting, Worker
@@ -19,9 +20,11 @@ from postback.storage.lockfile import LockFile
 from postback.storage.records import apply_changes
 from postback.storage.sqlite import claiming, keeping, settling, workers
 from postback.storage.sqlite.accepting import Accepting
-from postback.storage.sqlite.connections import APPLICATION_ID, Door, open_writer
+from postback.storage.sqlite.checkpoints import Checkpointer, OwnCheckpoints
+from postback.storage.sqlite.connections import APPLICATION_ID, Door, checkpoints_apart, open_writer
 from postback.storage.sqlite.now import Now
 from postback.storage.sqlite.readers import LoopReader, Readers, ThreadReaders
+from postback.storage.sqlite.transactions import Transactions
 from postback.storage.sqlite.writer import LoopWriter, ThreadWriter, Writer
 
 T = TypeVar("T")
@@ -60,8 +63,19 @@ class SqliteStore:
         self._now = Now(clock)
         self._tokens = IdSource(clock, 0, workers.last_id(door.raw))
         self._watchers: list[Callable[[str], None]] = []
-        self._writer: Writer = (LoopWriter if inline else ThreadWriter)(door.raw, self._now, self._announce, failed)
-        self._readers: Readers = LoopReader(path) if inline else ThreadReaders(path)
+        self._writer: Writer
+        self._readers: Readers
+        self._checkpointer: Checkpointer | None = None
+        self._transactions = Transactions(door.raw, self._now)
+        own = OwnCheckpoints(door.raw, path)
+        if inline:
+            self._writer = LoopWriter(self._transactions, own, self._announce, failed)
+            self._readers = LoopReader(path)
+        else:
+            apart = checkpoints_apart()
+            self._writer = ThreadWriter(self._transactions, None if apart else own, self._announce, failed)
+            self._readers = ThreadReaders(path)
+            self._checkpointer = Checkpointer(path, self._writer.doubt) if apart else None
         self._is_closed = False
 
     @classmethod
@@ -101,26 +115,28 @@ class SqliteStore:
 
     @property
     def broken(self) -> str | None:
-        return self._writer.broken
+        return self._transactions.broken
 
     async def close(self) -> None:
         if self._is_closed:
             return
         self._is_closed = True
         await self._writer.close()
+        if self._checkpointer is not None:
+            self._checkpointer.close()
         # The last connection to close moves the log into the database: the writer's.
         await self._readers.close()
         self._door.close()
         self._lock.release()
 
     async def read(self, query: Callable[[Connection], T]) -> T:
-        return await self._readers.read(lambda door: door.run(query))
+        return await self._read(lambda door: door.run(query))
 
     async def write(self, change: Callable[[Connection], T]) -> T:
         return await self._submit(lambda _: self._door.run(change))
 
     def changed(self, account: str) -> None:
-        self._writer.changed(account)
+        self._transactions.changed(account)
 
     def watch(self, changed: Callable[[str], None]) -> None:
         self._watchers.append(changed)
@@ -142,7 +158,7 @@ class SqliteStore:
     async def waiting(self, worker: Worker, within_ms: int, limit: int) -> Sequence[Waiting]:  # noqa: ARG002
         """Every worker sees the same lanes: here there is one."""
         now = self._clock()
-        return await self._readers.read(lambda door: claiming.waiting(door.raw, now, within_ms, limit))
+        return await self._read(lambda door: claiming.waiting(door.raw, now, within_ms, limit))
 
     async def claim(self, worker: Worker, room: Mapping[int, int], max_bytes: int) -> Sequence[Claim]:
         return await self._submit(
@@ -174,6 +190,11 @@ class SqliteStore:
     def _announce(self, account: str) -> None:
         for watcher in self._watchers:
             watcher(account)
+
+    async def _read(self, query: Callable[[Door], T]) -> T:
+        if self.broken is not None:
+            raise Unavailable(self.broken)
+        return await self._readers.read(query)
 
     async def _submit(self, work: Callable[[sqlite3.Connection], T]) -> T:
         future: asyncio.Future[T] = self._writer.submit(work)

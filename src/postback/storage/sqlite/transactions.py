@@ -80,9 +80,11 @@ class Transactions:
             return _unavailable(group, self.failed(error))
         return Answers(self._changed, answers)
 
-    def break_off(self, why: str) -> None:
-        """Never write again."""
-        self.broken = why
+    def break_off(self, error: Exception) -> None:
+        """Never write again, if the error leaves the file in doubt."""
+        code = _code(error)
+        if code is not None and (code in _FATAL_ERRORS or code & _KIND in _FATAL_KINDS):
+            self.broken = f"the store failed and must be opened anew: {error}"
 
     def _attempt(self, job: Job) -> Answer:
         changed_before = len(self._changed)
@@ -101,14 +103,12 @@ class Transactions:
 
     def failed(self, error: Exception) -> str:
         """Roll back and tell why; after an error that leaves the file in doubt, never write again."""
-        code = _code(error)
-        if code is not None and (code in _FATAL_ERRORS or code & _KIND in _FATAL_KINDS):
-            self.break_off(f"the store failed and must be opened anew: {error}")
+        self.break_off(error)
         if self._raw.in_transaction:
             try:
                 self._raw.execute("ROLLBACK")
             except sqlite3.Error as second:
-                self.break_off(f"the store failed and must be opened anew: {error}, then {second}")
+                self.broken = f"the store failed and must be opened anew: {error}, then {second}"
         return self.broken or f"the store cannot write now: {error}"
 
 

@@ -8,23 +8,24 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, Protocol
 
 from postback.domain.errors import Unavailable
-from postback.storage.sqlite.connections import checkpoints_apart
-from postback.storage.sqlite.now import Now
+from postback.storage.sqlite.checkpoints import OwnCheckpoints
 from postback.storage.sqlite.transactions import Answers, Job, Transactions, Work
 
 IDLE_S: Final = 0.2
 """Without work for so long, the writer uses the moment to move the log into the database."""
 
+Announce = Callable[[str], None]
+"""Called on the loop: with an account whose configs changed, or with why the store will never write again."""
+
 
 class Writer(Protocol):
+    """Either of the two below."""
+
     def submit(self, work: Work) -> "asyncio.Future[Any]":
         """Run it in the next transaction; answered after its COMMIT."""
 
-    def changed(self, account: str) -> None:
-        """Called by a job: watchers hear of the account when the job is durable."""
-
-    @property
-    def broken(self) -> str | None: ...
+    def doubt(self, error: sqlite3.Error) -> None:
+        """Called by whoever else touches the file, on any thread: never write again, if it cannot be trusted."""
 
     async def close(self) -> None:
         """End after what was submitted; whatever comes later is Unavailable."""
@@ -34,29 +35,16 @@ class ThreadWriter:
     """Writes on a thread of its own, the only one that ever touches the writing connection."""
 
     def __init__(
-        self,
-        raw: sqlite3.Connection,
-        now: Now,
-        announce: Callable[[str], None],
-        failed: Callable[[str], None],
+        self, transactions: Transactions, checkpoints: OwnCheckpoints | None, changed: Announce, failed: Announce
     ) -> None:
-        self._raw = raw
-        self._transactions = Transactions(raw, now)
-        self._announce = announce
-        self._failed = failed
+        self._transactions = transactions
+        self._checkpoints = checkpoints
         self._loop = asyncio.get_running_loop()
+        self._answers = _Answers(transactions, changed, failed)
         self._inbox: SimpleQueue[Job | None] = SimpleQueue()
         self._closed: asyncio.Future[None] | None = None
-        self._checkpoints_itself = not checkpoints_apart()
         self._thread = threading.Thread(target=self._run, name="postback-writer", daemon=True)
         self._thread.start()
-
-    @property
-    def broken(self) -> str | None:
-        return self._transactions.broken
-
-    def changed(self, account: str) -> None:
-        self._transactions.changed(account)
 
     def submit(self, work: Work) -> "asyncio.Future[Any]":
         future = self._loop.create_future()
@@ -65,6 +53,10 @@ class ThreadWriter:
         else:
             self._inbox.put(Job(work, future))
         return future
+
+    def doubt(self, error: sqlite3.Error) -> None:
+        self._transactions.break_off(error)
+        self._loop.call_soon_threadsafe(self._answers.report)
 
     async def close(self) -> None:
         if self._closed is None:
@@ -77,11 +69,12 @@ class ThreadWriter:
         is_open = True
         while is_open:
             group, is_open = self._next_group()
-            if not group:
-                continue
-            answers = self._transactions.run(group)
-            # One wake-up of the loop for a whole commit.
-            self._loop.call_soon_threadsafe(self._answer, answers)
+            if group:
+                answers = self._transactions.run(group)
+                # One wake-up of the loop for a whole commit.
+                self._loop.call_soon_threadsafe(self._answers.give, answers)
+                if self._checkpoints is not None:
+                    self._checkpoint(self._checkpoints.run_if_large)
         self._loop.call_soon_threadsafe(self._end)
 
     def _next_group(self) -> tuple[list[Job], bool]:
@@ -97,31 +90,20 @@ class ThreadWriter:
         return group, False
 
     def _first(self) -> Job | None:
-        if not self._checkpoints_itself:
+        if self._checkpoints is None:
             return self._inbox.get()
         try:
             return self._inbox.get(timeout=IDLE_S)
         except Empty:
-            self._checkpoint()
+            self._checkpoint(self._checkpoints.run)
             return self._inbox.get()
 
-    def _checkpoint(self) -> None:
-        """PASSIVE waits for nobody: what readers hold back is moved in a later idle moment."""
-        if self.broken is not None:
-            return
-        try:
-            self._raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        except sqlite3.Error as error:
-            self._transactions.failed(error)
-            self._loop.call_soon_threadsafe(self._report)
-
-    def _answer(self, answers: Answers) -> None:
-        answer(answers, self._announce)
-        self._report()
-
-    def _report(self) -> None:
-        if self.broken is not None:
-            self._failed(self.broken)
+    def _checkpoint(self, run: Callable[[], None]) -> None:
+        if self._transactions.broken is None:
+            try:
+                run()
+            except sqlite3.Error as error:
+                self.doubt(error)
 
     def _end(self) -> None:
         if self._closed is not None:
@@ -132,25 +114,14 @@ class LoopWriter:
     """Writes on the loop itself, without any thread: what was submitted in one turn of it is one transaction."""
 
     def __init__(
-        self,
-        raw: sqlite3.Connection,
-        now: Now,
-        announce: Callable[[str], None],
-        failed: Callable[[str], None],
+        self, transactions: Transactions, checkpoints: OwnCheckpoints, changed: Announce, failed: Announce
     ) -> None:
-        self._transactions = Transactions(raw, now)
-        self._announce = announce
-        self._failed = failed
+        self._transactions = transactions
+        self._checkpoints = checkpoints
         self._loop = asyncio.get_running_loop()
+        self._answers = _Answers(transactions, changed, failed)
         self._waiting: list[Job] = []
         self._is_closed = False
-
-    @property
-    def broken(self) -> str | None:
-        return self._transactions.broken
-
-    def changed(self, account: str) -> None:
-        self._transactions.changed(account)
 
     def submit(self, work: Work) -> "asyncio.Future[Any]":
         future = self._loop.create_future()
@@ -162,6 +133,10 @@ class LoopWriter:
         self._waiting.append(Job(work, future))
         return future
 
+    def doubt(self, error: sqlite3.Error) -> None:
+        self._transactions.break_off(error)
+        self._answers.report()
+
     async def close(self) -> None:
         self._is_closed = True
         self._write()
@@ -170,20 +145,42 @@ class LoopWriter:
         if not self._waiting:
             return
         group, self._waiting = self._waiting, []
-        answer(self._transactions.run(group), self._announce)
-        if self.broken is not None:
-            self._failed(self.broken)
+        self._answers.give(self._transactions.run(group))
+        if self._transactions.broken is None:
+            try:
+                self._checkpoints.run_if_large()
+            except sqlite3.Error as error:
+                self.doubt(error)
 
 
-def answer(answers: Answers, announce: Callable[[str], None]) -> None:
-    """Watchers hear of changed configs first: whoever changed one may count on it when told so."""
-    for account in dict.fromkeys(answers.changed):
-        announce(account)
-    for future, result, error in answers.answers:
-        # Whoever asked may have been cancelled meanwhile; what was written stands all the same.
-        if future.done():
-            continue
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
+class _Answers:
+    """Gives them, on the loop, to whoever waits."""
+
+    def __init__(self, transactions: Transactions, changed: Announce, failed: Announce) -> None:
+        self._transactions = transactions
+        self._changed = changed
+        self._failed = failed
+        self._has_reported = False
+
+    def give(self, answers: Answers) -> None:
+        """Watchers hear of changed configs first: whoever changed one may count on it when told so."""
+        try:
+            for account in dict.fromkeys(answers.changed):
+                self._changed(account)
+        finally:
+            for future, result, error in answers.answers:
+                # Whoever asked may have been cancelled meanwhile; what was written stands all the same.
+                if future.done():
+                    continue
+                if error is None:
+                    future.set_result(result)
+                else:
+                    future.set_exception(error)
+            self.report()
+
+    def report(self) -> None:
+        """Once, and after everyone was answered."""
+        why = self._transactions.broken
+        if why is not None and not self._has_reported:
+            self._has_reported = True
+            self._failed(why)

@@ -1,0 +1,426 @@
+"""The writer of the SQLite store: group commit, neighbours, a full disk, a disk that lies, readers, checkpoints."""
+
+import asyncio
+import re
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, insert, select, text
+
+import postback
+from postback.domain.errors import Unavailable
+from postback.storage.sqlite import SqliteStore, readers
+from postback.storage.sqlite.checkpoints import Checkpointer, OwnCheckpoints
+from postback.storage.sqlite.connections import checkpoints_apart
+from postback.storage.tables import accounts
+from tests.build import NOON
+from tests.doubles import ClockDouble, VirtualLoop
+from tests.storage import given
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def reported() -> list[str]:
+    """What the store said about why it will never write again."""
+    return []
+
+
+@pytest.fixture
+async def store(
+    tmp_path: Path, clock: ClockDouble, reported: list[str], anyio_backend: str
+) -> AsyncIterator[SqliteStore]:
+    store = await SqliteStore.open(tmp_path / "postback.db", clock, failed=reported.append)
+    yield store
+    await store.close()
+
+
+async def test_what_waits_while_a_commit_is_under_way_is_one_commit(store: SqliteStore) -> None:
+    commits = counted_commits(store)
+    go_on = threading.Event()
+    first = asyncio.create_task(store.write(lambda _: go_on.wait()))
+    await turns_of_the_loop()
+
+    others = [asyncio.create_task(store.write(add(f"acc_{n}"))) for n in range(50)]
+    await turns_of_the_loop()
+    go_on.set()
+    await asyncio.gather(first, *others)
+
+    assert commits() == 2
+    assert len(await ids(store)) == 50
+
+
+async def test_nobody_is_answered_before_the_commit(store: SqliteStore, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "postback.db") as other:
+        for n in range(20):
+            await store.write(add(f"acc_{n}"))
+
+            assert other.execute("SELECT count(*) FROM accounts").fetchone() == (n + 1,)
+    other.close()
+
+
+async def test_an_error_of_one_leaves_its_neighbours_in_the_same_commit_alone(store: SqliteStore) -> None:
+    go_on = threading.Event()
+    blocking = asyncio.create_task(store.write(lambda _: go_on.wait()))
+    await turns_of_the_loop()
+
+    def half(connection: Connection) -> None:
+        add("acc_half")(connection)
+        raise LookupError("halfway")
+
+    works: list[Callable[[Connection], object]] = [add("acc_1"), half, add("acc_1"), syntax_error, add("acc_2")]
+    tasks = [asyncio.create_task(store.write(work)) for work in works]
+    await turns_of_the_loop()
+    go_on.set()
+    await blocking
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert [type(result).__name__ for result in results] == [
+        "NoneType",
+        "LookupError",
+        "IntegrityError",
+        "OperationalError",
+        "NoneType",
+    ]
+    assert await ids(store) == ["acc_1", "acc_2"]
+
+
+async def test_a_function_cannot_end_the_transaction_that_it_runs_in(store: SqliteStore) -> None:
+    def commits_and_fails(connection: Connection) -> None:
+        add("acc_1")(connection)
+        connection.commit()
+        add("acc_2")(connection)
+        raise LookupError
+
+    def rolls_back(connection: Connection) -> None:
+        add("acc_3")(connection)
+        connection.rollback()
+
+    with pytest.raises(LookupError):
+        await store.write(commits_and_fails)
+    await store.write(rolls_back)
+
+    assert await ids(store) == ["acc_3"]
+
+
+async def test_watchers_hear_of_changed_configs_once_a_commit_before_its_writers_go_on(store: SqliteStore) -> None:
+    told: list[str] = []
+    store.watch(told.append)
+
+    def change(connection: Connection) -> None:
+        add("acc_1")(connection)
+        store.changed("acc_1")
+        store.changed("acc_1")
+        assert told == []
+
+    def change_in_vain(_: Connection) -> None:
+        store.changed("acc_2")
+        raise LookupError
+
+    await store.write(change)
+    assert told == ["acc_1"]
+    with pytest.raises(LookupError):
+        await store.write(change_in_vain)
+    assert told == ["acc_1"]
+
+
+async def test_whoever_waits_is_answered_although_a_watcher_fails(store: SqliteStore) -> None:
+    seen: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: seen.append(context))
+
+    def fails(account: str) -> None:
+        raise LookupError(account)
+
+    store.watch(fails)
+
+    await asyncio.wait_for(store.write(lambda _: store.changed("acc_1")), 5)
+
+    assert [type(context["exception"]) for context in seen] == [LookupError]
+
+
+async def test_a_full_disk_takes_nothing_and_all_is_well_when_there_is_room_again(store: SqliteStore) -> None:
+    await store.write(add("acc_1"))
+    await pragma(store, "max_page_count = 1")
+    commits_before = await ids(store)
+
+    results = await asyncio.gather(*(store.write(add(f"acc_{n}" * 9000)) for n in range(2, 6)), return_exceptions=True)
+
+    assert [type(result) for result in results] == [Unavailable] * 4
+    assert await ids(store) == commits_before
+    assert store.broken is None
+    await pragma(store, "max_page_count = 1000000")
+    await store.write(add("acc_2"))
+    assert await ids(store) == ["acc_1", "acc_2"]
+
+
+async def test_after_a_failed_fsync_the_store_never_goes_on(store: SqliteStore, reported: list[str]) -> None:
+    """The kernel may have dropped the pages: the next fsync would say that all is well."""
+    await store.write(add("acc_1"))
+    failing_commits(store, sqlite3.SQLITE_IOERR_FSYNC)
+
+    with pytest.raises(Unavailable):
+        await store.write(add("acc_2"))
+
+    working_commits(store)
+    for ask in (store.write(add("acc_3")), store.enlist("here"), ids(store)):
+        with pytest.raises(Unavailable, match="opened anew"):
+            await ask
+    assert len(reported) == 1
+    assert "opened anew" in reported[0]
+    assert store.broken == reported[0]
+
+
+async def test_any_other_error_of_the_disk_passes(store: SqliteStore, reported: list[str]) -> None:
+    failing_commits(store, sqlite3.SQLITE_IOERR_WRITE)
+    with pytest.raises(Unavailable):
+        await store.write(add("acc_1"))
+
+    working_commits(store)
+    await store.write(add("acc_2"))
+
+    assert await ids(store) == ["acc_2"]
+    assert reported == []
+
+
+async def test_a_clock_jump_is_not_forgotten_by_a_commit_that_failed(store: SqliteStore, clock: ClockDouble) -> None:
+    """The deliveries had not moved back, and the next transaction thought that they had."""
+    await given.an_account_with_configs(store)
+    worker = await store.enlist("here")
+    await store.accept(worker, given.units(1))
+    clock.pass_(seconds=-3600)
+    failing_commits(store, sqlite3.SQLITE_FULL)
+    with pytest.raises(Unavailable):
+        await store.beat(worker)
+
+    working_commits(store)
+    await store.beat(worker)
+
+    assert len(await given.claim(store, worker)) == 1
+
+
+async def test_what_a_cancelled_caller_wrote_stands(store: SqliteStore) -> None:
+    go_on = threading.Event()
+    blocking = asyncio.create_task(store.write(lambda _: go_on.wait()))
+    cancelled = asyncio.create_task(store.write(add("acc_1")))
+    await turns_of_the_loop()
+    cancelled.cancel()
+    with suppress(asyncio.CancelledError):
+        await cancelled
+
+    go_on.set()
+    await blocking
+
+    assert await ids(store) == ["acc_1"]
+
+
+async def test_closing_ends_after_what_was_submitted(tmp_path: Path, clock: ClockDouble) -> None:
+    store = await SqliteStore.open(tmp_path / "closing.db", clock)
+    written = [asyncio.create_task(store.write(add(f"acc_{n}"))) for n in range(20)]
+    await turns_of_the_loop()
+
+    await store.close()
+    await store.close()
+
+    await asyncio.gather(*written)
+    with pytest.raises(Unavailable):
+        await store.write(add("acc_late"))
+    with pytest.raises(Unavailable):
+        await ids(store)
+    assert not (tmp_path / "closing.db-wal").exists()
+
+
+async def test_a_reader_sees_one_state_and_changes_nothing(store: SqliteStore) -> None:
+    await store.write(add("acc_1"))
+    loop = asyncio.get_running_loop()
+
+    def twice(connection: Connection) -> tuple[int, int]:
+        count = text("SELECT count(*) FROM accounts")
+        before = connection.execute(count).scalar_one()
+        asyncio.run_coroutine_threadsafe(store.write(add("acc_2")), loop).result(5)
+        return before, connection.execute(count).scalar_one()
+
+    assert await store.read(twice) == (1, 1)
+    assert await store.read(lambda c: c.execute(text("SELECT count(*) FROM accounts")).scalar()) == 2
+    with pytest.raises(Exception, match="readonly"):
+        await store.read(add("acc_3"))
+
+
+async def test_a_reader_that_takes_too_long_is_ended(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers, "READ_MAX_S", 0.05)
+    endless = text("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n")
+
+    with pytest.raises(Unavailable, match="longer than"):
+        await store.read(lambda connection: connection.execute(endless).scalar())
+
+    assert await ids(store) == []
+
+
+async def test_the_writer_moves_the_log_into_the_database_when_it_is_idle(store: SqliteStore, tmp_path: Path) -> None:
+    if checkpoints_apart():
+        pytest.skip("with this SQLite a second thread does")
+    await store.write(add("acc_1"))
+
+    async with asyncio.timeout(10):
+        while in_the_database_itself(tmp_path) != ["acc_1"]:
+            await asyncio.sleep(0.05)
+
+
+async def test_the_writer_moves_the_log_when_it_has_grown_large(tmp_path: Path, clock: ClockDouble) -> None:
+    store = await SqliteStore.open(tmp_path / "postback.db", clock)
+    own = OwnCheckpoints(store._door.raw, tmp_path / "postback.db", large_bytes=100_000)
+
+    own.run_if_large()
+    before = await written_while_busy(store, tmp_path, own)
+    own.run_if_large()
+
+    assert before == []
+    assert in_the_database_itself(tmp_path) == ["acc_large"]
+    await store.close()
+
+
+async def test_a_second_thread_moves_the_log_where_this_sqlite_may(tmp_path: Path, clock: ClockDouble) -> None:
+    store = await SqliteStore.open(tmp_path / "postback.db", clock)
+    await store.write(add("acc_1"))
+    errors: list[sqlite3.Error] = []
+
+    checkpointer = Checkpointer(tmp_path / "postback.db", errors.append, pause_s=0.01)
+
+    async with asyncio.timeout(10):
+        while in_the_database_itself(tmp_path) != ["acc_1"]:
+            await asyncio.sleep(0.01)
+    checkpointer.close()
+    assert errors == []
+    await store.close()
+
+
+def test_only_versions_without_the_bug_are_checkpointed_by_another() -> None:
+    """https://sqlite.org/wal.html#walresetbug"""
+    assert not checkpoints_apart((3, 40, 1))
+    assert not checkpoints_apart((3, 51, 2))
+    assert checkpoints_apart((3, 51, 3))
+    assert checkpoints_apart((3, 54, 0))
+
+
+def test_inline_needs_no_thread_and_no_real_time(tmp_path: Path) -> None:
+    async def day(store_path: Path) -> list[int]:
+        clock = ClockDouble()
+        threads = threading.active_count()
+        store = await SqliteStore.open(store_path, clock, inline=True)
+        commits = counted_commits(store)
+        await given.an_account_with_configs(store)
+        worker = await store.enlist("here")
+        before = commits()
+        await asyncio.gather(*(store.accept(worker, [unit]) for unit in given.units(10)))
+        grouped = commits() - before
+        claims = await given.claim(store, worker)
+        assert threading.active_count() == threads
+        await asyncio.gather(store.write(add("acc_last")), store.close())
+        return [grouped, len(claims)]
+
+    with asyncio.Runner(loop_factory=lambda: VirtualLoop(Random(1))) as runner:
+        assert runner.run(day(tmp_path / "inline.db")) == [1, 10]
+
+
+def test_nobody_else_may_read_the_files(tmp_path: Path) -> None:
+    async def modes() -> set[int]:
+        store = await SqliteStore.open(tmp_path / "postback.db", ClockDouble())
+        await store.write(add("acc_1"))
+        found = {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+        assert len(list(tmp_path.iterdir())) == 4
+        await store.close()
+        return found
+
+    assert asyncio.run(modes()) == {0o600}
+
+
+def test_exactly_one_sqlite_is_loaded() -> None:
+    """Two libraries in one process drop each other's file locks."""
+    if not Path("/proc/self/maps").exists():
+        pytest.skip("this system does not tell what is loaded")
+    program = "import postback.bootstrap; print(open('/proc/self/maps').read())"
+    sources = str(Path(postback.__file__).parents[1])
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={"PYTHONPATH": sources}
+    )
+
+    assert "_sqlite3" in done.stdout
+    assert len(set(re.findall(r"\S*(?:libsqlite3|apsw|pysqlite3)\S*", done.stdout))) <= 1
+
+
+def add(account: str) -> Callable[[Connection], None]:
+    def write(connection: Connection) -> None:
+        connection.execute(
+            insert(accounts).values(id=account, metadata="{}", created_ms=NOON, modified_ms=NOON, config_version=0)
+        )
+
+    return write
+
+
+def syntax_error(connection: Connection) -> None:
+    connection.execute(text("SELECT nothing FROM nowhere"))
+
+
+async def ids(store: SqliteStore) -> list[str]:
+    return list(await store.read(lambda c: c.execute(select(accounts.c.id).order_by(accounts.c.id)).scalars().all()))
+
+
+async def pragma(store: SqliteStore, setting: str) -> None:
+    await store._submit(lambda raw: raw.execute(f"PRAGMA {setting}").fetchall())
+
+
+def counted_commits(store: SqliteStore) -> Callable[[], int]:
+    commits: list[str] = []
+    store._door.raw.set_trace_callback(lambda sql: commits.append(sql) if sql == "COMMIT" else None)
+    return lambda: len(commits)
+
+
+def failing_commits(store: SqliteStore, code: int) -> None:
+    raw = store._door.raw
+    execute = sqlite3.Connection.execute
+
+    def failing(sql: str, *parameters: Any) -> sqlite3.Cursor:
+        if sql == "COMMIT":
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = code
+            raise error
+        return execute(raw, sql, *parameters)
+
+    raw.execute = failing  # type: ignore[method-assign, assignment]
+
+
+def working_commits(store: SqliteStore) -> None:
+    del store._door.raw.execute
+
+
+def in_the_database_itself(folder: Path) -> list[str]:
+    """What the database file holds without its log."""
+    shutil.copyfile(folder / "postback.db", folder / "copy.db")
+    copy = sqlite3.connect(folder / "copy.db")
+    try:
+        return [row[0][:9] for row in copy.execute("SELECT id FROM accounts")]
+    except sqlite3.DatabaseError:
+        return []
+    finally:
+        copy.close()
+
+
+async def written_while_busy(store: SqliteStore, folder: Path, own: OwnCheckpoints) -> list[str]:
+    """Write more than `own` calls large, and look before the writer has an idle moment."""
+    await store.write(add("acc_large" + "x" * 200_000))
+    return in_the_database_itself(folder)
+
+
+async def turns_of_the_loop() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
