@@ -46,7 +46,7 @@ def test_whatever_goes_wrong_everything_accepted_is_delivered_or_visibly_failed(
 
 def test_the_days_are_bad_enough_to_prove_something(new_database: Path) -> None:
     ledgers = []
-    for seed in range(5):
+    for seed in range(8):
         with tempfile.TemporaryDirectory(dir=new_database.parent) as folder:
             shutil.copy(new_database, Path(folder) / "postback.db")
             ledgers.append(live_through(seed, Path(folder)))

@@ -108,7 +108,9 @@ async def conserved(store: Database) -> None:
     """Every delivery that was accepted is owed or has ended, and never both."""
     accepted = {(row.id, row.deliveries) for row in await rows(store, events)}
     still = {(row.event_id, row.config_id) for row in await owed_rows(store)}
-    last = {(row.event_id, row.config_id): Verdict(row.verdict) for row in await log(store) if row.verdict != Verdict.LATE}
+    last = {
+        (row.event_id, row.config_id): Verdict(row.verdict) for row in await log(store) if row.verdict != Verdict.LATE
+    }
     ended = {key for key, verdict in last.items() if verdict.ends and key not in still}
     assert len(still) + len(ended) == sum(deliveries for _, deliveries in accepted)
     assert {key for key, verdict in last.items() if not verdict.ends} <= still

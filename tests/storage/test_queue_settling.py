@@ -57,7 +57,12 @@ async def test_a_failure_without_an_answer_is_on_record_with_its_reason(store: S
 
     assert await given.owed_rows(store) == []
     [row] = await given.log(store)
-    assert (row.verdict, row.status, row.reason, row.detail) == (Verdict.FAILED, None, "cannot_render", "no such layout")
+    assert (row.verdict, row.status, row.reason, row.detail) == (
+        Verdict.FAILED,
+        None,
+        "cannot_render",
+        "no such layout",
+    )
     assert (row.rendered_ms, row.sent_ms, row.ended_ms) == (None, None, NOON + 2000)
     assert (row.answer_headers, row.answer_body, row.truncated, row.notes) == (None, None, 0, None)
 

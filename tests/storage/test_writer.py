@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -47,14 +47,10 @@ async def store(
 
 async def test_what_waits_while_a_commit_is_under_way_is_one_commit(store: SqliteStore) -> None:
     commits = counted_commits(store)
-    go_on = threading.Event()
-    first = asyncio.create_task(store.write(lambda _: go_on.wait()))
-    await turns_of_the_loop()
-
-    others = [asyncio.create_task(store.write(add(f"acc_{n}"))) for n in range(50)]
-    await turns_of_the_loop()
-    go_on.set()
-    await asyncio.gather(first, *others)
+    async with a_busy_writer(store):
+        others = [asyncio.create_task(store.write(add(f"acc_{n}"))) for n in range(50)]
+        await turns_of_the_loop()
+    await asyncio.gather(*others)
 
     assert commits() == 2
     assert len(await ids(store)) == 50
@@ -70,19 +66,14 @@ async def test_nobody_is_answered_before_the_commit(store: SqliteStore, tmp_path
 
 
 async def test_an_error_of_one_leaves_its_neighbours_in_the_same_commit_alone(store: SqliteStore) -> None:
-    go_on = threading.Event()
-    blocking = asyncio.create_task(store.write(lambda _: go_on.wait()))
-    await turns_of_the_loop()
-
     def half(connection: Connection) -> None:
         add("acc_half")(connection)
         raise LookupError("halfway")
 
     works: list[Callable[[Connection], object]] = [add("acc_1"), half, add("acc_1"), syntax_error, add("acc_2")]
-    tasks = [asyncio.create_task(store.write(work)) for work in works]
-    await turns_of_the_loop()
-    go_on.set()
-    await blocking
+    async with a_busy_writer(store):
+        tasks = [asyncio.create_task(store.write(work)) for work in works]
+        await turns_of_the_loop()
     results = await asyncio.gather(*tasks, return_exceptions=True)
 
     assert [type(result).__name__ for result in results] == [
@@ -209,16 +200,13 @@ async def test_a_clock_jump_is_not_forgotten_by_a_commit_that_failed(store: Sqli
 
 
 async def test_what_a_cancelled_caller_wrote_stands(store: SqliteStore) -> None:
-    go_on = threading.Event()
-    blocking = asyncio.create_task(store.write(lambda _: go_on.wait()))
-    cancelled = asyncio.create_task(store.write(add("acc_1")))
-    await turns_of_the_loop()
-    cancelled.cancel()
-    with suppress(asyncio.CancelledError):
-        await cancelled
-
-    go_on.set()
-    await blocking
+    async with a_busy_writer(store):
+        cancelled = asyncio.create_task(store.write(add("acc_1")))
+        await turns_of_the_loop()
+        cancelled.cancel()
+        with suppress(asyncio.CancelledError):
+            await cancelled
+    await store.write(lambda _: None)
 
     assert await ids(store) == ["acc_1"]
 
@@ -419,6 +407,23 @@ async def written_while_busy(store: SqliteStore, folder: Path, own: OwnCheckpoin
     """Write more than `own` calls large, and look before the writer has an idle moment."""
     await store.write(add("acc_large" + "x" * 200_000))
     return in_the_database_itself(folder)
+
+
+@asynccontextmanager
+async def a_busy_writer(store: SqliteStore) -> AsyncIterator[None]:
+    """What is submitted inside has to wait for the commit that is under way."""
+    started, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def work(_: Connection) -> None:
+        loop.call_soon_threadsafe(started.set)
+        go_on.wait(10)
+
+    blocking = asyncio.create_task(store.write(work))
+    await started.wait()
+    yield
+    go_on.set()
+    await blocking
 
 
 async def turns_of_the_loop() -> None:

@@ -146,6 +146,7 @@ class Dispatcher:
             lane = self._lanes.lanes.get(config_id)
             if lane is not None:
                 await self._relieve(lane)
+                self._pump(lane)
         now = self._now()
         if now >= self._next_look:
             self._next_look = now + LOOK_EVERY_S
@@ -182,8 +183,10 @@ class Dispatcher:
                 continue
             lane = self._lanes.lanes.get(waiting.config_id)
             if lane is None:
-                config = (await self._snapshots.of(waiting.account)).configs.get(waiting.config_id)
+                snapshot = await self._snapshots.of(waiting.account)
+                config = snapshot.configs.get(waiting.config_id)
                 if config is None:
+                    # Deleted since: `bury` ends what it is owed.
                     continue
                 lane = self._lane(config)
             lane.spilled = True
@@ -289,14 +292,13 @@ class Dispatcher:
 
     def _renew(self, snapshot: Snapshot) -> None:
         """The configs of an account changed: its lanes go by the new versions, and deleted ones take nothing more."""
-        for lane in self._lanes.lanes.values():
-            if lane.account != snapshot.account:
-                continue
+        for lane in self._lanes.of(snapshot.account):
             config = snapshot.configs.get(lane.config.id) or replace(lane.config, state=ConfigState.DELETED)
             if config is not lane.config:
                 self._lanes.refresh(lane, config, _destination(config))
                 self._renewed.add(config.id)
-        self.wake()
+        if self._renewed:
+            self.wake()
 
 
 def _destination(config: PostbackConfig) -> Destination | None:

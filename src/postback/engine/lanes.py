@@ -102,6 +102,7 @@ class Lanes:
         self._places = places
         self._memory = memory
         self._hosts: dict[tuple[str, int], Host] = {}
+        self._by_account: dict[str, list[Lane]] = {}
         self._shrunk_taken = 0
         self._turn = ""
 
@@ -110,7 +111,12 @@ class Lanes:
         lane = self.lanes.get(config.id)
         if lane is None:
             lane = self.lanes[config.id] = Lane(config, destination, self._host(config.id, destination))
+            self._by_account.setdefault(lane.account, []).append(lane)
         return lane
+
+    def of(self, account: str) -> Sequence[Lane]:
+        """The lanes of an account."""
+        return self._by_account.get(account, ())
 
     def refresh(self, lane: Lane, config: PostbackConfig, destination: Destination | None) -> None:
         """The config was edited: from the next attempt on the lane goes by the new version."""
@@ -221,6 +227,9 @@ class Lanes:
         if len(self.lanes) <= LANES_KEPT:
             return
         self.lanes = {key: lane for key, lane in self.lanes.items() if not lane.is_idle}
+        self._by_account = {}
+        for lane in self.lanes.values():
+            self._by_account.setdefault(lane.account, []).append(lane)
         in_use = {id(lane.host) for lane in self.lanes.values()}
         self._hosts = {key: host for key, host in self._hosts.items() if id(host) in in_use or host.window.shrunk}
 

@@ -3,16 +3,19 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from postback.domain.configs import Snapshot
+from postback.domain.errors import Unavailable
 from postback.ports import Configs
 
 ACCOUNTS_KEPT: Final = 20_000
+READ_AGAIN_S: Final = 1.0
 
 
 class Snapshots:
-    """`renewed` is called with each snapshot that replaces one which others may have built upon."""
+    """`renewed` is called with each snapshot that was read: others may have built upon an older one."""
 
     def __init__(self, configs: Configs) -> None:
         self._configs = configs
@@ -46,12 +49,13 @@ class Snapshots:
         self.forget(account)
         task = asyncio.ensure_future(self.of(account))
         self._renewing.add(task)
-        task.add_done_callback(self._renewed)
+        task.add_done_callback(partial(self._read, account))
 
-    def _renewed(self, task: asyncio.Task[Snapshot]) -> None:
+    def _read(self, account: str, task: asyncio.Task[Snapshot]) -> None:
+        """Whoever hears of a change must hear what it was: a reading that failed is repeated."""
         self._renewing.discard(task)
-        if not task.cancelled() and task.exception() is None:
-            self.renewed(task.result())
+        if not task.cancelled() and isinstance(task.exception(), Unavailable):
+            asyncio.get_running_loop().call_later(READ_AGAIN_S, self._changed, account)
 
     async def _load(self, account: str) -> Snapshot:
         try:
@@ -64,6 +68,7 @@ class Snapshots:
             self._held[account] = snapshot
             if len(self._held) > ACCOUNTS_KEPT:
                 self._held.popitem(last=False)
+            self.renewed(snapshot)
             return snapshot
         finally:
             del self._loading[account]

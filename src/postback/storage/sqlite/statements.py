@@ -31,9 +31,9 @@ class Lookup:
         for chunk in _chunks(keys):
             yield from raw.execute(self._of_size[len(chunk)], list(chain.from_iterable(chunk)))
 
-    def of_one(self) -> str:
-        """The statement for a single key."""
-        return self._of_size[1]
+    def of(self, size: int) -> str:
+        """The statement for so many keys, one of CHUNKS."""
+        return self._of_size[size]
 
 
 def _chunks(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:

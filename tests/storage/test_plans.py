@@ -1,0 +1,105 @@
+"""Plans: a hot statement that begins to read a whole table is seen here and not in production."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from postback.domain.deliveries import Accepted, Idempotency, Verdict
+from postback.storage.sqlite import SqliteStore, claiming, settling
+from postback.storage.sqlite.statements import CHUNKS
+from tests.build import ACCOUNT, CONFIG_ID, NOON, a_settlement
+from tests.doubles import ClockDouble
+from tests.storage import given
+
+pytestmark = pytest.mark.anyio
+
+LARGE = ("events", "owed", "attempts", "idempotency", "counters", "lanes", "o", "e", "i", "l")
+"""Tables that grow with the load, and the names that statements give them."""
+
+
+@pytest.fixture
+async def store(tmp_path: Path, clock: ClockDouble, anyio_backend: str) -> AsyncIterator[SqliteStore]:
+    store = await SqliteStore.open(tmp_path / "postback.db", clock)
+    await given.an_account_with_configs(store)
+    yield store
+    await store.close()
+
+
+async def test_claiming_walks_the_due_index_in_its_order(store: SqliteStore) -> None:
+    plan = await explain(store, claiming.DUE, (CONFIG_ID, NOON, NOON, 10))
+
+    assert plan == [
+        "SEARCH o USING INDEX owed_due (config_id=? AND due_at_ms>? AND due_at_ms<?)",
+        "SEARCH e USING INTEGER PRIMARY KEY (rowid=?)",
+    ]
+
+
+async def test_the_first_open_delivery_of_a_lane_is_one_look_into_the_index(store: SqliteStore) -> None:
+    plan = await explain(store, claiming.FIRST_OPEN, (CONFIG_ID, NOON))
+
+    assert plan == ["SEARCH owed USING INDEX owed_due (config_id=? AND due_at_ms>?)"]
+
+
+async def test_taking_and_giving_back_go_by_the_primary_key(store: SqliteStore) -> None:
+    by_key = ["SEARCH owed USING PRIMARY KEY (event_id=? AND config_id=?)"]
+
+    assert await explain(store, claiming.CLAIM, (1, 1, 1, 1, 1)) == by_key
+    assert await explain(store, claiming.RELEASE, (1, 1, 1)) == by_key
+
+
+@pytest.mark.parametrize("size", CHUNKS)
+async def test_settling_finds_what_is_held_by_the_primary_key(store: SqliteStore, size: int) -> None:
+    plan = await explain(store, settling.HELD.of(size), (1,) * 3 * size)
+
+    assert plan[-1] == "SEARCH o USING PRIMARY KEY (event_id=? AND config_id=?)"
+    assert not any("owed" in step or "B-TREE" in step for step in plan)
+
+
+async def test_settling_ends_and_moves_on_by_the_primary_key(store: SqliteStore) -> None:
+    by_key = ["SEARCH owed USING PRIMARY KEY (event_id=? AND config_id=?)"]
+
+    assert await explain(store, settling.END, (1, 1, 1)) == by_key
+    assert await explain(store, settling.MOVE_ON, (1,) * 6) == by_key
+
+
+async def test_waiting_walks_the_lanes_by_their_time(store: SqliteStore) -> None:
+    plan = await explain(store, claiming.WAITING, {"now": NOON, "until": NOON, "limit": 10})
+
+    assert plan == [
+        "SEARCH l USING INDEX lanes_due (next_due_ms<?)",
+        "SEARCH c USING INTEGER PRIMARY KEY (rowid=?)",
+    ]
+
+
+async def test_no_statement_of_a_delivery_s_life_reads_a_whole_table(store: SqliteStore, clock: ClockDouble) -> None:
+    worker = await store.enlist("here")
+    seen: set[str] = set()
+    store._door.raw.set_trace_callback(seen.add)
+
+    answers = await store.accept(worker, given.units(3, claimed=True, targets=2))
+    claims = [claim for answer in answers if isinstance(answer, Accepted) for claim in answer.claims]
+    await store.accept(worker, given.units(2, first=3, idempotency=Idempotency(b"k", b"b")))
+    await store.beat(worker)
+    await store.release(claims[:1])
+    await given.claim(store, worker)
+    verdicts = (Verdict.DELIVERED, Verdict.RETRY, Verdict.FAILED)
+    await store.settle(worker, [a_settlement(claims[n + 1], verdict) for n, verdict in enumerate(verdicts)])
+    await store.settle(worker, [given.interrupted(claims[4]), a_settlement(claims[1])])
+    await store.replay(ACCOUNT, claims[1].event.id, claims[1].config_id)
+    await store.cancel(ACCOUNT, claims[1].event.id, claims[1].config_id)
+    clock.pass_(seconds=86_400)
+    await store.expire(clock(), 100)
+    store._door.raw.set_trace_callback(None)
+
+    statements = [sql for sql in seen if sql.strip().split()[0] in {"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"}]
+    assert len(statements) > 25
+    for sql in statements:
+        steps = [step for step in await explain(store, sql) if "USING" not in step or "B-TREE" in step]
+        assert not [step for step in steps if step.split()[0] == "SCAN" and step.split()[1] in LARGE], sql
+        assert not any("B-TREE" in step for step in steps), sql
+
+
+async def explain(store: SqliteStore, sql: str, parameters: Any = ()) -> list[str]:
+    return await store._submit(lambda raw: [row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)])
