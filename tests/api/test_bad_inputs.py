@@ -82,9 +82,7 @@ async def test_05_a_pair_of_surrogates_and_an_escaped_backslash_are_fine(api: Ap
     assert (await client.post(EVENTS, holding(EVENTS, b'"\\ud83d\\ude00 \\\\ud83d"'))).status == 202
 
 
-async def test_06_a_nul_is_kept_in_payloads_and_refused_elsewhere(
-    api: Api, client: Client, location_id: str
-) -> None:
+async def test_06_a_nul_is_kept_in_payloads_and_refused_elsewhere(api: Api, client: Client, location_id: str) -> None:
     payload = await client.post(EVENTS, holding(EVENTS, b'"a\\u0000b"'))
     event = {"type": "a.b", "data": {}}
 
@@ -298,7 +296,22 @@ async def test_23_keys_that_look_the_same_are_the_same(client: Client, location_
 
 @pytest.mark.parametrize(
     "event_type",
-    ["../../x", "a b", "a\r\nX: y", "a..b", ".", "." * 300, "*", "a.*", "a", "a.b\n", "A.b", "ä.b", "a." * 10 + "b", ""],
+    [
+        "../../x",
+        "a b",
+        "a\r\nX: y",
+        "a..b",
+        ".",
+        "." * 300,
+        "*",
+        "a.*",
+        "a",
+        "a.b\n",
+        "A.b",
+        "ä.b",
+        "a." * 10 + "b",
+        "",
+    ],
 )
 async def test_24_an_event_type_of_another_form_is_a_422(client: Client, event_type: str) -> None:
     assert list((await client.post(EVENTS, {"event": {"type": event_type, "data": {}}})).errors) == ["type"]
@@ -346,9 +359,7 @@ async def test_35_a_key_of_idempotency_is_bound_to_its_account_and_its_event(api
     first = await client.post(EVENTS, {"event": event})
     others = await other.post(EVENTS, {"event": event})
     changed = await client.post(EVENTS, {"event": {**event, "data": {"n": 2}}})
-    elsewhere = await client.send(
-        "POST", LOCATIONS, {"location": {"name": "x"}}, headers={"Idempotency-Key": "k"}
-    )
+    elsewhere = await client.send("POST", LOCATIONS, {"location": {"name": "x"}}, headers={"Idempotency-Key": "k"})
 
     assert (first.status, others.status, changed.status, elsewhere.status) == (202, 202, 409, 201)
     assert first.json["event"]["id"] != others.json["event"]["id"]
@@ -410,9 +421,7 @@ async def test_36_head_answers_as_get(client: Client, location_id: str) -> None:
     assert (await client.send("HEAD", "/v2/deliveries/dlv_1/replay")).status == 405
 
 
-async def test_37_links_are_made_from_the_public_url_whatever_the_headers_say(
-    client: Client, location_id: str
-) -> None:
+async def test_37_links_are_made_from_the_public_url_whatever_the_headers_say(client: Client, location_id: str) -> None:
     reply = await client.get(
         f"{LOCATIONS}/{location_id}", host="evil.example", x_forwarded_host="evil.example", x_forwarded_proto="gopher"
     )

@@ -200,7 +200,7 @@ class _Ordered(dict[str, Any]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, dict) and list(self.items()) == list(other.items())
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
 
 def assert_golden(body: bytes, name: str, wrapper: str) -> None:

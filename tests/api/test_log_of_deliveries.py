@@ -226,7 +226,7 @@ async def test_long_logs_go_on_where_the_last_part_ended(api: Api, client: Clien
 
     for what, expected in (("deliveries", 6), ("events", 3)):
         seen: list[str] = []
-        cursor = ""
+        cursor: str | None = ""
         while cursor is not None:
             query = "page_size=2" + (f"&cursor={cursor}" if cursor else "")
             part = (await client.get(f"/v2/{what}?{query}")).json

@@ -30,7 +30,7 @@ async def change(client: Client, config: dict[str, Any], **fields: Any) -> Any:
 async def test_what_the_owner_sets_beyond_the_documented_fields_follows_them_as_it_was_sent(
     api: Api, location_id: str
 ) -> None:
-    further = {
+    further: dict[str, Any] = {
         "product_transaction_id": "prd_1",
         "name": "back office",
         "success_status": "200",
@@ -147,7 +147,10 @@ async def test_a_schedule_shows_the_attempts_that_it_makes(api: Api, client: Cli
 
     assert (config["number_of_attempts"], config["attempt_interval"]) == (4, None)
     back = await change(client, config, retry_schedule=None)
-    assert (back.json["postbackconfig"]["number_of_attempts"], back.json["postbackconfig"]["attempt_interval"]) == (1, 300)
+    assert (back.json["postbackconfig"]["number_of_attempts"], back.json["postbackconfig"]["attempt_interval"]) == (
+        1,
+        300,
+    )
 
 
 async def test_more_attempts_than_waits_repeat_the_last(api: Api, location_id: str) -> None:
@@ -289,7 +292,9 @@ async def test_a_deleted_config_is_gone(api: Api, client: Client, location_id: s
     assert (await change(client, config, name="x")).status == 404
 
 
-async def test_lists_are_narrowed_sorted_and_paged(api: Api, client: Client, location_id: str, clock: ClockDouble) -> None:
+async def test_lists_are_narrowed_sorted_and_paged(
+    api: Api, client: Client, location_id: str, clock: ClockDouble
+) -> None:
     for number in range(3):
         await api.config(location_id, number_of_attempts=number + 1)
         clock.pass_(seconds=1)

@@ -140,9 +140,7 @@ async def test_a_later_delivery_waits_until_then(api: Api, client: Client, locat
 async def test_a_delivery_time_that_is_past_means_now(api: Api, client: Client, location_id: str) -> None:
     await api.config(location_id)
 
-    await publish(
-        client, {"type": "contact.created", "location_id": location_id, "deliver_at": "2020-01-01T00:00:00Z"}
-    )
+    await publish(client, {"type": "contact.created", "location_id": location_id, "deliver_at": "2020-01-01T00:00:00Z"})
 
     [delivery] = await api.deliveries()
     assert delivery["due_at"] == "2026-09-21T14:13:20.000Z"
@@ -249,7 +247,9 @@ async def test_a_batch_has_its_keys_with_its_events(client: Client) -> None:
 
 
 async def test_an_event_a_line(client: Client) -> None:
-    lines = b'{"type":"a.b","data":{"n":1}}\r\n\n  {"type":"a.c", "data":{}}\n{"type":\n{"type":"a.d","data":{"x":"\xff"}}'
+    lines = (
+        b'{"type":"a.b","data":{"n":1}}\r\n\n  {"type":"a.c", "data":{}}\n{"type":\n{"type":"a.d","data":{"x":"\xff"}}'
+    )
 
     reply = await client.post("/v2/events", lines, content_type="application/x-ndjson")
 

@@ -141,9 +141,7 @@ async def test_changes_of_different_fields_at_the_same_time_all_count(client: Cl
     address = f"/v2/contacts/{created['id']}"
     fields = {"first_name": "Ann", "city": "Ulm", "zip": "89073", "company_name": "Acme", "contact_c1": "x"}
 
-    replies = await asyncio.gather(
-        *(client.put(address, {"contact": {name: value}}) for name, value in fields.items())
-    )
+    replies = await asyncio.gather(*(client.put(address, {"contact": {name: value}}) for name, value in fields.items()))
 
     assert [reply.status for reply in replies] == [200] * 5
     shown = (await client.get(address)).json["contact"]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from postback.cli.client import Client
+from postback.cli.client import Client, NotReachable
 from postback.cli.doctor import examine
 from postback.cli.trial import environment, free_port
 from postback.receiver.server import TestReceiver
@@ -220,6 +220,23 @@ def test_serve_says_where_the_key_is_and_its_lines_work_when_pasted(tmp_path: Pa
     assert second.stop() == 0
     assert key not in said
     assert str(tmp_path / "postback.db.key") in said
+
+
+def test_a_server_serves_although_nobody_reads_its_greeting(tmp_path: Path) -> None:
+    served = Served(tmp_path)
+    assert served.process.stdout is not None
+    served.process.stdout.close()
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        try:
+            answer = Client(served.url, None).get("/health")
+            break
+        except NotReachable:
+            time.sleep(0.05)
+
+    assert answer is not None
+    served.process.stdout = None
+    assert served.stop() == 0
 
 
 def test_a_given_key_is_neither_printed_nor_written(tmp_path: Path) -> None:

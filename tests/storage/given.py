@@ -1,7 +1,7 @@
 """Facts for the tests of the store, and questions about what it holds, on any database."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Row, Table, insert, select, update
@@ -114,3 +114,18 @@ async def conserved(store: Database) -> None:
     ended = {key for key, verdict in last.items() if verdict.ends and key not in still}
     assert len(still) + len(ended) == sum(deliveries for _, deliveries in accepted)
     assert {key for key, verdict in last.items() if not verdict.ends} <= still
+
+
+def adding(account: str) -> Callable[[Connection], None]:
+    """A `write` that adds an account: the smallest one there is."""
+
+    def write(connection: Connection) -> None:
+        connection.execute(
+            insert(accounts).values(id=account, metadata="{}", created_ms=NOON, modified_ms=NOON, config_version=0)
+        )
+
+    return write
+
+
+async def account_ids(store: Database) -> list[str]:
+    return [row.id for row in await rows(store, accounts)]

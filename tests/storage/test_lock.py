@@ -54,6 +54,14 @@ async def test_a_store_that_cannot_be_opened_leaves_no_lock(tmp_path: Path) -> N
             await SqliteStore.open(path, ClockDouble())
 
 
+async def test_a_path_that_is_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "postback.db").mkdir()
+
+    for _ in range(2):
+        with pytest.raises(CannotOpen, match=r"postback\.db cannot be opened"):
+            await SqliteStore.open(tmp_path / "postback.db", ClockDouble())
+
+
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(CannotOpen, match="nowhere"):
         LockFile(tmp_path / "nowhere" / "postback.db")

@@ -1,8 +1,7 @@
-"""The writer of the SQLite store: group commit, neighbours, a full disk, a disk that lies, readers, checkpoints."""
+"""The writer of the SQLite store: group commit, neighbours, a full disk, a disk that lies."""
 
 import asyncio
 import re
-import shutil
 import sqlite3
 import stat
 import subprocess
@@ -15,15 +14,11 @@ from random import Random
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import Connection, text
 
 import postback
 from postback.domain.errors import Unavailable
-from postback.storage.sqlite import SqliteStore, readers
-from postback.storage.sqlite.checkpoints import Checkpointer, OwnCheckpoints
-from postback.storage.sqlite.connections import checkpoints_apart
-from postback.storage.tables import accounts
-from tests.build import NOON
+from postback.storage.sqlite import SqliteStore
 from tests.doubles import ClockDouble, VirtualLoop
 from tests.storage import given
 
@@ -48,18 +43,18 @@ async def store(
 async def test_what_waits_while_a_commit_is_under_way_is_one_commit(store: SqliteStore) -> None:
     commits = counted_commits(store)
     async with a_busy_writer(store):
-        others = [asyncio.create_task(store.write(add(f"acc_{n}"))) for n in range(50)]
+        others = [asyncio.create_task(store.write(given.adding(f"acc_{n}"))) for n in range(50)]
         await turns_of_the_loop()
     await asyncio.gather(*others)
 
     assert commits() == 2
-    assert len(await ids(store)) == 50
+    assert len(await given.account_ids(store)) == 50
 
 
 async def test_nobody_is_answered_before_the_commit(store: SqliteStore, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "postback.db") as other:
         for n in range(20):
-            await store.write(add(f"acc_{n}"))
+            await store.write(given.adding(f"acc_{n}"))
 
             assert other.execute("SELECT count(*) FROM accounts").fetchone() == (n + 1,)
     other.close()
@@ -67,10 +62,16 @@ async def test_nobody_is_answered_before_the_commit(store: SqliteStore, tmp_path
 
 async def test_an_error_of_one_leaves_its_neighbours_in_the_same_commit_alone(store: SqliteStore) -> None:
     def half(connection: Connection) -> None:
-        add("acc_half")(connection)
+        given.adding("acc_half")(connection)
         raise LookupError("halfway")
 
-    works: list[Callable[[Connection], object]] = [add("acc_1"), half, add("acc_1"), syntax_error, add("acc_2")]
+    works: list[Callable[[Connection], object]] = [
+        given.adding("acc_1"),
+        half,
+        given.adding("acc_1"),
+        syntax_error,
+        given.adding("acc_2"),
+    ]
     async with a_busy_writer(store):
         tasks = [asyncio.create_task(store.write(work)) for work in works]
         await turns_of_the_loop()
@@ -83,25 +84,25 @@ async def test_an_error_of_one_leaves_its_neighbours_in_the_same_commit_alone(st
         "OperationalError",
         "NoneType",
     ]
-    assert await ids(store) == ["acc_1", "acc_2"]
+    assert await given.account_ids(store) == ["acc_1", "acc_2"]
 
 
 async def test_a_function_cannot_end_the_transaction_that_it_runs_in(store: SqliteStore) -> None:
     def commits_and_fails(connection: Connection) -> None:
-        add("acc_1")(connection)
+        given.adding("acc_1")(connection)
         connection.commit()
-        add("acc_2")(connection)
+        given.adding("acc_2")(connection)
         raise LookupError
 
     def rolls_back(connection: Connection) -> None:
-        add("acc_3")(connection)
+        given.adding("acc_3")(connection)
         connection.rollback()
 
     with pytest.raises(LookupError):
         await store.write(commits_and_fails)
     await store.write(rolls_back)
 
-    assert await ids(store) == ["acc_3"]
+    assert await given.account_ids(store) == ["acc_3"]
 
 
 async def test_watchers_hear_of_changed_configs_once_a_commit_before_its_writers_go_on(store: SqliteStore) -> None:
@@ -109,7 +110,7 @@ async def test_watchers_hear_of_changed_configs_once_a_commit_before_its_writers
     store.watch(told.append)
 
     def change(connection: Connection) -> None:
-        add("acc_1")(connection)
+        given.adding("acc_1")(connection)
         store.changed("acc_1")
         store.changed("acc_1")
         assert told == []
@@ -140,30 +141,32 @@ async def test_whoever_waits_is_answered_although_a_watcher_fails(store: SqliteS
 
 
 async def test_a_full_disk_takes_nothing_and_all_is_well_when_there_is_room_again(store: SqliteStore) -> None:
-    await store.write(add("acc_1"))
+    await store.write(given.adding("acc_1"))
     await pragma(store, "max_page_count = 1")
-    commits_before = await ids(store)
+    commits_before = await given.account_ids(store)
 
-    results = await asyncio.gather(*(store.write(add(f"acc_{n}" * 9000)) for n in range(2, 6)), return_exceptions=True)
+    results = await asyncio.gather(
+        *(store.write(given.adding(f"acc_{n}" * 9000)) for n in range(2, 6)), return_exceptions=True
+    )
 
     assert [type(result) for result in results] == [Unavailable] * 4
-    assert await ids(store) == commits_before
+    assert await given.account_ids(store) == commits_before
     assert store.broken is None
     await pragma(store, "max_page_count = 1000000")
-    await store.write(add("acc_2"))
-    assert await ids(store) == ["acc_1", "acc_2"]
+    await store.write(given.adding("acc_2"))
+    assert await given.account_ids(store) == ["acc_1", "acc_2"]
 
 
 async def test_after_a_failed_fsync_the_store_never_goes_on(store: SqliteStore, reported: list[str]) -> None:
     """The kernel may have dropped the pages: the next fsync would say that all is well."""
-    await store.write(add("acc_1"))
+    await store.write(given.adding("acc_1"))
     failing_commits(store, sqlite3.SQLITE_IOERR_FSYNC)
 
     with pytest.raises(Unavailable):
-        await store.write(add("acc_2"))
+        await store.write(given.adding("acc_2"))
 
     working_commits(store)
-    for ask in (store.write(add("acc_3")), store.enlist("here"), ids(store)):
+    for ask in (store.write(given.adding("acc_3")), store.enlist("here"), given.account_ids(store)):
         with pytest.raises(Unavailable, match="opened anew"):
             await ask
     assert len(reported) == 1
@@ -174,12 +177,12 @@ async def test_after_a_failed_fsync_the_store_never_goes_on(store: SqliteStore, 
 async def test_any_other_error_of_the_disk_passes(store: SqliteStore, reported: list[str]) -> None:
     failing_commits(store, sqlite3.SQLITE_IOERR_WRITE)
     with pytest.raises(Unavailable):
-        await store.write(add("acc_1"))
+        await store.write(given.adding("acc_1"))
 
     working_commits(store)
-    await store.write(add("acc_2"))
+    await store.write(given.adding("acc_2"))
 
-    assert await ids(store) == ["acc_2"]
+    assert await given.account_ids(store) == ["acc_2"]
     assert reported == []
 
 
@@ -201,19 +204,19 @@ async def test_a_clock_jump_is_not_forgotten_by_a_commit_that_failed(store: Sqli
 
 async def test_what_a_cancelled_caller_wrote_stands(store: SqliteStore) -> None:
     async with a_busy_writer(store):
-        cancelled = asyncio.create_task(store.write(add("acc_1")))
+        cancelled = asyncio.create_task(store.write(given.adding("acc_1")))
         await turns_of_the_loop()
         cancelled.cancel()
         with suppress(asyncio.CancelledError):
             await cancelled
     await store.write(lambda _: None)
 
-    assert await ids(store) == ["acc_1"]
+    assert await given.account_ids(store) == ["acc_1"]
 
 
 async def test_closing_ends_after_what_was_submitted(tmp_path: Path, clock: ClockDouble) -> None:
     store = await SqliteStore.open(tmp_path / "closing.db", clock)
-    written = [asyncio.create_task(store.write(add(f"acc_{n}"))) for n in range(20)]
+    written = [asyncio.create_task(store.write(given.adding(f"acc_{n}"))) for n in range(20)]
     await turns_of_the_loop()
 
     await store.close()
@@ -221,82 +224,10 @@ async def test_closing_ends_after_what_was_submitted(tmp_path: Path, clock: Cloc
 
     await asyncio.gather(*written)
     with pytest.raises(Unavailable):
-        await store.write(add("acc_late"))
+        await store.write(given.adding("acc_late"))
     with pytest.raises(Unavailable):
-        await ids(store)
+        await given.account_ids(store)
     assert not (tmp_path / "closing.db-wal").exists()
-
-
-async def test_a_reader_sees_one_state_and_changes_nothing(store: SqliteStore) -> None:
-    await store.write(add("acc_1"))
-    loop = asyncio.get_running_loop()
-
-    def twice(connection: Connection) -> tuple[int, int]:
-        count = text("SELECT count(*) FROM accounts")
-        before = connection.execute(count).scalar_one()
-        asyncio.run_coroutine_threadsafe(store.write(add("acc_2")), loop).result(5)
-        return before, connection.execute(count).scalar_one()
-
-    assert await store.read(twice) == (1, 1)
-    assert await store.read(lambda c: c.execute(text("SELECT count(*) FROM accounts")).scalar()) == 2
-    with pytest.raises(Exception, match="readonly"):
-        await store.read(add("acc_3"))
-
-
-async def test_a_reader_that_takes_too_long_is_ended(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "READ_MAX_S", 0.05)
-    endless = text("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n")
-
-    with pytest.raises(Unavailable, match="longer than"):
-        await store.read(lambda connection: connection.execute(endless).scalar())
-
-    assert await ids(store) == []
-
-
-async def test_the_writer_moves_the_log_into_the_database_when_it_is_idle(store: SqliteStore, tmp_path: Path) -> None:
-    if checkpoints_apart():
-        pytest.skip("with this SQLite a second thread does")
-    await store.write(add("acc_1"))
-
-    async with asyncio.timeout(10):
-        while in_the_database_itself(tmp_path) != ["acc_1"]:
-            await asyncio.sleep(0.05)
-
-
-async def test_the_writer_moves_the_log_when_it_has_grown_large(tmp_path: Path, clock: ClockDouble) -> None:
-    store = await SqliteStore.open(tmp_path / "postback.db", clock)
-    own = OwnCheckpoints(store._door.raw, tmp_path / "postback.db", large_bytes=100_000)
-
-    own.run_if_large()
-    before = await written_while_busy(store, tmp_path, own)
-    own.run_if_large()
-
-    assert before == []
-    assert in_the_database_itself(tmp_path) == ["acc_large"]
-    await store.close()
-
-
-async def test_a_second_thread_moves_the_log_where_this_sqlite_may(tmp_path: Path, clock: ClockDouble) -> None:
-    store = await SqliteStore.open(tmp_path / "postback.db", clock)
-    await store.write(add("acc_1"))
-    errors: list[sqlite3.Error] = []
-
-    checkpointer = Checkpointer(tmp_path / "postback.db", errors.append, pause_s=0.01)
-
-    async with asyncio.timeout(10):
-        while in_the_database_itself(tmp_path) != ["acc_1"]:
-            await asyncio.sleep(0.01)
-    checkpointer.close()
-    assert errors == []
-    await store.close()
-
-
-def test_only_versions_without_the_bug_are_checkpointed_by_another() -> None:
-    """https://sqlite.org/wal.html#walresetbug"""
-    assert not checkpoints_apart((3, 40, 1))
-    assert not checkpoints_apart((3, 51, 2))
-    assert checkpoints_apart((3, 51, 3))
-    assert checkpoints_apart((3, 54, 0))
 
 
 def test_inline_needs_no_thread_and_no_real_time(tmp_path: Path) -> None:
@@ -312,7 +243,7 @@ def test_inline_needs_no_thread_and_no_real_time(tmp_path: Path) -> None:
         grouped = commits() - before
         claims = await given.claim(store, worker)
         assert threading.active_count() == threads
-        await asyncio.gather(store.write(add("acc_last")), store.close())
+        await asyncio.gather(store.write(given.adding("acc_last")), store.close())
         return [grouped, len(claims)]
 
     with asyncio.Runner(loop_factory=lambda: VirtualLoop(Random(1))) as runner:
@@ -322,7 +253,7 @@ def test_inline_needs_no_thread_and_no_real_time(tmp_path: Path) -> None:
 def test_nobody_else_may_read_the_files(tmp_path: Path) -> None:
     async def modes() -> set[int]:
         store = await SqliteStore.open(tmp_path / "postback.db", ClockDouble())
-        await store.write(add("acc_1"))
+        await store.write(given.adding("acc_1"))
         found = {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
         assert len(list(tmp_path.iterdir())) == 4
         await store.close()
@@ -346,21 +277,8 @@ def test_exactly_one_sqlite_is_loaded() -> None:
     assert len(set(re.findall(r"\S*(?:libsqlite3|apsw|pysqlite3)\S*", done.stdout))) <= 1
 
 
-def add(account: str) -> Callable[[Connection], None]:
-    def write(connection: Connection) -> None:
-        connection.execute(
-            insert(accounts).values(id=account, metadata="{}", created_ms=NOON, modified_ms=NOON, config_version=0)
-        )
-
-    return write
-
-
 def syntax_error(connection: Connection) -> None:
     connection.execute(text("SELECT nothing FROM nowhere"))
-
-
-async def ids(store: SqliteStore) -> list[str]:
-    return list(await store.read(lambda c: c.execute(select(accounts.c.id).order_by(accounts.c.id)).scalars().all()))
 
 
 async def pragma(store: SqliteStore, setting: str) -> None:
@@ -389,24 +307,6 @@ def failing_commits(store: SqliteStore, code: int) -> None:
 
 def working_commits(store: SqliteStore) -> None:
     del store._door.raw.execute
-
-
-def in_the_database_itself(folder: Path) -> list[str]:
-    """What the database file holds without its log."""
-    shutil.copyfile(folder / "postback.db", folder / "copy.db")
-    copy = sqlite3.connect(folder / "copy.db")
-    try:
-        return [row[0][:9] for row in copy.execute("SELECT id FROM accounts")]
-    except sqlite3.DatabaseError:
-        return []
-    finally:
-        copy.close()
-
-
-async def written_while_busy(store: SqliteStore, folder: Path, own: OwnCheckpoints) -> list[str]:
-    """Write more than `own` calls large, and look before the writer has an idle moment."""
-    await store.write(add("acc_large" + "x" * 200_000))
-    return in_the_database_itself(folder)
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """Puts the groups of commands together, and turns what they raise into one line and an exit code."""
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -12,8 +13,6 @@ from postback.cli import accounts, deliveries, demo, doctor, events, keys, liste
 from postback.cli.output import CommandError, Exit, complain
 from postback.domain.errors import NotFound, PostbackError
 from postback.settings import SettingsError
-
-INTERRUPTED = 130
 
 EPILOG = "Exit codes: " + "; ".join(f"{code.value} {code.sentence}" for code in Exit) + "."
 
@@ -54,29 +53,33 @@ def options(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; always ends in SystemExit with a code of `Exit`."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    """Run the command line; always ends in SystemExit, with a code of `Exit` or 130 after Ctrl-C."""
+    code = _run(list(sys.argv[1:] if arguments is None else arguments))
     try:
-        app(words, prog_name="postback")
-    except (CommandError, SettingsError, PostbackError) as error:
-        complain(f"{error.name}: {error}" if isinstance(error, NotFound) else str(error))
-        code = int(_code(error))
-    except KeyboardInterrupt:
-        code = INTERRUPTED
+        sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has seen enough; the interpreter must not complain about it at its end.
-        sys.stdout = None
-        code = int(Exit.OK)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _run(words: list[str]) -> int:
+    try:
+        app(words, prog_name="postback")
+    except SystemExit as ended:
+        # Typer turns a closed pipe into a failure.
+        return Exit.OK if isinstance(ended.__context__, BrokenPipeError) else int(ended.code or 0)
+    except (CommandError, SettingsError, PostbackError) as error:
+        complain(f"{error.name}: {error}" if isinstance(error, NotFound) else str(error))
+        return _code(error)
     except Exception as error:  # noqa: BLE001 - the last resort: a person gets a line, and the traceback when asked
         complain(
             f"{type(error).__name__}: {error} (this is a bug in postback; --traceback before the command shows more)"
         )
-        code = int(Exit.FAILED)
         if words[:1] == ["--traceback"]:
             traceback.print_exc()
-    else:
-        code = int(Exit.OK)
-    sys.exit(code)
+        return Exit.FAILED
+    return Exit.OK
 
 
 def _code(error: Exception) -> Exit:

@@ -1,6 +1,7 @@
 """`serve`: starts the server and says how to use it."""
 
 import shlex
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -38,10 +39,16 @@ def serve(
         log_level=log_level,
     )
     try:
-        code = bootstrap.serve(settings, lambda started: print(announcement(started), flush=True))
+        code = bootstrap.serve(settings, _announce)
     except bootstrap.CannotStart as error:
         raise CommandError(str(error)) from error
     raise typer.Exit(code)
+
+
+def _announce(started: "Started") -> None:
+    # A server serves, whether or not anybody reads its greeting.
+    with suppress(BrokenPipeError):
+        print(announcement(started), flush=True)
 
 
 def announcement(started: "Started") -> str:

@@ -13,6 +13,8 @@ _SLOT_BITS: Final = 9
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUE: Final = {letter: value for value, letter in enumerate(_ALPHABET)}
 _LENGTH: Final = 13
+# Two letters at once: each event that is accepted, and each line of the log, has ids in it.
+_PAIRS: Final = [first + second for first in _ALPHABET for second in _ALPHABET]
 
 ACCOUNT_DEFAULT: Final = "default"
 
@@ -53,7 +55,16 @@ def first_id_at(unix_ms: int) -> int:
 
 def encode(number: int) -> str:
     """13 characters that sort as the numbers do."""
-    return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(60, -1, -5))
+    pairs = _PAIRS
+    return (
+        _ALPHABET[number >> 60]
+        + pairs[number >> 50 & 1023]
+        + pairs[number >> 40 & 1023]
+        + pairs[number >> 30 & 1023]
+        + pairs[number >> 20 & 1023]
+        + pairs[number >> 10 & 1023]
+        + pairs[number & 1023]
+    )
 
 
 def decode(text: str) -> int | None:

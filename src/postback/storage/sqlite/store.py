@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from postback.domain.deliveries import Accepted, Claim, NewDeliveries, Refused, Settlement
 from postback.domain.errors import Unavailable
@@ -104,8 +105,10 @@ class SqliteStore:
             except BaseException:
                 door.close()
                 raise
-        except BaseException:
+        except BaseException as error:
             lock.release()
+            if isinstance(error, OSError | sqlite3.Error | DBAPIError):
+                raise CannotOpen(f"{path} cannot be opened: {error}") from error
             raise
         return cls(path, clock, lock, door, inline=inline, alone=alone, lease_ms=lease_ms, failed=failed)
 
