@@ -1,7 +1,9 @@
 """Reads the pages for people as a program can: headings, tables, blocks of code, links."""
 
 import re
+import shlex
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -17,7 +19,7 @@ _CODE: Final = re.compile(r"`([^`]+)`")
 
 
 class Block(NamedTuple):
-    """A block of code. `status` is the one that stands in code between it and the block before: `201`."""
+    """A block of code. `status` is the first that stands in code between it and the next block: `201`."""
 
     language: str
     text: str
@@ -49,19 +51,18 @@ def section(text: str, title: str) -> str:
     return text[start.end() : next(ends, len(text))]
 
 
-def table(text: str) -> list[list[str]]:
-    """The cells of the rows of the first table, its head left out; code in them without its marks."""
-    rows: list[str] = []
-    for line in text.splitlines():
-        if line.startswith("|"):
-            rows.append(line)
-        elif rows:
-            break
-    return [[cell.strip().replace("`", "").replace("\\|", "|") for cell in _cells(row)] for row in rows[2:]]
+def table(text: str, title: str) -> list[list[str]]:
+    """The rows under the head that begins with this cell; code in them without its marks."""
+    lines = text.splitlines()
+    heads = [number for number, line in enumerate(lines) if line.startswith(f"| {title} |")]
+    assert len(heads) == 1, f"{len(heads)} tables that begin with {title!r}; expected one"
+    rows = takewhile(lambda line: line.startswith("|"), lines[heads[0] + 2 :])
+    return [[cell.strip().replace("`", "").replace("\\|", "|") for cell in _cells(row)] for row in rows]
 
 
-def column(text: str, number: int = 0) -> list[str]:
-    return [row[number] for row in table(text)]
+def column(text: str, title: str) -> list[str]:
+    """The first cells of such a table."""
+    return [row[0] for row in table(text, title)]
 
 
 def words_in_code(text: str) -> list[str]:
@@ -73,24 +74,42 @@ def links(text: str) -> list[str]:
 
 
 def blocks(text: str) -> Sequence[Block]:
-    found, end = [], 0
-    for match in _FENCE.finditer(text):
-        statuses = [int(said["status"]) for said in _STATUS.finditer(text, end, match.start())]
-        line = text.count("\n", 0, match.start()) + 1
-        found.append(Block(match["language"], match["text"], line, statuses[-1] if statuses else None))
-        end = match.end()
-    return found
+    found = list(_FENCE.finditer(text))
+    ends = [match.start() for match in found[1:]] + [len(text)]
+    return [
+        Block(match["language"], match["text"], text.count("\n", 0, match.start()) + 1, _status(text[match.end() : end]))
+        for match, end in zip(found, ends, strict=True)
+    ]
 
 
-def commands(text: str) -> list[str]:
-    """What a reader types: lines of console blocks after the prompt, with the lines that they go on in."""
-    typed: list[str] = []
-    for block in blocks(text):
-        if block.language != "console":
+def commands(text: str) -> list[list[str]]:
+    """What a reader types, in words: what stands after the prompt in console blocks, over as many lines as it takes."""
+    return [words for block in blocks(text) if block.language == "console" for words in typed(block)]
+
+
+def typed(block: Block) -> list[list[str]]:
+    found: list[list[str]] = []
+    begun = ""
+    for line in block.text.splitlines():
+        if not begun and not line.startswith("$ "):
             continue
-        lines = block.text.replace("\\\n", " ").splitlines()
-        typed += [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
-    return typed
+        begun += line if begun else line.removeprefix("$ ")
+        try:
+            found.append(shlex.split(begun.removesuffix("\\"), comments=True))
+        except ValueError:
+            begun += "\n"  # within quotes
+            continue
+        if begun.endswith("\\"):
+            found.pop()
+            begun = begun.removesuffix("\\")
+        else:
+            begun = ""
+    return [words for words in found if words]
+
+
+def _status(text: str) -> int | None:
+    found = _STATUS.search(text)
+    return int(found["status"]) if found else None
 
 
 def _prose(text: str) -> str:

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message
 
+from postback.actions.secrets import hash_of, new_secret, prefix_of
 from postback.api.app import build
 from postback.api.services import Services
 from postback.domain.accounts import Account, ApiKey, Scope
@@ -189,8 +190,6 @@ class Api:
 
     async def key(self, *scopes: Scope, account: str | None = ACCOUNT_DEFAULT, **changes: Any) -> str:
         """A new key with these scopes; an operator key for the account None."""
-        from postback.actions.secrets import hash_of, new_secret, prefix_of
-
         secret = new_secret()
         key = ApiKey(
             id=f"key_{secret[-13:]}",

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -328,8 +329,6 @@ async def test_25_ids_come_from_us_and_hold_no_dot(client: Client) -> None:
 
 @pytest.mark.parametrize("pattern", ["(a+)+$", "^(\\w+\\.?)*$", "a%", "_", "*"])
 async def test_26_a_filter_is_a_text_and_never_a_pattern(client: Client, pattern: str) -> None:
-    from urllib.parse import quote
-
     await client.post(EVENTS, {"event": {"type": "a.b", "data": {"id": "a" * 27}}})
 
     for field in ("type", "subject"):

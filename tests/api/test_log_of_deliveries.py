@@ -283,3 +283,19 @@ async def test_an_event_is_shown_with_its_data_and_deliveries(
     assert list(event) == [
         "id", "type", "location_id", "subject", "occurred_at", "accepted_at", "deliveries", "data",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ["events", "deliveries"])
+async def test_times_far_away_are_times_too(client: Client, location_id: str, api: Api, what: str) -> None:
+    await api.config(location_id)
+    await a_contact(client, location_id)
+
+    async def count(query: str) -> int:
+        reply = await client.get(f"/v2/{what}?{query}")
+        assert reply.status == 200, reply.body
+        return len(reply.json[what])
+
+    assert await count("since=9999-12-31T23:59:59Z") == 0
+    assert await count("until=9999-12-31T23:59:59Z") == 1
+    assert await count("since=0001-01-01T00:00:00Z") == 1
+    assert await count("until=0001-01-01T00:00:00Z") == 0

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from postback.actions.config_fields import READERS
 from tests.api.client import PUBLIC_URL, Api, Client
 
 pytestmark = pytest.mark.anyio
@@ -83,8 +84,6 @@ async def test_the_schemas_have_the_keys_of_real_answers(api: Api, client: Clien
 
 
 async def test_the_schemas_name_every_field_that_is_taken(document: dict[str, Any]) -> None:
-    from postback.actions.config_fields import READERS
-
     schemas = document["components"]["schemas"]
     assert set(schemas["NewPostbackConfig"]["properties"]) == set(READERS)
     assert "update_if_exists" in schemas["NewContact"]["properties"]

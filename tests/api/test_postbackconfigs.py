@@ -1,12 +1,15 @@
 """Postback configs through the API: what they take, keep, hide and refuse."""
 
+import asyncio
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from postback.domain.configs import ConfigState
 from postback.domain.ids import parse
 from postback.domain.policy import Deadlines, RetryPolicy, SuccessRule
+from postback.storage.tables import config_versions
 from tests.api.client import Api, Client
 from tests.build import ACCOUNT
 from tests.doubles import ClockDouble
@@ -338,8 +341,6 @@ async def test_an_unknown_expand_is_refused(api: Api, client: Client, location_i
 
 
 async def test_changes_at_the_same_time_all_count(api: Api, client: Client, location_id: str) -> None:
-    import asyncio
-
     config = await api.config(location_id)
     fields = {"name": "n", "number_of_attempts": 4, "attempt_interval": 7, "max_in_flight": 9, "on_delete": "0"}
 
@@ -348,3 +349,19 @@ async def test_changes_at_the_same_time_all_count(api: Api, client: Client, loca
     assert [reply.status for reply in replies] == [200] * 5
     shown = (await client.get(f"/v2/postbackconfigs/{config['id']}")).json["postbackconfig"]
     assert {name: shown[name] for name in fields} == fields
+
+
+async def test_a_config_whose_row_cannot_be_read_is_shown_so_that_it_can_be_deleted(
+    api: Api, client: Client, location_id: str
+) -> None:
+    config = await api.config(location_id)
+    broken = update(config_versions).values(body="{")
+    await api.store.write(lambda connection: connection.execute(broken))
+
+    shown = await client.get(f"/v2/postbackconfigs/{config['id']}?expand=state")
+    listed = await client.get("/v2/postbackconfigs")
+    deleted = await client.delete(f"/v2/postbackconfigs/{config['id']}")
+
+    assert (shown.status, shown.json["postbackconfig"]["format"]) == (200, "unreadable")
+    assert "cannot be read" in shown.json["postbackconfig"]["state_reason"]
+    assert (listed.status, len(listed.json["postbackconfigs"]), deleted.status) == (200, 1, 204)

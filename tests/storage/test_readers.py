@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from postback.domain.errors import Unavailable
-from postback.storage.sqlite import SqliteStore, readers
+from postback.storage.sqlite import SqliteStore, readers, writer
 from postback.storage.sqlite.checkpoints import Checkpointer, OwnCheckpoints
 from postback.storage.sqlite.connections import checkpoints_apart
 from tests.doubles import ClockDouble
@@ -62,16 +62,24 @@ async def test_the_writer_moves_the_log_into_the_database_when_it_is_idle(store:
             await asyncio.sleep(0.05)
 
 
-async def test_the_writer_moves_the_log_when_it_has_grown_large(tmp_path: Path, clock: ClockDouble) -> None:
-    store = await SqliteStore.open(tmp_path / "postback.db", clock)
-    own = OwnCheckpoints(store._door.raw, tmp_path / "postback.db", large_bytes=100_000)
+@pytest.mark.parametrize("inline", [True, False])
+async def test_the_writer_moves_the_log_when_it_has_grown_large(
+    tmp_path: Path, clock: ClockDouble, monkeypatch: pytest.MonkeyPatch, *, inline: bool
+) -> None:
+    if checkpoints_apart() and not inline:
+        pytest.skip("with this SQLite a second thread does")
+    monkeypatch.setattr(writer, "IDLE_S", 600)
+    store = await SqliteStore.open(tmp_path / "postback.db", clock, inline=inline)
+    store._writer._checkpoints = OwnCheckpoints(store._door.raw, tmp_path / "postback.db", large_bytes=500_000)  # type: ignore[attr-defined]
 
-    own.run_if_large()
-    before = await written_while_busy(store, tmp_path, own)
-    own.run_if_large()
+    await store.write(given.adding("acc_small"))
+    await store.write(given.adding("acc_more"))
+    small = in_the_database_itself(tmp_path)
+    await store.write(given.adding("acc_large" + "x" * 1_000_000))
+    await store.write(lambda _: None)
 
-    assert before == []
-    assert in_the_database_itself(tmp_path) == ["acc_large"]
+    assert small == []
+    assert in_the_database_itself(tmp_path) == ["acc_large", "acc_more", "acc_small"]
     await store.close()
 
 
@@ -103,14 +111,8 @@ def in_the_database_itself(folder: Path) -> list[str]:
     shutil.copyfile(folder / "postback.db", folder / "copy.db")
     copy = sqlite3.connect(folder / "copy.db")
     try:
-        return [row[0][:9] for row in copy.execute("SELECT id FROM accounts")]
+        return [row[0][:9] for row in copy.execute("SELECT id FROM accounts ORDER BY id")]
     except sqlite3.DatabaseError:
         return []
     finally:
         copy.close()
-
-
-async def written_while_busy(store: SqliteStore, folder: Path, own: OwnCheckpoints) -> list[str]:
-    """Write more than `own` calls large, and look before the writer has an idle moment."""
-    await store.write(given.adding("acc_large" + "x" * 200_000))
-    return in_the_database_itself(folder)

@@ -399,6 +399,20 @@ async def test_96_an_answer_before_the_request_was_read_is_the_answer(sender: Ht
     assert Note.ANSWERED_EARLY in outcome.notes
 
 
+async def test_96_what_a_receiver_does_not_take_after_its_answer_is_not_kept(sender: HttpSender) -> None:
+    async def behave(visit: Visit) -> None:
+        await visit.reader.read(1)
+        visit.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await visit.say(answer())
+        await asyncio.Event().wait()
+
+    async with receiving(behave) as receiver:
+        success(await post(sender, receiver.url, b"x" * 16 * MEBIBYTE))
+        await asyncio.sleep(0.05)
+
+        assert sender._connections == set()
+
+
 async def test_97_an_answer_after_the_time_is_ignored(sender: HttpSender) -> None:
     outcomes: list[Outcome] = []
     async with receiving(answers(delay_s=0.3)) as receiver:

@@ -178,13 +178,13 @@ async def test_a_silent_address_gives_way_to_the_next_after_a_quarter_of_a_secon
         sender = open_sender(resolver=Names(slow_example=[["127.0.0.1", "127.0.0.2"]]))
 
         first = await post(sender, receiver.url_of("slow.example"))
-        second, _ = await post_all(sender, [a_request(receiver.url_of("slow.example")) for _ in range(2)])
+        later = await post_all(sender, [a_request(receiver.url_of("slow.example")) for _ in range(3)])
 
     assert status_of(first) == 200
     assert first.timings.connect_ms is not None
     assert 250 <= first.timings.connect_ms < 600
-    assert status_of(second) == 200
-    assert second.timings.total_ms < 200
+    assert [status_of(outcome) for outcome in later] == [200] * 3
+    assert max(outcome.timings.connect_ms or 0 for outcome in later) < 200
 
 
 async def test_when_no_address_connects_each_is_told(open_sender: OpenSender) -> None:

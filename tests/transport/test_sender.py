@@ -106,6 +106,18 @@ async def test_a_connection_is_used_again_without_a_task_or_a_timer(sender: Http
     assert outcome.timings.connect_ms is None
 
 
+async def test_a_connection_that_is_being_closed_is_not_used_again(sender: HttpSender) -> None:
+    async with receiving(answers()) as receiver:
+        await post(sender, receiver.url)
+        [connection] = sender._connections
+        connection.close()
+
+        outcome = await post(sender, receiver.url)
+
+    assert (status_of(outcome), outcome.notes) == (200, ())
+    assert receiver.connections == 2
+
+
 async def test_requests_at_the_same_time_have_a_connection_each(sender: HttpSender) -> None:
     async with receiving(answers(delay_s=0.05)) as receiver:
         outcomes = await post_all(sender, [a_request(receiver.url, b"n=%d" % n) for n in range(20)])

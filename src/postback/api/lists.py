@@ -21,7 +21,7 @@ class Parameters:
 
     def __init__(self, request: Request, *known: str) -> None:
         self._found: dict[str, str] = {}
-        query = request.scope["query_string"].decode("latin-1")
+        query = request.scope["query_string"].decode("utf-8", "replace")
         for name, value in parse_qsl(query, keep_blank_values=True):
             if name not in known:
                 raise InvalidValue.of(name[:64], f"{name[:64]} is not a known parameter; expected {', '.join(known)}")

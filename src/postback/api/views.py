@@ -23,7 +23,9 @@ View = dict[str, Any]
 
 def config_view(config: PostbackConfig, public_url: str, expand: Sequence[str] = ()) -> View:
     """The documented fields, then the further ones that the owner set, each as it was sent; credentials never."""
-    sent = {**DEFAULTS, **_effective_policy(config), **config.as_sent}
+    # A row that cannot be read has kept nothing of what was sent, and is shown all the same.
+    known = {"location_id": config.location_id, "resource": config.resource, "url": config.url, "format": config.format}
+    sent = {**DEFAULTS, **known, **_effective_policy(config), **config.as_sent}
     view: View = {"id": config_text(config.id)}
     view |= {name: sent[name] for name in DOCUMENTED}
     view |= {"created_ts": config.created_ms // 1000, "modified_ts": config.modified_ms // 1000}

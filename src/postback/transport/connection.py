@@ -122,8 +122,11 @@ class Connection(asyncio.Protocol):
         return self._transport.get_write_buffer_size() > 0
 
     def close(self) -> None:
-        """End it in good order: what is written still goes out."""
-        self._transport.close()
+        """End it. What a receiver has not taken of a request that it answered is dropped: it might never take it."""
+        if self.has_unsent():
+            self._transport.abort()
+        else:
+            self._transport.close()
 
     def abort(self) -> None:
         self._transport.abort()

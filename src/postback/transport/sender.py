@@ -89,10 +89,7 @@ class HttpSender:
         self._connections.add(connection)
 
     def free(self, connection: Connection) -> None:
-        if self._is_closing:
-            connection.close()
-        else:
-            self._pool.put(connection)
+        self._pool.put(connection)
 
     def repeat(self, exchange: Exchange) -> None:
         exchange.note(Note.SENT_AGAIN)

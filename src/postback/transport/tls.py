@@ -153,7 +153,7 @@ class TlsConnection(Connection):
     def _write(self, data: bytes) -> None:
         try:
             written = self._tls.write(data)
-            while written < len(data):  # OpenSSL takes one record at a time
+            while written < len(data):  # it may take less than all, as any write
                 written += self._tls.write(memoryview(data)[written:])
         except ssl.SSLError as error:
             asyncio.get_running_loop().call_soon(self._broken, error)
@@ -196,7 +196,7 @@ class TlsConnection(Connection):
         if self._outgoing.pending:
             self._transport.write(self._outgoing.read())
         if failure is not None:
-            self.close()  # after the alert that tells the receiver why
+            self._transport.close()  # after the alert that tells the receiver why
             handshake.set_exception(failure)
         elif self._is_ready:
             handshake.set_result(None)
