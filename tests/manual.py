@@ -47,7 +47,9 @@ def section(text: str, title: str) -> str:
     found = [match for match in _HEADING.finditer(text) if match["title"].replace("`", "") == title]
     assert len(found) == 1, f"{len(found)} headings {title!r}; expected one"
     [start] = found
-    ends = (other.start() for other in _HEADING.finditer(text, start.end()) if len(other["depth"]) <= len(start["depth"]))
+    ends = (
+        other.start() for other in _HEADING.finditer(text, start.end()) if len(other["depth"]) <= len(start["depth"])
+    )
     return text[start.end() : next(ends, len(text))]
 
 
@@ -75,10 +77,12 @@ def links(text: str) -> list[str]:
 
 def blocks(text: str) -> Sequence[Block]:
     found = list(_FENCE.finditer(text))
-    ends = [match.start() for match in found[1:]] + [len(text)]
+    ends = [*(match.start() for match in found[1:]), len(text)]
     return [
-        Block(match["language"], match["text"], text.count("\n", 0, match.start()) + 1, _status(text[match.end() : end]))
-        for match, end in zip(found, ends, strict=True)
+        Block(
+            match["language"], match["text"], text.count("\n", 0, match.start()) + 1, _status(text[match.end() : end])
+        )
+        for match, end in zip(found, ends, strict=False)
     ]
 
 

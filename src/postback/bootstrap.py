@@ -286,9 +286,21 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
 
 
 def _own_addresses(settings: Settings) -> frozenset[tuple[Any, int]]:
+    """Where we listen: a postback to ourselves could go round for ever."""
     host, port = settings.listen
-    hosts = ("127.0.0.1", "::1") if host == "localhost" else (host,)
+    hosts = {"127.0.0.1", "::1"} if host == "localhost" else {host}
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        hosts |= _addresses_of_this_machine()
     return frozenset((ip_address(one), port) for one in hosts)
+
+
+def _addresses_of_this_machine() -> set[str]:
+    """As its own name says; a machine whose name nobody knows has none to add."""
+    try:
+        found = socket.getaddrinfo(socket.gethostname(), None, type=socket.SOCK_STREAM)
+    except OSError:
+        return set()
+    return {str(address[0]).partition("%")[0] for *_, address in found}
 
 
 def _keep_private(path: Path, secret: str) -> None:

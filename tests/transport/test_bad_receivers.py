@@ -91,6 +91,20 @@ async def test_71_a_connection_that_ends_before_the_answer_is_a_reset(sender: Ht
     assert reason_in(await outcome_of(sender, behaviour)) is Reason.CONNECTION_RESET
 
 
+async def test_71_a_connection_that_is_gone_before_it_can_be_used_is_a_reset_at_once(sender: HttpSender) -> None:
+    """Nobody would tell of a request that is written to it, and the attempt would wait for its deadline."""
+
+    async def behave(visit: Visit) -> None:
+        visit.reset()
+
+    patient = Deadlines(connect_s=5, response_s=5, total_s=10)
+    async with receiving(behave) as receiver:
+        outcomes = await post_all(sender, [a_request(receiver.url, deadlines=patient) for _ in range(200)])
+
+    assert {reason_in(outcome) for outcome in outcomes} == {Reason.CONNECTION_RESET}
+    assert max(outcome.timings.total_ms for outcome in outcomes) < 2000
+
+
 async def test_72_headers_that_drip_do_not_stretch_the_attempt(sender: HttpSender) -> None:
     outcome = await outcome_of(sender, drips(OK_HEAD, b"X-A: a\r\n"))
 
@@ -300,6 +314,15 @@ async def test_88_a_204_with_a_body_is_a_204(sender: HttpSender, status: int, fr
 
     assert outcome.body == b""
     assert outcome.notes == ()
+
+
+async def test_88_an_empty_body_promised_with_a_204_keeps_the_connection(sender: HttpSender) -> None:
+    """Many servers write Content-Length: 0 with a 204; each such answer once cost a new connection."""
+    async with receiving(answers(204, body=b"")) as receiver:
+        outcomes = [await post(sender, receiver.url) for _ in range(3)]
+
+    assert [status_of(outcome) for outcome in outcomes] == [204, 204, 204]
+    assert receiver.connections == 1
 
 
 async def test_88_the_late_body_of_a_204_is_not_the_next_answer(sender: HttpSender) -> None:

@@ -3,11 +3,14 @@
 The forbidden addresses exist only in the answers of a made-up resolver; what may be called is 127.0.0.1.
 """
 
+import asyncio
+
 import pytest
 
 from postback.domain.addresses import AddressRules, networks
 from postback.domain.verdict import reason_of
 from postback.domain.wire import Answered, Reason
+from postback.transport import dialer
 from postback.transport.failures import CannotReach
 from postback.transport.guard import Guard
 from postback.transport.sender import HttpSender
@@ -203,3 +206,16 @@ async def test_while_one_address_connects_no_other_is_dialled(open_sender: OpenS
         await post(sender, one.url_of("twins.example"))
 
     assert (one.connections, two.connections) == (1, 0)
+
+
+async def test_of_two_addresses_that_connect_at_once_one_is_kept(
+    open_sender: OpenSender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialer, "NEXT_ADDRESS_S", 0.0)
+    async with receiving(answers()) as one, receiving(answers(), host="127.0.0.2", port=one.port):
+        sender = open_sender(resolver=Names(twins_example=[["127.0.0.1", "127.0.0.2"]]))
+        outcomes = await post_all(sender, [a_request(one.url_of("twins.example")) for _ in range(10)])
+        await asyncio.sleep(0.05)
+
+        assert [status_of(outcome) for outcome in outcomes] == [200] * 10
+        assert len(sender._connections) == 10

@@ -1,5 +1,6 @@
 """TLS: verified always, resumed where it can be, paced, and every way in which it fails is a `tls_error`."""
 
+import asyncio
 import ssl
 import warnings
 from collections import deque
@@ -266,6 +267,37 @@ async def test_71_a_reused_tls_connection_that_died_is_replaced_once(
 
     assert [status_of(outcome) for outcome in outcomes] == [200, 200]
     assert outcomes[1].notes == (Note.SENT_AGAIN,)
+
+
+async def test_91_an_answer_too_many_in_a_record_of_its_own_is_not_the_next_answer(
+    open_sender: OpenSender, authority: Authority, trusting: ssl.SSLContext
+) -> None:
+    """The next request is sent in the very moment of the first answer, while the poison waits behind it."""
+
+    async def behave(visit: Visit) -> None:
+        while True:
+            await visit.request()
+            visit.writer.write(answer())
+            visit.writer.write(answer(500, b"poison"))
+            await visit.writer.drain()
+
+    sender = open_sender(context=trusting)
+    statuses: list[int] = []
+    done = asyncio.Event()
+
+    def and_again(outcome: Outcome) -> None:
+        statuses.append(status_of(outcome))
+        if len(statuses) < 50:
+            sender.send(a_request(receiver.url), and_again)
+        else:
+            done.set()
+
+    async with receiving(behave, tls=authority.server()) as receiver:
+        sender.send(a_request(receiver.url), and_again)
+        async with asyncio.timeout(10):
+            await done.wait()
+
+    assert statuses == [200] * 50
 
 
 async def test_78_an_endless_body_over_tls_is_cut(

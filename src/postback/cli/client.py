@@ -17,6 +17,7 @@ from postback.settings import Settings, load_settings
 
 TIMEOUT_S: Final = 30.0
 PAGE_SIZE: Final = 500
+NO_KEY: Final = "there is no API key: give --key, set POSTBACK_API_KEY, or run this in the folder of postback.db.key"
 
 Url = Annotated[str | None, typer.Option("--url", help="Where the server is; by default PUBLIC_URL of the settings.")]
 Key = Annotated[
@@ -86,6 +87,8 @@ class Client:
         except HTTPError as error:
             with error:
                 message = _message(error.code, _parsed(error.read()))
+                if error.code == 401 and self.key is None:
+                    message = NO_KEY
                 # Its own words name nothing, so that nobody learns what exists elsewhere.
                 raise Refused(error.code, f"{path}: {message}" if error.code == 404 else message) from None
         except URLError as error:

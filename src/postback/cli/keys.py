@@ -48,7 +48,7 @@ def list_(url: Url = None, key: Key = None, account: Account = None, *, as_json:
     print_table(
         ["Key", "Name", "Begins with", "Scopes", "Created", "Expires", "Last used"],
         [[one[field] for field in fields] for one in keys],
-        "no keys",
+        "no keys of this account (operator keys belong to none)",
     )
 
 

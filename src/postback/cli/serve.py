@@ -95,7 +95,7 @@ def _lines_to_try(started: "Started") -> str:
             f'  curl {started.address}/v2/{resource} -H "Authorization: Bearer $KEY" '
             f"-H 'Content-Type: application/json' -d '{body}'"
         )
-    lines.append(f"  {program()} deliveries list")
+    lines.append(f'  {program()} deliveries list --url {started.address} --key "$KEY"')
     return "\n".join(lines)
 
 

@@ -15,7 +15,7 @@ from postback.domain.urls import parse_url
 from postback.domain.verdict import retry_after_ms
 from postback.domain.wire import Destination
 from postback.engine.attempt import Attempter
-from postback.engine.lanes import Lane, Lanes
+from postback.engine.lanes import Host, Lane, Lanes
 from postback.engine.snapshots import Snapshots
 from postback.engine.waiting import happens
 from postback.engine.windows import asks_to_pause
@@ -29,6 +29,7 @@ LOOK_EVERY_S: Final = 1.0
 LANES_A_LOOK: Final = 100_000
 CLAIM_BYTES: Final = 16 << 20
 SETTLE_AT_ONCE: Final = 2_000
+DISABLED_WITHIN_S: Final = 1.0
 STORE_RETRY_S: Final = (0.05, 0.2, 1.0, 5.0)
 
 
@@ -64,7 +65,8 @@ class Dispatcher:
         self._is_empty = asyncio.Event()
         self._is_empty.set()
         self._pumping: set[Lane] = set()
-        self._renewed: set[int] = set()
+        # Lanes that may hold more than they will start soon, or may start more than before.
+        self._to_relieve: set[int] = set()
         snapshots.renewed = self._renew
 
     # --- what the intake asks -----------------------------------------------------------------------------------
@@ -84,6 +86,10 @@ class Dispatcher:
             lane = self._lanes.lanes[claim.config_id]
             self._count(lane, claim, reserved=True)
             self._pump(lane)
+            if lane.waiting and lane.is_held(self._now()):
+                # It was paused while the event was committed, and nobody calls a lane when a pause is over.
+                self._to_relieve.add(claim.config_id)
+                self._look_now.set()
 
     def stored(self, config_id: int) -> None:
         """A delivery was accepted without a place here: it waits in the store."""
@@ -141,12 +147,11 @@ class Dispatcher:
     # --- looking ------------------------------------------------------------------------------------------------
 
     async def _look(self) -> None:
-        for config_id in self._renewed.copy():
-            self._renewed.discard(config_id)
+        for config_id in self._to_relieve.copy():
+            self._to_relieve.discard(config_id)
             lane = self._lanes.lanes.get(config_id)
             if lane is not None:
                 await self._relieve(lane)
-                self._pump(lane)
         now = self._now()
         if now >= self._next_look:
             self._next_look = now + LOOK_EVERY_S
@@ -161,18 +166,21 @@ class Dispatcher:
         # What is stored while the claim is under way spills a lane again; what the claim finds must not hide that.
         for config_id in room:
             self._lanes.lanes[config_id].spilled = False
-        claims = await self._queue.claim(self.worker, room, CLAIM_BYTES)
+        max_bytes = min(CLAIM_BYTES, self._lanes.bytes_left)
+        claims = await self._queue.claim(self.worker, room, max_bytes)
         taken = dict.fromkeys(room, 0)
         for claim in claims:
             taken[claim.config_id] += 1
             self._count(self._lanes.lanes[claim.config_id], claim, reserved=False)
-        stopped_early = sum(len(claim.event.data) for claim in claims) >= CLAIM_BYTES
+        stopped_early = sum(len(claim.event.data) for claim in claims) >= max_bytes
         for config_id, got in taken.items():
             lane = self._lanes.lanes[config_id]
             lane.spilled |= got == room[config_id] or stopped_early
-            self._pump(lane)
             await self._relieve(lane)
             self._ask_to_refill(lane)
+        if self._refill and len(claims) < sum(room.values()):
+            # Not all of these places were needed: the next in turn may have them.
+            self._look_now.set()
 
     async def _due(self) -> list[Lane]:
         """Lanes with something due now; the nearest due time after it decides when to look again."""
@@ -220,16 +228,22 @@ class Dispatcher:
     def _attempted(self, lane: Lane, settlement: Settlement) -> None:
         now = self._now()
         outcome = settlement.outcome
-        pause_ms = retry_after_ms(outcome, self._clock()) if asks_to_pause(outcome) else None
+        pause_s = (retry_after_ms(outcome, self._clock()) or 0) / 1000 if asks_to_pause(outcome) else 0.0
+        if settlement.disables is not None:
+            # The config is disabled once this is settled: nothing more may start meanwhile.
+            pause_s = DISABLED_WITHIN_S
         host = lane.host
-        self._lanes.finish(lane, outcome, settlement.verdict is Verdict.DELIVERED, now + (pause_ms or 0) / 1000)
+        self._lanes.finish(lane, outcome, settlement.verdict is Verdict.DELIVERED, now + pause_s)
         self._finished.append(settlement)
         self._something_finished.set()
         self._report(AttemptFinished(settlement, lane.config))
         self._pump(lane)
+        self._pump_freed(host)
+        self._ask_to_refill(lane)
+
+    def _pump_freed(self, host: Host) -> None:
         for blocked in self._lanes.freed(host):
             self._pump(blocked)
-        self._ask_to_refill(lane)
 
     # --- settling -----------------------------------------------------------------------------------------------
 
@@ -250,7 +264,8 @@ class Dispatcher:
             self._ask_to_refill(lane)
 
     async def _relieve(self, lane: Lane) -> None:
-        """Give back what a lane that was paused, or whose window has shrunk, will not start soon."""
+        """Start what the lane may start, and give back what it will not start soon: paused, or its window has shrunk."""
+        self._pump(lane)
         claims = self._lanes.excess(lane, self._now())
         if claims:
             lane.spilled = True
@@ -273,6 +288,9 @@ class Dispatcher:
         self._unsettled -= 1
         if not self._unsettled:
             self._is_empty.set()
+        if self._refill:
+            # Other lanes may have waited for this place.
+            self._look_now.set()
 
     async def _until_it_stands(self, what: str, write: Callable[[], Awaitable[T]]) -> T:
         """A write that must not be lost: tried until the store takes it. The heartbeat keeps the claims meanwhile."""
@@ -295,9 +313,12 @@ class Dispatcher:
         for lane in self._lanes.of(snapshot.account):
             config = snapshot.configs.get(lane.config.id) or replace(lane.config, state=ConfigState.DELETED)
             if config is not lane.config:
+                host = lane.host
                 self._lanes.refresh(lane, config, _destination(config))
-                self._renewed.add(config.id)
-        if self._renewed:
+                self._to_relieve.add(config.id)
+                if lane.host is not host:
+                    self._pump_freed(host)
+        if self._to_relieve:
             self.wake()
 
 

@@ -16,6 +16,9 @@ from postback.engine.windows import HOST_MOST, LANE_START, Window, blames_the_ho
 SHARE_OF_SHRUNK: Final = 4
 """Lanes whose window has shrunk share at most one in so many of the worker's places."""
 
+PLACES_A_TURN: Final = 8
+"""A lane takes so many places before the next has its turn: a wide window must not take them all for a few deliveries."""
+
 LANES_KEPT: Final = 20_000
 """Idle lanes are forgotten beyond this many."""
 
@@ -106,6 +109,10 @@ class Lanes:
         self._shrunk_taken = 0
         self._turn = ""
 
+    @property
+    def bytes_left(self) -> int:
+        return self._memory - self.bytes_held
+
     def open(self, config: PostbackConfig, destination: Destination | None) -> Lane:
         """The lane of a config, made when there is none."""
         lane = self.lanes.get(config.id)
@@ -130,7 +137,7 @@ class Lanes:
 
     def reserve(self, lane: Lane, size: int, now: float) -> bool:
         """A place for an event that is being accepted, where the lane has room and nothing older waits in the store."""
-        if lane.spilled or lane.room(now) < 1 or not self._has_place(lane) or self.bytes_held + size > self._memory:
+        if lane.spilled or lane.room(now) < 1 or not self._has_place(lane) or size > self.bytes_left:
             return False
         lane.reserved += 1
         self._take(lane, size)
@@ -204,20 +211,22 @@ class Lanes:
         next_in_turn = bisect_right(names, self._turn)
         accounts = deque(names[next_in_turn:] + names[:next_in_turn])
 
-        left = self._places - self.taken if self.bytes_held < self._memory else 0
+        left = self._places - self.taken if self.bytes_left > 0 else 0
         left_for_shrunk = self._places // SHARE_OF_SHRUNK - self._shrunk_taken
         room: dict[int, int] = {}
         while accounts and left > 0:
             account = accounts.popleft()
             lane = by_account[account].popleft()
-            wanted = min(lane.room(now), left)
+            given = room.get(lane.config.id, 0)
+            wanted = min(lane.room(now) - given, left, PLACES_A_TURN)
             if lane.window.shrunk:
                 wanted = min(wanted, left_for_shrunk)
                 left_for_shrunk -= max(wanted, 0)
             if wanted > 0:
-                room[lane.config.id] = wanted
+                room[lane.config.id] = given + wanted
                 left -= wanted
                 self._turn = account
+                by_account[account].append(lane)
             if by_account[account]:
                 accounts.append(account)
         return room

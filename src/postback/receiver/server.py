@@ -96,10 +96,12 @@ class TestReceiver:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            server_version, sys_version = "postback-test-receiver", ""
             timeout = IDLE_S
             # Head and body of the answer leave in one packet.
             wbufsize = -1
+
+            def version_string(self) -> str:
+                return "postback-test-receiver"
 
             def handle_any(self) -> None:
                 body = self._body()

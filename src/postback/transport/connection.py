@@ -31,7 +31,8 @@ HostKey = tuple[str, str, int]
 class Owner(Protocol):
     """Who uses connections, as they see it."""
 
-    def opened(self, connection: "Connection") -> None: ...
+    def opened(self, connection: "Connection") -> None:
+        """It is connected; `lost` will follow, once."""
 
     def free(self, connection: "Connection") -> None:
         """Its answer was read to the end, and it may carry another request."""
@@ -135,7 +136,6 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]
-        self._owner.opened(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._owner.lost(self)
@@ -203,7 +203,7 @@ class Connection(asyncio.Protocol):
             return
         self._status = status
         self._keep_alive = self._parser.should_keep_alive()
-        if status in _NO_BODY and not self._ends_by_close():
+        if status in _NO_BODY and self._promises_a_body():
             # It promises a body that it must not have: still on its way, that would be read as the next answer.
             self._keep_alive = False
         if self._transport.get_write_buffer_size() and self.exchange is not None:
@@ -211,9 +211,7 @@ class Connection(asyncio.Protocol):
             self.exchange.note(Note.ANSWERED_EARLY)
 
     def on_body(self, body: bytes) -> None:
-        keep = (
-            KEPT_OF_SUCCESS if 200 <= self._status <= 299 and self._keep_answer > KEPT_OF_SUCCESS else self._keep_answer
-        )
+        keep = min(KEPT_OF_SUCCESS, self._keep_answer) if 200 <= self._status <= 299 else self._keep_answer
         room = keep - len(self._body)
         if len(body) > room:
             self._truncated = True
@@ -303,6 +301,10 @@ class Connection(asyncio.Protocol):
             raise _BadHead(f"its head is longer than {HEAD_MAX} bytes")
         if any(len(name) + len(value) > HEADER_LINE_MAX for name, value in self._headers):
             raise _BadHead(f"one of its headers is longer than {HEADER_LINE_MAX} bytes")
+
+    def _promises_a_body(self) -> bool:
+        """An empty one, as some write it with a 204, is none."""
+        return any(name.lower() in _FRAMING and value != b"0" for name, value in self._headers)
 
     def _ends_by_close(self) -> bool:
         return not any(name.lower() in _FRAMING for name, _ in self._headers)

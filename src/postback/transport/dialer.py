@@ -11,7 +11,7 @@ from postback.domain.urls import ip_literal
 from postback.domain.wire import Destination
 from postback.transport.connection import Connection, HostKey, Owner
 from postback.transport.exchange import Exchange, Phase
-from postback.transport.failures import CannotReach, none_connected, not_connected
+from postback.transport.failures import CannotReach, lost, none_connected, not_connected
 from postback.transport.guard import Guard
 from postback.transport.resolver import Resolver
 from postback.transport.tls import Sessions, TlsConnection, Turns
@@ -52,6 +52,8 @@ class Dialer:
             exchange.phase = Phase.HANDSHAKING
             await connection.shake_hands()
             exchange.tls_s = self._loop.time() - connected
+        if not connection.is_usable():
+            raise lost(None)
         return connection
 
     async def _addresses(self, exchange: Exchange, host: str) -> Sequence[str]:
@@ -102,6 +104,9 @@ class Dialer:
             _, connection = await self._loop.create_connection(lambda: self._make(key), address, key[2])
         except OSError as error:
             raise not_connected(address, key[2], error) from error
+        # Not earlier: a connection whose making was cancelled is closed by the loop, and uvloop tells nobody.
+        if connection.is_usable():
+            self._owner.opened(connection)
         return connection
 
     def _make(self, key: HostKey) -> Connection:

@@ -148,7 +148,7 @@ class CaresResolver:
                 loop=self._loop,
                 timeout=_TRY_S,
                 tries=_TRIES,
-                lookups="fb",
+                # Not `lookups`: pycares frees that string before c-ares reads it. The order is that of nsswitch.conf.
                 # No search domains: a name is what it says, whatever the machine's resolv.conf would add to it.
                 flags=pycares.ARES_FLAG_NOSEARCH | pycares.ARES_FLAG_EDNS,
             )

@@ -16,6 +16,7 @@ STEPS_A_TURN: Final = 8
 
 SESSIONS_MAX: Final = 2000
 
+_ENDED: Final = "the connection ended during the TLS handshake"
 _RECORD: Final = 16 * 1024
 _SYSTEM_BUNDLES: Final = (
     "/etc/ssl/certs/ca-certificates.crt",
@@ -121,6 +122,8 @@ class TlsConnection(Connection):
 
     async def shake_hands(self) -> None:
         """Once, before the first request; CannotReach (`tls_error`) where the receiver is not whom it should be."""
+        if not self.is_usable():
+            raise CannotReach(Reason.TLS_ERROR, _ENDED)
         self._handshake = asyncio.get_running_loop().create_future()
         self._want_step()
         try:
@@ -134,20 +137,21 @@ class TlsConnection(Connection):
         if not self._is_ready:
             self._want_step()
             return
-        try:
-            self._read()
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLError as error:
-            self._broken(error)
-        if self._outgoing.pending:
+        plain, said_goodbye, failure = self._decrypt()
+        if plain:
+            super().data_received(plain)
+            self._remember_session()
+        if failure is not None:
+            self._broken(failure)
+        elif said_goodbye:
+            self.close()  # connection_lost follows and decides
+        elif self._outgoing.pending:
             self._transport.write(self._outgoing.read())
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._handshake is not None and not self._handshake.done():
             words = f": {error}" if error is not None else ""
-            detail = f"the connection ended during the TLS handshake{words}"
-            self._handshake.set_exception(CannotReach(Reason.TLS_ERROR, detail))
+            self._handshake.set_exception(CannotReach(Reason.TLS_ERROR, f"{_ENDED}{words}"))
         super().connection_lost(error)
 
     def _write(self, data: bytes) -> None:
@@ -160,20 +164,26 @@ class TlsConnection(Connection):
             return
         self._transport.write(self._outgoing.read())
 
-    def _read(self) -> None:
-        """Parse what is decrypted until there is no whole record left, or nobody waits for it any more."""
-        while self._incoming.pending or self._tls.pending():
-            data = self._tls.read(_RECORD)
-            if not data:
-                self.close()  # the receiver said goodbye: connection_lost follows and decides
-                return
-            super().data_received(data)
-            if not self._remembered:
-                # Tickets of TLS 1.3 arrive after the handshake, before or with the first answer.
-                self._remembered = True
-                self._sessions.keep(self.key, self._tls.session)
-            if self._transport.is_closing():
-                return
+    def _decrypt(self) -> tuple[bytes, bool, ssl.SSLError | None]:
+        """All that can be decrypted by now, at once: what follows an answer must be seen before the next request is sent."""
+        records: list[bytes] = []
+        try:
+            while self._incoming.pending or self._tls.pending():
+                record = self._tls.read(_RECORD)
+                if not record:
+                    return b"".join(records), True, None
+                records.append(record)
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError as error:
+            return b"".join(records), False, error
+        return b"".join(records), False, None
+
+    def _remember_session(self) -> None:
+        """Once, with the first answer: tickets of TLS 1.3 arrive after the handshake."""
+        if not self._remembered:
+            self._remembered = True
+            self._sessions.keep(self.key, self._tls.session)
 
     def _want_step(self) -> None:
         if not self._step_waits:

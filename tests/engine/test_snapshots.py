@@ -1,0 +1,204 @@
+"""Changed configs: the next attempt goes by the new version, and deleted ones get nothing more."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from postback.domain.accounts import Account
+from postback.domain.configs import Snapshot
+from postback.domain.deliveries import State, Verdict
+from postback.domain.errors import Unavailable
+from postback.domain.policy import RetryPolicy, SuccessRule
+from postback.engine.snapshots import Snapshots
+from postback.storage.accounts import SqlAccounts
+from postback.storage.configs import SqlConfigs
+from tests.build import ACCOUNT, CONFIG_ID
+from tests.engine.scene import Scene, slowly
+
+pytestmark = pytest.mark.anyio
+
+
+class Watched:
+    """The configs, read slowly or not at all; how often they were read is counted."""
+
+    def __init__(self, configs: SqlConfigs) -> None:
+        self.reads = 0
+        self.fails = 0
+        self.slow_s = 0.0
+        self.watch = configs.watch
+        self._configs = configs
+
+    async def snapshot(self, account: str) -> Snapshot:
+        self.reads += 1
+        found = await self._configs.snapshot(account)
+        await asyncio.sleep(self.slow_s)
+        if self.fails:
+            self.fails -= 1
+            raise Unavailable("reading took too long")
+        return found
+
+
+async def test_an_edited_url_is_where_the_next_attempt_goes(scene: Scene) -> None:
+    scene.receives("r0", 500)
+    config = await scene.add_config(0)
+    await scene.start()
+    await scene.publish()
+    await scene.pass_(1)
+
+    await scene.configs.change(replace(config, url="http://moved.example/elsewhere"))
+    await scene.rest()
+
+    assert len(scene.posts("r0")) == 1
+    [post] = scene.posts("moved")
+    assert (post.target, post.counter) == ("/elsewhere", 2)
+
+
+async def test_an_edited_policy_decides_after_the_next_attempt(scene: Scene) -> None:
+    scene.receives("r0", 500)
+    config = await scene.add_config(0, retry=RetryPolicy(10, (60,)))
+    await scene.start()
+    [event] = await scene.publish()
+    await scene.pass_(1)
+
+    await scene.configs.change(replace(config, retry=RetryPolicy(3, (5,))))
+    await scene.rest()
+
+    assert [round(wait) for wait in scene.waits()] == [60, 5]
+    assert (await scene.delivery(event)).state is State.FAILED
+
+
+async def test_an_attempt_under_way_is_judged_by_the_version_that_it_was_made_with(scene: Scene) -> None:
+    scene.receives("r0", slowly(5.0, 204), slowly(5.0, 204))
+    config = await scene.add_config(0, retry=RetryPolicy(2, (1,)))
+    await scene.start()
+    [event] = await scene.publish()
+
+    await scene.configs.change(replace(config, success=SuccessRule.EXACTLY_200))
+    [later] = await scene.publish()
+    await scene.rest()
+
+    assert await scene.verdicts(event) == [Verdict.DELIVERED]
+    assert await scene.verdicts(later) == [Verdict.RETRY, Verdict.FAILED]
+
+
+async def test_what_waits_in_memory_goes_by_the_new_version_too(scene: Scene) -> None:
+    scene.receives("r0", slowly(2.0))
+    config = await scene.add_config(0)
+    await scene.start()
+    await scene.publish(8)
+    await scene.pass_(0.1)
+
+    await scene.configs.change(replace(config, url="http://moved.example/elsewhere"))
+    await scene.rest()
+
+    assert (len(scene.posts("r0")), len(scene.posts("moved"))) == (4, 4)
+
+
+async def test_an_unknown_format_fails_and_a_known_one_is_used_again_after_the_edit(scene: Scene) -> None:
+    config = await scene.add_config(0, format="soap")
+    await scene.start()
+    [failed] = await scene.publish()
+    await scene.rest()
+
+    await scene.configs.change(replace(config, format="api-default"))
+    [sent] = await scene.publish()
+    await scene.rest()
+
+    assert await scene.states([failed, sent]) == [State.FAILED, State.DELIVERED]
+
+
+async def test_a_deleted_configs_deliveries_are_cancelled_and_nothing_is_sent_any_more(scene: Scene) -> None:
+    scene.receives("r0", 500)
+    await scene.add_config(0)
+    await scene.start()
+    events = await scene.publish(20)
+    await scene.pass_(1)
+    sent = len(scene.posts())
+
+    await scene.configs.delete(ACCOUNT, CONFIG_ID)
+    [after] = await scene.publish()
+    await scene.rest(within_s=10)
+    await scene.pass_(120)
+
+    assert after.deliveries == 0
+    assert await scene.states(events) == [State.CANCELLED] * 20
+    assert (await scene.verdicts(events[0])) == [Verdict.RETRY, Verdict.CANCELLED]
+    assert len(scene.posts()) == sent
+
+
+async def test_an_attempt_under_way_when_its_config_is_deleted_ends_on_record(scene: Scene) -> None:
+    scene.receives("r0", slowly(8.0))
+    await scene.add_config(0)
+    await scene.start()
+    [event] = await scene.publish()
+
+    await scene.configs.delete(ACCOUNT, CONFIG_ID)
+    await scene.pass_(20)
+
+    assert await scene.verdicts(event) == [Verdict.CANCELLED, Verdict.LATE]
+
+
+async def test_many_who_ask_at_once_read_once(scene: Scene) -> None:
+    configs = Watched(scene.configs)
+    snapshots = Snapshots(configs)
+    configs.slow_s = 1.0
+
+    found = await asyncio.gather(*(snapshots.of(ACCOUNT) for _ in range(20)))
+
+    assert configs.reads == 1
+    assert all(one is snapshots.held(ACCOUNT) for one in found)
+
+
+async def test_one_who_gives_up_does_not_take_the_answer_from_the_others(scene: Scene) -> None:
+    configs = Watched(scene.configs)
+    snapshots = Snapshots(configs)
+    configs.slow_s = 1.0
+    impatient, patient = (asyncio.ensure_future(snapshots.of(ACCOUNT)) for _ in range(2))
+    await scene.pass_(0.5)
+
+    impatient.cancel()
+
+    assert (await patient).account == ACCOUNT
+
+
+async def test_a_change_during_the_reading_is_read_as_well(scene: Scene) -> None:
+    configs = Watched(scene.configs)
+    snapshots = Snapshots(configs)
+    configs.slow_s = 1.0
+    asking = asyncio.ensure_future(snapshots.of(ACCOUNT))
+    await scene.pass_(0.5)
+
+    await scene.add_config(0)
+
+    assert CONFIG_ID in (await asking).configs
+
+
+async def test_a_change_whose_reading_failed_is_read_again_until_it_is_known(scene: Scene) -> None:
+    """An edited URL was not used until the next edit: whoever had a lane heard of a change only by its own reading."""
+    configs = Watched(scene.configs)
+    snapshots = Snapshots(configs)
+    renewed: list[Snapshot] = []
+    snapshots.renewed = renewed.append
+    configs.fails = 3
+
+    await scene.add_config(0)
+    await scene.pass_(10)
+
+    assert [list(snapshot.configs) for snapshot in renewed] == [[CONFIG_ID]]
+
+
+async def test_an_account_that_is_gone_is_not_asked_for_again(scene: Scene) -> None:
+    configs = Watched(scene.configs)
+    snapshots = Snapshots(configs)
+    accounts = SqlAccounts(scene.store)
+    await accounts.save(Account(id="short-lived"))
+    await accounts.delete("short-lived")
+    reads = configs.reads
+
+    snapshots.forget("short-lived")
+    scene.store._announce("short-lived")
+    await scene.pass_(10)
+
+    assert configs.reads == reads + 1
+    assert snapshots.held("short-lived") is None
