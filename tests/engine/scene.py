@@ -28,6 +28,7 @@ from postback.domain.telemetry import Fact
 from postback.domain.wire import Outcome, Reason, Request, Timings, Unreachable
 from postback.engine.engine import Engine, Limits
 from postback.ports import AttemptView, DeliveryView, NewEvent
+from postback.storage import tables
 from postback.storage.accounts import SqlAccounts
 from postback.storage.configs import SqlConfigs
 from postback.storage.log import SqlLog
@@ -140,7 +141,7 @@ class Town:
 
 
 class Moody:
-    """The store, which refuses those of its verbs that are in `refuses`, and takes `slow_s` for each of the others."""
+    """The store, which takes `slow_s` for each of these verbs, and then refuses those that are in `refuses`."""
 
     def __init__(self, store: SqliteStore) -> None:
         self.refuses: set[str] = set()
@@ -151,10 +152,10 @@ class Moody:
     def __getattr__(self, verb: str) -> Callable[..., Awaitable[Any]]:
         async def call(*arguments: Any) -> Any:
             self.calls.append(verb)
-            if verb in self.refuses:
-                raise Unavailable("the disk is full")
             if verb in self.slow_s:
                 await asyncio.sleep(self.slow_s[verb])
+            if verb in self.refuses:
+                raise Unavailable("the disk is full")
             return await getattr(self._store, verb)(*arguments)
 
         return call
@@ -340,6 +341,9 @@ class Scene:
 
     def reported(self, kind: type[F]) -> list[F]:
         return [fact for fact in self.facts if isinstance(fact, kind)]
+
+    async def workers(self) -> list[int]:
+        return [row.id for row in await given.rows(self.store, tables.workers)]
 
     async def owed(self) -> int:
         return len(await given.owed_rows(self.store))

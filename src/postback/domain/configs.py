@@ -1,5 +1,6 @@
 """A postback config: who wants to hear of what, where, in which format, under which policy."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -9,6 +10,9 @@ from postback.domain.events import Event, split_type
 from postback.domain.policy import Deadlines, RetryPolicy, SuccessRule
 
 RESOURCES: Final = ("contact", "transaction", "transactionbatch", "accountvault")
+OF_A_PRODUCT: Final = ("transaction", "transactionbatch")
+"""Resources whose records belong to a product transaction: configs of these hear of their own product only."""
+
 MAX_IN_FLIGHT: Final = 64
 
 _FLAG_OF_VERB: Final = {"created": "on_create", "updated": "on_update", "deleted": "on_delete"}
@@ -66,7 +70,12 @@ class PostbackConfig:
             return False
         subject, verb = split_type(event.type)
         flag = _FLAG_OF_VERB.get(verb)
-        return subject == self.resource and flag is not None and bool(getattr(self, flag))
+        if subject != self.resource or flag is None or not getattr(self, flag):
+            return False
+        return self.product_transaction_id is None or subject not in OF_A_PRODUCT or self._is_of_its_product(event)
+
+    def _is_of_its_product(self, event: Event) -> bool:
+        return bool(json.loads(event.data).get("product_transaction_id") == self.product_transaction_id)
 
     @property
     def holds(self) -> bool:
