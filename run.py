@@ -13,6 +13,7 @@ The first start makes .venv beside this file and installs what the lock files pi
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -31,11 +32,12 @@ ROOT = Path(__file__).resolve().parent
 LOCK = "requirements.lock"
 LOCK_DEV = "requirements-dev.lock"
 
+# As modules: the programs in .venv/bin name the folder that they were installed in, and a checkout may be moved.
 CHECKS = {
-    "format": ["ruff", "format", "--check", "."],
-    "lint": ["ruff", "check", "."],
-    "types": ["mypy"],
-    "import contracts": ["lint-imports"],
+    "format": ["-m", "ruff", "format", "--check", "."],
+    "lint": ["-m", "ruff", "check", "."],
+    "types": ["-m", "mypy"],
+    "import contracts": ["-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],
 }
 
 NO_INSTALLER = """\
@@ -62,7 +64,7 @@ def main(arguments: list[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     if command == "check":
-        return check(python.parent)
+        return check(python)
     if command == "test":
         os.chdir(ROOT)
         become(python, "-m", "pytest", *rest)
@@ -76,12 +78,12 @@ def become(python: str | Path, *arguments: str) -> None:
     os.execv(python, [str(python), *arguments])  # noqa: S606 - no shell is wanted
 
 
-def check(tools: Path) -> int:
+def check(python: Path) -> int:
     """Everything that a change must pass; stops at the first that it does not."""
     os.chdir(ROOT)
-    for name, (tool, *arguments) in CHECKS.items():
-        print(f"── {name}: {tool} {' '.join(arguments)}", flush=True)
-        code = subprocess.call([str(tools / tool), *arguments])
+    for name, arguments in CHECKS.items():
+        print(f"── {name}: python {shlex.join(arguments)}", flush=True)
+        code = subprocess.call([str(python), *arguments])
         if code:
             print(f"── {name}: failed", flush=True)
             return code

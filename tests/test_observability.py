@@ -217,3 +217,12 @@ def test_what_libraries_log_becomes_a_line_of_the_same_form() -> None:
 
     [line] = bench.lines()
     assert (line["event"], line["level"]) == ("cannot do\nthis", "error")
+
+
+def test_when_how_bad_and_what_stand_first_in_a_line() -> None:
+    bench = Bench()
+
+    bench.report(AttemptFinished(a_settlement(a_claim()), a_config()))
+    logging.getLogger("somewhere").error("elsewhere")
+
+    assert [list(line)[:3] for line in bench.lines()] == [["timestamp", "level", "event"]] * 2

@@ -205,6 +205,16 @@ def test_where_no_cache_can_be_written_none_is_used(monkeypatch: pytest.MonkeyPa
     assert (environment["PIP_NO_CACHE_DIR"], environment["UV_NO_CACHE"]) == ("1", "1")
 
 
+@pytest.mark.parametrize("arguments", run.CHECKS.values(), ids=run.CHECKS)
+def test_a_check_is_started_by_the_environments_python_wherever_that_stands(arguments: list[str]) -> None:
+    """The programs in .venv/bin name the folder that they were installed in: they are lost when the checkout moves."""
+    help_of_it = [*arguments[:2], "--help"]
+    told = subprocess.run([sys.executable, *help_of_it], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert told.returncode == 0, told.stderr
+    assert "usage: " in told.stdout.lower()
+
+
 def test_without_a_word_it_says_what_it_can_do() -> None:
     told = subprocess.run([sys.executable, ROOT / "run.py"], capture_output=True, text=True, check=False)
 

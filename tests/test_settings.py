@@ -1,5 +1,6 @@
 """Settings: where they come from, what they may be, and what is said when they are wrong."""
 
+import re
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -132,6 +133,12 @@ def test_an_unknown_variable_is_refused_with_the_nearest_name(monkeypatch: pytes
     assert refusal() == "POSTBACK_LISTN is no setting; did you mean POSTBACK_LISTEN?"
 
 
+def test_a_name_is_not_near_because_all_begin_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTBACK_FOO", "x")
+
+    assert refusal() == "POSTBACK_FOO is no setting; `postback settings` lists those that exist"
+
+
 def test_an_unknown_key_of_the_file_is_refused_with_the_nearest_name(empty_folder: Path) -> None:
     (empty_folder / "postback.toml").write_text("retention = 3\n[other]\n")
 
@@ -207,6 +214,19 @@ def test_a_network_with_host_bits_is_refused_with_the_reason() -> None:
 def test_links_are_made_from_the_public_url() -> None:
     assert load_settings(public_url="https://postback.example.com/").address_url == "https://postback.example.com"
     assert load_settings(listen="[::1]:90").address_url == "http://[::1]:90"
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:80", "[::]:80"])
+def test_links_of_a_server_on_all_addresses_need_a_public_url(listen: str) -> None:
+    assert load_settings(listen=listen).needs_public_url
+    assert not load_settings(listen=listen, public_url="https://postback.example.com").needs_public_url
+    assert not load_settings(listen="localhost:80").needs_public_url
+
+
+def test_a_sentence_names_other_settings_as_they_are_typed() -> None:
+    names = "|".join(field.upper() for field in Settings.model_fields if field != "ip")
+
+    assert [one.name for one in described() if re.search(rf"\b({names})\b", one.sentence)] == []
 
 
 def test_every_setting_has_a_sentence_that_ends() -> None:

@@ -19,6 +19,7 @@ from typing import Any, Final
 import uvicorn
 from prometheus_client import CollectorRegistry
 
+from postback.actions.secrets import OWN_SECRET_MIN, hash_of
 from postback.api.app import build
 from postback.api.services import Services
 from postback.domain.accounts import Account
@@ -55,6 +56,7 @@ class Started:
     """What is worth saying once the server answers.
 
     `key` is the operator key where it was made just now; `key_path` is None where POSTBACK_API_KEY gives it.
+    `needs_public_url`: links name an address that other machines cannot use.
     """
 
     address: str
@@ -62,6 +64,7 @@ class Started:
     key_path: Path | None
     location_id: str | None
     allows_loopback: bool
+    needs_public_url: bool
 
 
 class CannotStart(Exception):
@@ -181,38 +184,56 @@ class _Server:
         return 0
 
     async def _first_things(self) -> Started:
-        """The account `default` with a location, and an operator key: made where they are missing."""
+        """An operator key, and the account `default` with a location: made where they are missing."""
         services, settings = self._services, self._settings
         try:
             await services.accounts.find(ACCOUNT_DEFAULT)
+            is_fresh = False
         except NotFound:
-            now_ms = clock()
-            await services.accounts.save(Account(id=ACCOUNT_DEFAULT, created_ms=now_ms, modified_ms=now_ms))
-            location = new_record(
-                RESOURCES[LOCATION],
-                {"name": "Main"},
-                account=ACCOUNT_DEFAULT,
-                id="loc_" + encode(services.ids()),
-                now_ms=now_ms,
-            )
-            await services.records.apply([Insert(location)])
+            is_fresh = True
+        key = await self._operator_key(is_fresh=is_fresh)
+        if is_fresh:
+            await self._make_default_account()
         locations = await services.records.list(ACCOUNT_DEFAULT, LOCATION, Query(page_size=1, sort="created_ts"))
-
-        key, key_path = None, None
-        if settings.api_key is not None:
-            await services.account_actions.add_operator_key("POSTBACK_API_KEY", settings.api_key.get_secret_value())
-        else:
-            key_path = settings.key_file
-            if not key_path.exists():
-                _, key = await services.account_actions.add_operator_key("first start")
-                _keep_private(key_path, key)
         return Started(
             address=settings.address_url,
             key=key,
-            key_path=key_path,
+            key_path=settings.key_file if settings.api_key is None else None,
             location_id=locations.items[0].id if locations.items else None,
             allows_loopback=settings.allows_loopback,
+            needs_public_url=settings.needs_public_url,
         )
+
+    async def _operator_key(self, *, is_fresh: bool) -> str | None:
+        """Make sure that the key which the settings or the key file name is one; a key that was made for it."""
+        actions, settings = self._services.account_actions, self._settings
+        if settings.api_key is not None:
+            await actions.add_operator_key("POSTBACK_API_KEY", settings.api_key.get_secret_value())
+            return None
+        kept = _kept_key(settings.key_file)
+        if kept is not None:
+            known = await self._services.accounts.key_by_hash(hash_of(kept))
+            if known is not None and known.account is None:
+                return None
+            # Its database was taken away. In one that is not fresh it was revoked, and must stay so.
+            if is_fresh and len(kept) >= OWN_SECRET_MIN:
+                await actions.add_operator_key("first start", kept)
+                return None
+        _, key = await actions.add_operator_key("first start")
+        _keep_private(settings.key_file, key)
+        return key
+
+    async def _make_default_account(self) -> None:
+        services, now_ms = self._services, clock()
+        await services.accounts.save(Account(id=ACCOUNT_DEFAULT, created_ms=now_ms, modified_ms=now_ms))
+        location = new_record(
+            RESOURCES[LOCATION],
+            {"name": "Main"},
+            account=ACCOUNT_DEFAULT,
+            id="loc_" + encode(services.ids()),
+            now_ms=now_ms,
+        )
+        await services.records.apply([Insert(location)])
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
@@ -289,7 +310,7 @@ def _own_addresses(settings: Settings) -> frozenset[tuple[Any, int]]:
     """Where we listen: a postback to ourselves could go round for ever."""
     host, port = settings.listen
     hosts = {"127.0.0.1", "::1"} if host == "localhost" else {host}
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+    if settings.listen.is_every:
         hosts |= _addresses_of_this_machine()
     return frozenset((ip_address(one), port) for one in hosts)
 
@@ -303,11 +324,24 @@ def _addresses_of_this_machine() -> set[str]:
     return {str(address[0]).partition("%")[0] for *_, address in found}
 
 
+def _kept_key(path: Path) -> str | None:
+    """The secret that an earlier start wrote down, None where there is none."""
+    try:
+        return path.read_text("ascii").strip() or None
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
+    except OSError as error:
+        raise CannotStart(f"{path} cannot be read: {error.strerror}; it keeps the operator key") from error
+
+
 def _keep_private(path: Path, secret: str) -> None:
-    """Write it where only the owner can read it."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    """Write it where only the owner can read it; what stood there before is replaced as a whole."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(secret + "\n")
+    fresh.replace(path)
 
 
 def _end_now(log: Log, why: str) -> None:

@@ -158,7 +158,7 @@ class Observer:
                 log.error("the store did not take a write; it is tried again", what=what, error=excerpt(error))
             case InternalError(error):
                 metrics.bugs += 1
-                log.error("a bug inside an attempt; the delivery goes on by its policy", exc_info=error)
+                log.error("a bug; its delivery goes on by the policy, or its event was refused", exc_info=error)
             case _:
                 assert_never(fact)
 
@@ -282,6 +282,9 @@ def start_logging(level: str, stream: TextIO, lost: Callable[[], None]) -> Log:
 
 _Facts = MutableMapping[str, Any]
 
+_FIRST: Final[dict[str, Any]] = {"timestamp": None, "level": None, "event": None}
+"""What each line has, and a reader looks for first: a dict keeps the order of what it was made with."""
+
 
 def _plain(_logger: object, _method: str, facts: _Facts) -> _Facts:
     return structlog.stdlib.ProcessorFormatter.remove_processors_meta(_logger, _method, facts)
@@ -302,4 +305,4 @@ def _printable(_logger: object, _method: str, facts: _Facts) -> _Facts:
 
 
 def _json(facts: _Facts, **_: object) -> str:
-    return msgspec.json.encode(facts, enc_hook=str).decode()
+    return msgspec.json.encode({**_FIRST, **facts}, enc_hook=str).decode()

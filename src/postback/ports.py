@@ -165,8 +165,8 @@ class Accounts(Protocol):
 
     async def key_by_hash(self, key_hash: bytes) -> ApiKey | None: ...
 
-    async def list_keys(self, account: str | None, query: Query) -> Page[ApiKey]:
-        """None lists the operator keys."""
+    async def list_keys(self, account: str | None, query: Query, *, with_operators: bool = False) -> Page[ApiKey]:
+        """None lists the operator keys; `with_operators` lists them among those of the account."""
 
     async def revoke_key(self, account: str | None, key_id: str) -> None: ...
 

@@ -54,6 +54,11 @@ class Address(NamedTuple):
     def is_loopback(self) -> bool:
         return self.host == "localhost" or ip_address(self.host).is_loopback
 
+    @property
+    def is_every(self) -> bool:
+        """Whether it stands for all addresses of this machine, and so names none of them."""
+        return self.host != "localhost" and ip_address(self.host).is_unspecified
+
 
 def _duration(value: object) -> timedelta:
     if isinstance(value, timedelta):
@@ -165,7 +170,8 @@ class Settings(BaseSettings):
         "127.0.0.1:8080", "The address and port that the API listens on."
     )
     public_url: Annotated[str, BeforeValidator(_public_url)] | None = _setting(
-        None, "The address that others reach the API at; links are made from it. By default http:// and LISTEN."
+        None,
+        "The address that others reach the API at; links are made from it. By default http:// and POSTBACK_LISTEN.",
     )
     api_key: Annotated[SecretStr, BeforeValidator(_api_key)] | None = _setting(
         None,
@@ -174,8 +180,8 @@ class Settings(BaseSettings):
     )
     allow_networks: Annotated[tuple[Network, ...] | None, NoDecode, BeforeValidator(_networks)] = _setting(
         "auto",
-        "Private networks (CIDR, separated by commas) that postbacks may be sent to; auto: loopback while LISTEN is "
-        "a loopback address, none otherwise.",
+        "Private networks (CIDR, separated by commas) that postbacks may be sent to; auto: loopback while "
+        "POSTBACK_LISTEN is a loopback address, none otherwise.",
     )
     allow_http: bool = _setting(True, "Whether postbacks may go to http:// addresses; false: https:// only.")
     ca_file: Annotated[Path, BeforeValidator(_file)] | None = _setting(
@@ -197,7 +203,10 @@ class Settings(BaseSettings):
         "256 MiB", "Bytes of bodies that this process holds at once; more wait in the database.", ge=1 << 20
     )
     max_body: Size = _setting(
-        "1 MiB", "The largest request that makes one event or record; a batch may have 16 MiB.", ge=1 << 10, le=16 << 20
+        "1 MiB",
+        "The longest data that one event may have; a request may be 64 KiB longer, a batch of events 16 MiB long.",
+        ge=1 << 10,
+        le=16 << 20,
     )
     keep_answer: Size = _setting(
         "4 KiB", "Bytes kept of the body of an answer that was a failure; of a success 256 are kept.", ge=0, le=64 << 10
@@ -231,6 +240,11 @@ class Settings(BaseSettings):
     def address_url(self) -> str:
         """What links are made from: never the Host header, which anyone may write."""
         return self.public_url or f"http://{self.listen}"
+
+    @property
+    def needs_public_url(self) -> bool:
+        """Whether links name an address that other machines cannot use."""
+        return self.public_url is None and self.listen.is_every
 
     @property
     def networks(self) -> tuple[Network, ...]:
@@ -322,18 +336,21 @@ def _given(field: str, flags: Mapping[str, object]) -> tuple[str, object]:
 def _unknown_variables() -> list[str]:
     known = [PREFIX + field.upper() for field in Settings.model_fields]
     unknown = [name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known]
-    return [f"{name} is no setting{_nearest(name.upper(), known)}" for name in sorted(unknown)]
+    return [f"{name} is no setting{_nearest(name.upper().removeprefix(PREFIX), PREFIX)}" for name in sorted(unknown)]
 
 
-def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]}?" if near else "; `postback settings` lists those that exist"
+def _nearest(name: str, prefix: str = "") -> str:
+    """Compared without the prefix, which all of them share and which says nothing about what was meant."""
+    near = difflib.get_close_matches(name.lower(), Settings.model_fields, n=1)
+    if not near:
+        return "; `postback settings` lists those that exist"
+    return f"; did you mean {prefix + near[0].upper() if prefix else near[0]}?"
 
 
 def _problem(found: ErrorDetails, flags: Mapping[str, object]) -> str:
     field = str(found["loc"][0])
     if found["type"] == "extra_forbidden":
-        return f"{field} in {FILE} is no setting{_nearest(field, list(Settings.model_fields))}"
+        return f"{field} in {FILE} is no setting{_nearest(field)}"
     source, value = _given(field, flags)
     text = "***" if field == "api_key" else re.sub(r"//.*@", "//***@", repr(value))
     return f"{source} is {text}; expected {_expected(field, found)}: {Settings.model_fields[field].description}"

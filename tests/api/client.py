@@ -120,7 +120,10 @@ class Client:
             raw.append((b"authorization", f"Bearer {self.key}".encode()))
         if self.account is not None:
             raw.append((b"postback-account", self.account.encode()))
-        own = {name.replace("_", "-").lower().encode(): value.encode() for name, value in (headers or {}).items()}
+        own = {
+            name.replace("_", "-").lower().encode(): value.encode(errors="surrogateescape")
+            for name, value in (headers or {}).items()
+        }
         raw = [(name, value) for name, value in raw if name not in own] + list(own.items())
         path, _, query = target.partition("?")
         scope = {

@@ -88,3 +88,15 @@ async def test_the_schemas_name_every_field_that_is_taken(document: dict[str, An
     assert set(schemas["NewPostbackConfig"]["properties"]) == set(READERS)
     assert "update_if_exists" in schemas["NewContact"]["properties"]
     assert "id" not in schemas["NewContact"]["properties"]
+
+
+@pytest.mark.parametrize(("method", "path"), [("post", "/v2/contacts"), ("put", "/v2/accounts/{account_id}")])
+async def test_what_makes_or_changes_has_both_answers(document: dict[str, Any], method: str, path: str) -> None:
+    responses = document["paths"][path][method]["responses"]
+
+    assert responses["200"] == responses["201"]
+    assert "200" not in document["paths"]["/v2/locations"]["post"]["responses"]
+
+
+async def test_nothing_is_said_of_configs_without_a_location(document: dict[str, Any]) -> None:
+    assert "account-wide" not in str(document)

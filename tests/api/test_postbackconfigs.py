@@ -45,7 +45,7 @@ async def test_what_the_owner_sets_beyond_the_documented_fields_follows_them_as_
         "headers": {"X-Customer": "17"},
     }
 
-    config = await api.config(location_id, **further)
+    config = await api.config(location_id, resource="transaction", **further)
 
     assert list(config)[12:] == ["created_ts", "modified_ts", *further, "_links"]
     assert {name: config[name] for name in further} == further
@@ -94,6 +94,7 @@ async def test_what_is_not_sent_has_its_default(api: Api, client: Client, locati
         ({"expands": "location,,user"}, "expands"),
         ({"resource": "transaction"}, "product_transaction_id"),
         ({"resource": "transactionbatch"}, "product_transaction_id"),
+        ({"product_transaction_id": "prt_1"}, "product_transaction_id"),
         ({"name": "x" * 257}, "name"),
         ({"success_status": "204"}, "success_status"),
         ({"connect_timeout": 0.05}, "connect_timeout"),
@@ -121,6 +122,33 @@ async def test_a_field_that_cannot_be_taken_is_named(
 
     assert list(reply.errors) == [field]
     assert (await client.get("/v2/postbackconfigs")).json["postbackconfigs"] == []
+
+
+async def test_an_account_vault_may_name_the_product_transaction_that_it_belongs_to(api: Api, location_id: str) -> None:
+    config = await api.config(location_id, resource="accountvault", product_transaction_id="prt_1")
+
+    assert config["product_transaction_id"] == "prt_1"
+
+
+async def test_the_same_is_not_said_twice_of_one_field(client: Client, location_id: str) -> None:
+    fields = {"location_id": location_id, "resource": "contact", "url": "http://127.0.0.1/", "expands": " , "}
+
+    assert len((await client.post("/v2/postbackconfigs", {"postbackconfig": fields})).errors["expands"]) == 1
+
+
+async def test_a_change_from_one_kind_of_waits_to_the_other_says_how(
+    api: Api, client: Client, location_id: str
+) -> None:
+    fixed = await api.config(location_id, attempt_interval=60)
+    scheduled = await api.config(location_id, retry_schedule=[1, 2])
+
+    to_schedule = await change(client, fixed, retry_schedule=[1])
+    to_fixed = await change(client, scheduled, attempt_interval=60)
+    as_said = await change(client, fixed, retry_schedule=[1], attempt_interval=None)
+
+    assert to_schedule.errors["retry_schedule"][0].endswith("send attempt_interval: null with it")
+    assert to_fixed.errors["attempt_interval"][0].endswith("send retry_schedule: null with it")
+    assert as_said.status == 200
 
 
 async def test_known_expands_are_kept_and_echoed(api: Api, location_id: str) -> None:
@@ -218,6 +246,21 @@ async def test_removing_the_user_name_removes_its_password(api: Api, client: Cli
 
     assert reply.status == 200
     assert (await stored(api, config)).basic_auth is None
+
+
+async def test_an_answer_does_not_tell_whether_a_password_is_the_one_that_is_kept(
+    api: Api, client: Client, location_id: str
+) -> None:
+    config = await api.config(location_id, basic_auth_username="u", basic_auth_password="p")
+
+    right, wrong, stars = [
+        await change(client, config, basic_auth_username=None, basic_auth_password=password)
+        for password in ("p", "q", "***")
+    ]
+
+    assert (right.status, right.body) == (wrong.status, wrong.body)
+    assert (wrong.status, stars.status) == (422, 422)
+    assert (await stored(api, config)).basic_auth.password == "p"
 
 
 @pytest.mark.parametrize("url", ["https://127.0.0.1:9000/", "http://127.0.0.2:9000/", "http://127.0.0.1:9001/"])
@@ -326,12 +369,36 @@ async def test_lists_are_narrowed_sorted_and_paged(
         ("page_size=-1", "page_size"),
         ("sort=secret", "sort"),
         ("sort=--created_ts", "sort"),
+        ("sort=", "sort"),
+        ("state=zzz", "state"),
+        ("state=active,zzz", "state"),
+        ("resource=invoice", "resource"),
+        ("format=soap", "format"),
+        ("on_create=yes", "on_create"),
+        ("is_active=2", "is_active"),
+        ("number_of_attempts=abc", "number_of_attempts"),
+        ("number_of_attempts=", "number_of_attempts"),
+        ("created_ts=abc", "created_ts"),
+        ("modified_ts=-1", "modified_ts"),
         ("password=x", "password"),
         ("page=1&page=2", "page"),
     ],
 )
 async def test_a_query_that_cannot_be_answered_names_its_parameter(client: Client, query: str, field: str) -> None:
     assert list((await client.get(f"/v2/postbackconfigs?{query}")).errors) == [field]
+
+
+async def test_a_filter_is_read_as_its_field_is(api: Api, client: Client, location_id: str) -> None:
+    config = await api.config(location_id, on_delete="0", number_of_attempts=7, attempt_interval=1)
+
+    for query in (
+        "on_create=1", "on_create=true", "on_delete=false,0", "number_of_attempts=07", "state=active,paused",
+        f"created_ts={config['created_ts']}",
+    ):  # fmt: skip
+        listed = await client.get(f"/v2/postbackconfigs?{query}")
+        assert [found["id"] for found in listed.json["postbackconfigs"]] == [config["id"]], query
+    for query in ("on_create=0", "on_delete=1", "number_of_attempts=6", "state=paused", "created_ts=1"):
+        assert (await client.get(f"/v2/postbackconfigs?{query}")).json["postbackconfigs"] == [], query
 
 
 async def test_an_unknown_expand_is_refused(api: Api, client: Client, location_id: str) -> None:

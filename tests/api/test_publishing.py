@@ -117,6 +117,24 @@ async def test_all_wrong_fields_are_named_in_one_answer(client: Client) -> None:
     assert reply.errors["location_id"] == ["location_id provided is not valid"]
 
 
+async def test_what_is_unknown_or_of_the_wrong_type_hides_nothing_else(client: Client) -> None:
+    event = {"type": "x", "subject": 5, "zz": 1, "occurred_at": "now", "location_id": "nowhere", "deliver_at": "soon"}
+
+    reply = await client.post("/v2/events", {"event": {**event, "data": []}})
+
+    assert sorted(reply.errors) == sorted([*event, "data"])
+
+
+async def test_an_account_that_cannot_be_named_hides_nothing_else(api: Api, client: Client) -> None:
+    other = await api.other_account()
+    event = {"type": "x", "account": "nobody", "occurred_at": "now"}
+
+    for asking in (client, other):
+        reply = await asking.post("/v2/events", {"event": event})
+
+        assert sorted(reply.errors) == ["account", "data", "occurred_at", "type"]
+
+
 async def test_a_location_that_was_deleted_is_unknown_at_once(client: Client, location_id: str) -> None:
     await publish(client, {"location_id": location_id})
     await client.delete(f"/v2/locations/{location_id}")
@@ -237,7 +255,8 @@ async def test_a_batch_holds_up_to_a_thousand_events(client: Client) -> None:
     empty = await client.post("/v2/events", {"events": []})
 
     assert (full.status, len(full.json["events"])) == (202, 1000)
-    assert list(too_full.errors) == list(empty.errors) == ["events"]
+    assert list(too_full.errors) == ["events"]
+    assert empty.errors == {"events": ["there are 0 events; expected 1 to 1,000"]}
 
 
 async def test_a_batch_has_its_keys_with_its_events(client: Client) -> None:

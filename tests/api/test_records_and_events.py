@@ -208,3 +208,31 @@ async def test_the_body_of_an_event_of_a_record_is_what_a_format_can_say(
 
     assert json.dumps(event["data"]).startswith('{"id": "con_')
     assert delivery["state"] == "pending"
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["created_ts=abc", "modified_ts=-1", "email_trx_receipt=yes", "date_of_birth=today", "header_message_type=9"],
+)
+async def test_a_filter_that_no_contact_can_match_is_refused_by_name(client: Client, query: str) -> None:
+    assert list((await client.get(f"/v2/contacts?{query}")).errors) == [query.partition("=")[0]]
+
+
+async def test_a_filter_of_contacts_is_read_as_its_field_is(api: Api, client: Client) -> None:
+    contact = {
+        "location_id": await api.location(),
+        "last_name": "Jones",
+        "email_trx_receipt": "1",
+        "date_of_birth": "1980-02-29",
+        "header_message_type": 3,
+    }
+    made = (await client.post("/v2/contacts", {"contact": contact})).json["contact"]
+
+    for query in (
+        "email_trx_receipt=1", "email_trx_receipt=true", "date_of_birth=1980-02-29", "header_message_type=3",
+        f"created_ts={made['created_ts']}", "last_name=Jones",
+    ):  # fmt: skip
+        found = (await client.get(f"/v2/contacts?{query}")).json["contacts"]
+        assert [contact["id"] for contact in found] == [made["id"]], query
+    for query in ("email_trx_receipt=0", "date_of_birth=1980-02-28", "header_message_type=4", "created_ts=1"):
+        assert (await client.get(f"/v2/contacts?{query}")).json["contacts"] == [], query

@@ -62,3 +62,17 @@ async def test_answers_are_not_kept_and_not_guessed_about(api: Api, client: Clie
     ):
         assert reply.headers["cache-control"] == "no-store"
         assert reply.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("target", ["/metrics", "/openapi.json"])
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded"])
+async def test_what_comes_through_a_proxy_is_not_from_the_machine_itself(
+    client: Client, target: str, header: str
+) -> None:
+    nobody = client.as_(None)
+
+    direct = await nobody.get(target)
+    forwarded = await nobody.send("GET", target, headers={header: "127.0.0.1"})
+    with_key = await client.send("GET", target, headers={header: "127.0.0.1"})
+
+    assert (direct.status, forwarded.status, with_key.status) == (200, 401, 200)

@@ -72,6 +72,15 @@ def test_an_error_by_field_becomes_a_line_a_message(scripted: Scripted) -> None:
     assert refused.value.code is Exit.FAILED
 
 
+def test_a_field_that_its_message_names_is_not_named_twice(scripted: Scripted) -> None:
+    scripted.status, scripted.body = 422, b'{"errors": {"type": ["type is \'bad\'", "typed wrongly"]}}'
+
+    with pytest.raises(Refused) as refused:
+        Client(scripted.url, KEY).post("/v2/events", {})
+
+    assert str(refused.value) == "type is 'bad'\ntype: typed wrongly"
+
+
 @pytest.mark.parametrize(
     ("status", "body", "message", "code"),
     [

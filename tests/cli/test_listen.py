@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from postback.cli.listen import as_object, body_lines, shown_headers
+from postback.cli.listen import as_object, shown_body, shown_headers
 from postback.receiver.server import Behaviour, Received, TestReceiver
 from tests.cli.calling import Cli, Ended
 
@@ -33,7 +33,7 @@ def post(port: int, bodies: Sequence[bytes], headers: dict[str, str] | None = No
 
 
 def test_a_form_is_shown_by_its_parameters_and_json_spread_over_lines() -> None:
-    assert body_lines(a_request(b"type=CREATE&data=%7B%22id%22%3A1%7D&empty=")) == [
+    assert shown_body(a_request(b"type=CREATE&data=%7B%22id%22%3A1%7D&empty=")) == [
         "type = CREATE",
         "data = {",
         '         "id": 1',
@@ -45,14 +45,15 @@ def test_a_form_is_shown_by_its_parameters_and_json_spread_over_lines() -> None:
 def test_what_a_sender_wrote_cannot_move_the_cursor() -> None:
     hostile = a_request(b"\x1b[2J\xff", "text/plain", ("X-Evil", "\x1b[2J"))
 
-    assert body_lines(hostile) == ["\\x1b[2J\\xff"]
+    assert shown_body(hostile) == ["\\x1b[2J\\xff"]
     assert dict(shown_headers(hostile))["X-Evil"] == "\\x1b[2J"
 
 
-def test_what_proves_who_sent_it_is_masked() -> None:
-    request = a_request(b"", FORM, ("Authorization", "Basic aHVzaA=="))
+@pytest.mark.parametrize("name", ["Authorization", "X-Api-Key", "x-auth-token", "Cookie"])
+def test_what_proves_who_sent_it_is_masked_as_in_the_log(name: str) -> None:
+    request = a_request(b"", FORM, (name, "aHVzaA=="))
 
-    assert dict(shown_headers(request))["Authorization"] == "***"
+    assert dict(shown_headers(request))[name] == "***"
     assert "aHVzaA" not in json.dumps(as_object(request, 200))
 
 

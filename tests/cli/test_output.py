@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from postback.cli.output import Exit, pretty_json, printable
+from postback.cli.output import Exit, pretty_json, print_table, printable
 from postback.cli.trial import environment
 from tests.cli.calling import Cli
 
@@ -23,6 +23,21 @@ def test_what_is_no_json_is_shown_as_it_is(text: str) -> None:
 
 def test_json_is_spread_over_lines() -> None:
     assert pretty_json('{"a":["é\\u001b"]}') == '{\n  "a": [\n    "é\\u001b"\n  ]\n}'
+
+
+def test_a_table_in_a_pipe_is_not_filled_up_with_spaces(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["Name", "Meaning"], [("a", "short"), ("b", "long " * 100)], "nothing")
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["Name  Meaning", "a     short"]
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
+@pytest.mark.parametrize("words", [("--help",), ("deliveries", "list", "--help")])
+def test_the_help_shows_no_value_after_a_flag_of_ours(cli: Cli, words: tuple[str, ...]) -> None:
+    told = cli(*words).out.splitlines()
+
+    assert [line for line in told if "<bool>" in line and "--help" not in line] == []
 
 
 def test_every_exit_code_is_in_the_help(cli: Cli) -> None:

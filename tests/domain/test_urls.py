@@ -24,6 +24,8 @@ def refusal(text: str, rules: AddressRules = PUBLIC_ONLY) -> str:
         accept(text, rules)
     [[field, [message]]] = refused.value.errors.items()
     assert field == "url"
+    # Each message begins with its field, whatever is wrong.
+    assert message.startswith("url ")
     return message
 
 

@@ -1,14 +1,18 @@
 """Whatever goes wrong inside an attempt becomes an outcome that can be seen, and stops nothing else."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from sqlalchemy import Connection, update
 
 from postback.domain.deliveries import Settlement, State, Verdict
 from postback.domain.policy import RetryPolicy
 from postback.domain.telemetry import AttemptFinished, InternalError
-from postback.domain.wire import Reason, Request, Unreachable
+from postback.domain.wire import Outcome, Reason, Request, Unreachable
 from postback.engine import attempt
 from postback.engine.attempt import Attempter
+from postback.formats import Rendered
 from postback.storage.tables import config_versions, events
 from tests.build import CONFIG_ID, NOON, a_claim, a_config, a_destination, an_event, answered
 from tests.engine.scene import Scene
@@ -18,12 +22,12 @@ pytestmark = pytest.mark.anyio
 COUNTED = b"type=CREATE&resource=contact&number_of_attempts=3&data=%7B%22id%22%3A%22con_1%22%7D"
 
 
-def attempted(*, outcome: object = None, **claim: object) -> tuple[list[Request], Settlement]:
+def attempted(*, outcome: Outcome | None = None, **claim: object) -> tuple[list[Request], Settlement]:
     """One attempt with a receiver that answers at once: what was sent, and what it came to."""
     sent: list[Request] = []
 
     class AtOnce:
-        def send(self, request, answered_with):  # type: ignore[no-untyped-def]
+        def send(self, request: Request, answered_with: Callable[[Outcome], None]) -> None:
             sent.append(request)
             answered_with(outcome or answered(200))
 
@@ -134,7 +138,7 @@ async def test_a_bug_inside_an_attempt_is_an_outcome_is_reported_and_is_tried_ag
     bugs = iter([ZeroDivisionError("of the format"), None])
     render = attempt.render
 
-    def render_badly(*arguments):  # type: ignore[no-untyped-def]
+    def render_badly(*arguments: Any) -> Rendered:
         bug = next(bugs)
         if bug is not None:
             raise bug

@@ -9,7 +9,7 @@ from postback.domain.deliveries import State, Verdict
 from postback.domain.errors import Conflict
 from postback.domain.policy import RetryPolicy
 from postback.domain.telemetry import StaleSettlements
-from tests.build import ACCOUNT, CONFIG_ID, LOCATION_ID
+from tests.build import ACCOUNT, CONFIG_ID
 from tests.engine.scene import ANSWERS_AFTER_S, Scene, asks_to_wait, refused, silent, slowly
 
 pytestmark = pytest.mark.anyio
@@ -148,6 +148,7 @@ async def test_100_a_receiver_that_fails_every_other_time_is_never_disabled(scen
 
 
 async def test_98_gone_fails_the_delivery_disables_the_config_and_holds_the_rest(scene: Scene) -> None:
+    """Between the answer and the commit that disabled the config the next delivery was sent."""
     scene.receives("r0", slowly(2.0, 410), 200)
     await scene.add_config(0, max_in_flight=1)
     await scene.start()
@@ -171,11 +172,14 @@ async def test_98_resumed_the_rest_goes_in_the_order_of_acceptance(scene: Scene)
     await scene.pass_(30)
     during = await scene.publish(3)
     assert await scene.states(during) == [State.HELD] * 3
+    await scene.pass_(0.3)
+    resumed_at = scene.loop.time()
 
     await scene.configs.set_state(ACCOUNT, CONFIG_ID, ConfigState.ACTIVE, None)
     await scene.rest()
 
     assert [post.number for post in scene.posts()] == list(range(15))
+    assert scene.posts()[1].at - resumed_at < 0.05
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -433,22 +437,38 @@ async def test_a_lane_holds_twice_its_window_and_the_store_holds_the_rest(scene:
     assert max(held) <= 2 * 64 + 64
 
 
+async def test_what_found_no_place_goes_as_soon_as_there_is_one(scene: Scene) -> None:
+    scene.receives("r0", slowly(0.5))
+    await scene.add_config(0)
+    await scene.add_config(1, resource="transaction")
+    await scene.start(places=4)
+    await scene.publish(4)
+    await scene.pass_(0.1)
+
+    await scene.publish(type="transaction.created")
+    await scene.rest()
+
+    assert scene.posts("r1")[0].at == pytest.approx(0.5, abs=0.01)
+
+
 async def test_bodies_in_memory_stay_within_their_budget(scene: Scene) -> None:
     scene.receives("r0", slowly(0.2))
     await scene.add_config(0)
     await scene.start(memory=100_000)
 
     await scene.publish(100, data=b'{"number":1,"text":"%b"}' % (b"x" * 20_000))
-    most = 0
+    asked_at, most = scene.loop.time(), 0
     while await scene.owed():
         most = max(most, scene.engine.lanes.bytes_held)
         await scene.pass_(0.1)
 
     assert len(scene.posts()) == 100
     assert 0 < most <= 100_000 + 20_030
+    assert scene.posts()[-1].at - asked_at < 100 / 4 * 0.2 + 0.5, "memory that was free was not used at once"
 
 
 async def test_thirty_silent_receivers_of_a_hundred_do_not_take_the_places_of_the_others(scene: Scene) -> None:
+    """A place that became free was not offered to lanes that had found none, so they waited for the next look."""
     for n in range(30):
         scene.receives(f"r{n}", silent(5.0))
     for n in range(100):
@@ -467,6 +487,23 @@ async def test_thirty_silent_receivers_of_a_hundred_do_not_take_the_places_of_th
     assert len(healthy) == 70 * 100
     assert max(post.at - begins_at - (post.number - 5) // 5 * 0.5 for post in healthy) < 0.05
     assert 0 < silent_at_once <= 200 / 4
+
+
+async def test_lanes_with_wide_windows_do_not_take_all_places_for_a_few_deliveries(scene: Scene) -> None:
+    """The first two in turn were given all places, claimed five deliveries each, and the others waited."""
+    for n in range(50):
+        await scene.add_config(n)
+    await scene.start(places=100)
+    for _ in range(20):
+        await scene.publish(4)
+        await scene.pass_(0.5)
+    scene.queue.slow_s["claim"] = 0.01
+    asked_at = scene.loop.time()
+
+    await scene.publish(5)
+    await scene.rest()
+
+    assert max(post.at for post in scene.town.posts) - asked_at < 0.12
 
 
 async def test_the_backlog_of_an_account_does_not_delay_the_fresh_event_of_another(scene: Scene) -> None:

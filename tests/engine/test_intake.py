@@ -4,11 +4,12 @@ import asyncio
 
 import pytest
 
-from postback.domain.configs import ConfigState
+from postback.domain.configs import ConfigState, PostbackConfig
 from postback.domain.deliveries import Accepted, Idempotency, Refused, State
 from postback.domain.errors import Conflict, InvalidValue, NotFound, PostbackError, Unavailable
+from postback.domain.events import Event
 from postback.domain.records import Insert, Record
-from postback.domain.telemetry import EventsAccepted, StoreFailed
+from postback.domain.telemetry import EventsAccepted, InternalError, StoreFailed
 from postback.engine.intake import BYTES_WAITING_MAX, EVENTS_A_COMMIT, EVENTS_WAITING_MAX
 from tests.build import ACCOUNT, CONFIG_ID, LOCATION_ID, NOON
 from tests.engine.scene import Scene
@@ -173,6 +174,47 @@ async def test_one_that_cannot_be_accepted_does_not_fail_its_neighbours(scene: S
     assert scene.engine.lanes.taken == 0
 
 
+async def test_numbers_of_any_length_do_not_hinder_the_choice_of_configs(scene: Scene) -> None:
+    """Choosing by product transaction read the data, stumbled over such a number, and the whole worker ended."""
+    await scene.add_config(0, resource="transaction", product_transaction_id="pt_1")
+    await scene.start()
+
+    [event] = await scene.publish(
+        type="transaction.created", data=b'{"product_transaction_id":"pt_1","number":1,"digits":%b}' % (b"1" * 5_000)
+    )
+    await scene.rest()
+
+    assert event.deliveries == 1
+    assert len(scene.posts()) == 1
+
+
+async def test_a_bug_in_matching_refuses_that_event_and_is_reported(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wants = PostbackConfig.wants
+
+    def wants_badly(config: PostbackConfig, event: Event) -> bool:
+        if event.type == "contact.deleted":
+            raise ZeroDivisionError("of the choice")
+        return wants(config, event)
+
+    monkeypatch.setattr(PostbackConfig, "wants", wants_badly)
+    await scene.add_config(0)
+    await scene.start()
+
+    first, bad, last = await scene.engine.intake.publish(
+        [scene.new_event(), scene.new_event(type="contact.deleted"), scene.new_event()]
+    )
+    await scene.rest()
+
+    assert isinstance(first, Accepted)
+    assert isinstance(last, Accepted)
+    assert isinstance(bad, Refused)
+    assert [type(fact.error) for fact in scene.reported(InternalError)] == [ZeroDivisionError]
+    assert [post.number for post in scene.posts()] == [0, 2]
+    assert scene.engine.lanes.taken == 0
+
+
 async def test_a_change_and_its_event_are_kept_together_or_not_at_all(scene: Scene) -> None:
     await scene.add_config(0)
     await scene.start()
@@ -272,6 +314,7 @@ async def test_more_bytes_than_may_wait_are_refused(scene: Scene) -> None:
     await waiting
     scene.queue.refuses.clear()
     assert await scene.publish()
+    assert scene.engine.intake._bytes_waiting == 0
 
 
 async def test_a_publisher_that_gives_up_waiting_leaves_its_event_accepted(scene: Scene) -> None:

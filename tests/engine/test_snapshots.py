@@ -127,6 +127,20 @@ async def test_a_deleted_configs_deliveries_are_cancelled_and_nothing_is_sent_an
     assert len(scene.posts()) == sent
 
 
+async def test_what_waits_in_memory_when_its_config_is_deleted_is_not_sent(scene: Scene) -> None:
+    scene.receives("r0", slowly(2.0))
+    await scene.add_config(0)
+    await scene.start()
+    events = await scene.publish(8)
+    await scene.pass_(0.5)
+
+    await scene.configs.delete(ACCOUNT, CONFIG_ID)
+    await scene.pass_(20)
+
+    assert len(scene.posts()) == 4
+    assert (await scene.delivery(events[-1])).state is State.CANCELLED
+
+
 async def test_an_attempt_under_way_when_its_config_is_deleted_ends_on_record(scene: Scene) -> None:
     scene.receives("r0", slowly(8.0))
     await scene.add_config(0)

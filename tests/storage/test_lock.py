@@ -1,9 +1,11 @@
 """One server process per SQLite file."""
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,19 @@ async def test_a_path_that_is_a_folder_is_named(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(CannotOpen, match="nowhere"):
         LockFile(tmp_path / "nowhere" / "postback.db")
+
+
+def test_whoever_only_asks_whether_a_server_runs_stops_none_from_starting(tmp_path: Path) -> None:
+    path = tmp_path / "postback.db"
+    LockFile(path).release()
+    asking = os.open(tmp_path / "postback.db.lock", os.O_RDONLY)
+    fcntl.flock(asking, fcntl.LOCK_SH)
+    letting_go = threading.Timer(0.03, os.close, [asking])
+    letting_go.start()
+
+    LockFile(path).release()
+
+    letting_go.join()
 
 
 def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path: Path) -> None:

@@ -80,10 +80,13 @@ class AccountActions:
         require(("name", "scopes"), sent, errors)
         if sent.get("expires_at", self.clock() + 1) <= self.clock():
             errors.add("expires_at", "expires_at is in the past")
-        errors.raise_any()
         account = principal.account
         if "account" in sent:
-            account = await self.access.account_for(principal, sent["account"])
+            try:
+                account = await self.access.account_for(principal, sent["account"])
+            except InvalidValue as error:
+                errors.add_all(error)
+        errors.raise_any()
         secret = new_secret()
         key = ApiKey(
             id="key_" + encode(self.ids()),
@@ -99,10 +102,13 @@ class AccountActions:
         return key, secret
 
     async def list_keys(self, principal: Principal, query: Query) -> Page[ApiKey]:
-        return await self.accounts.list_keys(principal.account, query)
+        """The keys of the account; operators see their own among them, for who cannot find a key cannot revoke it."""
+        return await self.accounts.list_keys(principal.account, query, with_operators=principal.is_operator)
 
     async def revoke_key(self, principal: Principal, key_id: str) -> None:
         """The key stops working: here at once, in other processes within a second."""
+        if key_id == principal.key_id:
+            raise Conflict("this is the key that asks; revoke it with another one")
         try:
             await self.accounts.revoke_key(principal.account, key_id)
         except NotFound:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from postback.actions.fields import Errors, Reader, flag, number, one_of, require, text, whole
-from postback.domain.configs import MAX_IN_FLIGHT, RESOURCES, BasicAuth
+from postback.domain.configs import MAX_IN_FLIGHT, OF_A_PRODUCT, RESOURCES, BasicAuth
 from postback.domain.destinations import check_headers
 from postback.domain.errors import InvalidValue
 from postback.domain.policy import (
@@ -69,7 +69,9 @@ EXPANDS: Final[Mapping[str, Sequence[str]]] = {
     ),
 }  # fmt: skip
 
-_NEEDS_PRODUCT_TRANSACTION: Final = ("transaction", "transactionbatch")
+_NO_PRODUCT: Final = "contact"
+"""Records of this kind belong to no product transaction; an account vault may, and its configs are not narrowed by it."""
+
 _DAY_S: Final = 86_400
 
 
@@ -110,21 +112,25 @@ def retry_policy(attempts: int | None, interval: int | None, schedule: Sequence[
     )
 
 
-def check_together(values: Mapping[str, Any], errors: Errors, *, retention_days: int) -> None:
-    """What no field can tell alone."""
+def check_together(
+    values: Mapping[str, Any], errors: Errors, *, sent: Mapping[str, object], retention_days: int
+) -> None:
+    """What no field can tell alone; `sent` are those that the caller names now, the others were kept."""
     require(("location_id", "resource", "url"), values, errors)
     resource = values.get("resource")
-    if resource in _NEEDS_PRODUCT_TRANSACTION:
+    if resource in OF_A_PRODUCT:
         require(("product_transaction_id",), values, errors)
+    elif resource == _NO_PRODUCT and values.get("product_transaction_id"):
+        errors.add("product_transaction_id", f"product_transaction_id means nothing for {resource}; leave it out")
     _check_expands(resource, values.get("expands", ()), errors)
-    _check_retries(values, errors, retention_days)
+    _check_retries(values, errors, sent, retention_days)
     _check_credentials(values, errors)
 
 
 def _check_expands(resource: str | None, names: Sequence[str], errors: Errors) -> None:
     if resource is None:
         return
-    for name in names:
+    for name in dict.fromkeys(names):
         if name not in EXPANDS[resource]:
             errors.add(
                 "expands",
@@ -132,12 +138,16 @@ def _check_expands(resource: str | None, names: Sequence[str], errors: Errors) -
             )
 
 
-def _check_retries(values: Mapping[str, Any], errors: Errors, retention_days: int) -> None:
+def _check_retries(values: Mapping[str, Any], errors: Errors, sent: Mapping[str, object], retention_days: int) -> None:
     attempts, interval, schedule = (
         values.get(name) for name in ("number_of_attempts", "attempt_interval", "retry_schedule")
     )
     if interval is not None and schedule is not None:
-        errors.add("retry_schedule", "retry_schedule and attempt_interval exclude each other; send one of them")
+        named, other = ("retry_schedule", "attempt_interval")
+        if named not in sent:
+            named, other = other, named
+        advice = "send one of them" if other in sent else f"send {other}: null with it"
+        errors.add(named, f"{named} and {other} exclude each other; {advice}")
         return
     policy = retry_policy(attempts, interval, schedule)
     waits = [policy.waits_s[min(place, len(policy.waits_s) - 1)] for place in range(policy.attempts - 1)]

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from postback.actions.config_fields import DOCUMENTED, FURTHER, READERS, check_together, policy_of
-from postback.actions.fields import Errors, read
+from postback.actions.fields import Errors, Reader, one_of, read, unix_seconds
 from postback.actions.locations import KnownLocations
-from postback.actions.masking import MASK, is_secret_header
 from postback.actions.repeating import until_unpassed
 from postback.domain.addresses import AddressRules
 from postback.domain.configs import ConfigState, PostbackConfig
 from postback.domain.errors import Conflict, InvalidValue
 from postback.domain.ids import parse
+from postback.domain.masking import MASK, is_secret_header
 from postback.domain.urls import judge_url, parse_url
 from postback.ports import Clock, Configs, Page, Query
 
@@ -24,6 +24,16 @@ LISTED: Final = {
     )
 }  # fmt: skip
 """What lists may be narrowed and ordered by: the name that callers use → the one in the store."""
+
+FILTERS: Final[Mapping[str, Reader]] = {
+    **{name: READERS[name] for name in ("resource", "on_create", "on_update", "on_delete", "is_active")},
+    "format": READERS["format"],
+    "number_of_attempts": READERS["number_of_attempts"],
+    "state": one_of(*(state for state in ConfigState if state is not ConfigState.DELETED)),
+    "created_ts": unix_seconds,
+    "modified_ts": unix_seconds,
+}
+"""What a list may be narrowed to, where not any text makes sense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +61,7 @@ class ConfigActions:
         config = PostbackConfig(
             id=self.ids(), account=account, version=1, url="", created_ms=now_ms, modified_ms=now_ms
         )
-        config = await self._composed(config, fields, url_is_new=True)
+        config = await self._composed(config, fields, sent=fields)
         await self.configs.add(config)
         return config
 
@@ -62,8 +72,7 @@ class ConfigActions:
         async def change_once() -> PostbackConfig:
             old = await self.configs.find(account, number)
             _refuse_secrets_for_others(old, fields)
-            merged = _unmasked({**_fields_of(old), **fields}, old)
-            config = await self._composed(old, merged, url_is_new="url" in fields)
+            config = await self._composed(old, _merged(old, fields), sent=fields)
             config = replace(config, modified_ms=self.clock())
             await self.configs.change(config)
             return config
@@ -98,16 +107,17 @@ class ConfigActions:
         return replace(config, state=state, state_reason=None)
 
     async def _composed(
-        self, config: PostbackConfig, fields: Mapping[str, object], *, url_is_new: bool
+        self, config: PostbackConfig, fields: Mapping[str, object], *, sent: Mapping[str, object]
     ) -> PostbackConfig:
+        """The config with all of its fields anew, of which `sent` are those that the caller names now."""
         errors = Errors()
         values = read(fields, READERS, errors)
-        if url_is_new and values.get("url"):
+        if "url" in sent and values.get("url"):
             self._check_url(values["url"], errors)
         location_id = values.get("location_id")
         if location_id and not await self.locations.knows(config.account, location_id):
             errors.add("location_id", "location_id provided is not valid")
-        check_together(values, errors, retention_days=self.rules.retention_days)
+        check_together(values, errors, sent=sent, retention_days=self.rules.retention_days)
         errors.raise_any()
         as_sent = {
             name: fields[name] for name in (*DOCUMENTED, *FURTHER) if fields.get(name) is not None and name != "headers"
@@ -118,8 +128,7 @@ class ConfigActions:
         try:
             judge_url(parse_url(url, allow_http=self.rules.allow_http), self.rules.addresses)
         except InvalidValue as error:
-            for message in error.errors["url"]:
-                errors.add("url", message)
+            errors.add_all(error)
 
 
 def _fields_of(config: PostbackConfig) -> dict[str, object]:
@@ -133,23 +142,24 @@ def _fields_of(config: PostbackConfig) -> dict[str, object]:
     return fields
 
 
-def _unmasked(fields: Mapping[str, object], old: PostbackConfig) -> Mapping[str, object]:
-    """The fields with each `***` replaced by the secret that it keeps."""
-    unmasked = dict(fields)
-    if fields.get("basic_auth_username") is None and old.basic_auth is not None:
-        # Without its user the kept password is of no use; one that was sent is refused for that.
-        if fields.get("basic_auth_password") == old.basic_auth.password:
-            unmasked.pop("basic_auth_password", None)
-    elif fields.get("basic_auth_password") == MASK and old.basic_auth is not None:
-        unmasked["basic_auth_password"] = old.basic_auth.password
-    headers = fields.get("headers")
+def _merged(old: PostbackConfig, sent: Mapping[str, object]) -> Mapping[str, object]:
+    """What was sent, over what is kept of the old; each `***` is replaced by the secret that it keeps."""
+    merged = {**_fields_of(old), **sent}
+    if merged.get("basic_auth_username") is None:
+        # Without its user a kept password is of no use. One that was sent is refused for that, whichever it is:
+        # an answer that depends on the kept one would tell it to whoever asks often enough.
+        if "basic_auth_password" not in sent:
+            merged.pop("basic_auth_password", None)
+    elif merged.get("basic_auth_password") == MASK and old.basic_auth is not None:
+        merged["basic_auth_password"] = old.basic_auth.password
+    headers = merged.get("headers")
     if isinstance(headers, dict):
         kept = {name.lower(): value for name, value in old.headers.items()}
-        unmasked["headers"] = {
+        merged["headers"] = {
             name: kept.get(name.lower(), value) if value == MASK else value for name, value in headers.items()
         }
-    _refuse_masks(unmasked)
-    return unmasked
+    _refuse_masks(merged)
+    return merged
 
 
 def _refuse_masks(fields: Mapping[str, object]) -> None:

@@ -23,6 +23,11 @@ class Errors:
     def add(self, field: str, message: str) -> None:
         self._found.setdefault(field, []).append(message)
 
+    def add_all(self, error: InvalidValue) -> None:
+        for field, messages in error.errors.items():
+            for message in messages:
+                self.add(field, message)
+
     def __contains__(self, field: str) -> bool:
         return field in self._found
 
@@ -104,6 +109,13 @@ def whole(minimum: int, maximum: int) -> Reader:
         return sent
 
     return reader
+
+
+def unix_seconds(sent: object) -> int:
+    """A time of records and configs."""
+    if isinstance(sent, bool) or not isinstance(sent, int) or sent < 0:
+        raise Refusal(f"is {shown(sent)}; expected unix seconds, such as 1790000000")
+    return sent
 
 
 def number(minimum: float, maximum: float) -> Reader:

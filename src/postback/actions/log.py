@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from postback.actions.cursors import cursor, position
-from postback.actions.masking import MASK, is_secret_header
 from postback.domain.configs import PostbackConfig
 from postback.domain.destinations import destination
 from postback.domain.errors import CannotRender, InvalidValue
 from postback.domain.events import Event
 from postback.domain.ids import parse, parse_delivery
+from postback.domain.masking import masked
 from postback.domain.urls import parse_url
 from postback.formats import Rendered, render
 from postback.ports import AttemptView, DeliveryView, Log, LogFilter, Queue
@@ -116,4 +116,4 @@ def _headers(config: PostbackConfig, rendered: Rendered) -> Mapping[str, str]:
     headers["content-type"] = rendered.content_type
     headers["content-length"] = str(len(rendered.body))
     headers.update(rendered.headers)
-    return {name: MASK if is_secret_header(name) else value for name, value in headers.items()}
+    return masked(headers)

@@ -74,19 +74,18 @@ class Publishing:
             return await self._read(principal, text, key)
         except PostbackError as error:
             return error
+        except RecursionError:
+            # Who looked at the text before stood less deep in the stack, and could read what we cannot.
+            return Malformed("the JSON is nested too deeply")
 
     async def _read(self, principal: Principal, text: bytes, outer_key: str | None) -> NewEvent:
-        sent = _decode(text)
+        now_ms, errors = self._clock(), Errors()
+        sent = _decode(text, errors)
         data = bytes(sent.data)
         if len(data) > self._max_body:
             raise TooLarge(f"data has {len(data):,} bytes; at most {self._max_body:,} are taken")
-        now_ms, errors = self._clock(), Errors()
         due_ms = _check(sent, data, outer_key, now_ms, errors)
-        account = principal.account
-        if sent.account is not None:
-            account = await self._access.account_for(principal, sent.account)
-        if sent.location_id is not None and not await self._locations.knows(account, sent.location_id):
-            errors.add("location_id", "location_id provided is not valid")
+        account = await self._account(principal, sent, errors)
         errors.raise_any()
         key = outer_key if outer_key is not None else sent.idempotency_key
         return NewEvent(
@@ -99,6 +98,19 @@ class Publishing:
             due_at_ms=due_ms if due_ms is not None and due_ms > now_ms else None,
             idempotency=None if key is None else _idempotency(key, sent, data),
         )
+
+    async def _account(self, principal: Principal, sent: "_Sent", errors: Errors) -> str:
+        """Whose event it will be; also whether its location is one of theirs."""
+        account = principal.account
+        if sent.account is not None:
+            try:
+                account = await self._access.account_for(principal, sent.account)
+            except InvalidValue as error:
+                errors.add_all(error)
+                return account
+        if sent.location_id is not None and not await self._locations.knows(account, sent.location_id):
+            errors.add("location_id", "location_id provided is not valid")
+        return account
 
 
 def subject_of(event_type: str, data: bytes) -> str | None:
@@ -141,32 +153,30 @@ _SENT: Final = msgspec.json.Decoder(_Sent)
 _FACTS: Final = msgspec.json.Decoder(_Facts)
 
 
-def _decode(text: bytes) -> _Sent:
+def _decode(text: bytes, errors: Errors) -> _Sent:
     try:
         return _SENT.decode(text)
     except msgspec.ValidationError:
-        raise _explained(text) from None
-    except (msgspec.DecodeError, RecursionError) as error:
+        return _decode_by_name(text, errors)
+    except msgspec.DecodeError as error:
         raise Malformed(str(error)) from None
 
 
-def _explained(text: bytes) -> InvalidValue:
-    """Every field that is unknown or of the wrong type, by name: looked for only once something is wrong."""
+def _decode_by_name(text: bytes, errors: Errors) -> _Sent:
+    """What can be taken of an event that has fields which are unknown or of the wrong type: those are gathered."""
     if not text.startswith(b"{"):
-        return InvalidValue.of("event", "event is not an object")
-    errors = Errors()
+        raise InvalidValue.of("event", "event is not an object")
     raw_fields = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-    sent = {name: _value(raw) for name, raw in raw_fields.items() if name != "data"}
-    values = read(sent, _READERS, errors)
-    require(("type",), values, errors)
-    return errors.as_error()
+    data = raw_fields.pop("data", msgspec.Raw(b""))
+    sent = {name: _value(raw) for name, raw in raw_fields.items()}
+    return _Sent(data=data, **read(sent, _READERS, errors))
 
 
 def _value(raw: msgspec.Raw) -> object:
     try:
         return msgspec.json.decode(raw)
-    except msgspec.ValidationError:
-        # A number beyond what numbers can hold; no field of an event takes one.
+    except (msgspec.DecodeError, RecursionError):
+        # A number beyond what numbers can hold, or nested without end; no field of an event takes either.
         return float("inf")
 
 

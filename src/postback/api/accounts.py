@@ -39,6 +39,7 @@ async def list_accounts(request: Request, principal: Admin, services: Joined) ->
     tags=["accounts"],
     **documented(
         "Make or change an account",
+        also=201,
         answer=_ACCOUNT,
         body=wrapped("account", "NewAccount"),
         errors=WRITING,
@@ -84,6 +85,7 @@ async def delete_account(account_id: str, principal: Admin, services: Joined) ->
         answer=listed("keys", "Key"),
         parameters=list_parameters(KEYS_LISTED),
         errors=(*READING, 422),
+        description="Asked with an operator key, the operator keys are among them; their account is null.",
     ),
 )
 async def list_keys(request: Request, principal: Admin, services: Joined) -> Response:
@@ -115,7 +117,10 @@ async def create_key(request: Request, principal: Admin, services: Joined) -> Re
     "/v2/keys/{key_id}",
     tags=["keys"],
     **documented(
-        "Revoke a key", status=204, errors=(*ONE, 503), description="It stops working within a second, everywhere."
+        "Revoke a key",
+        status=204,
+        errors=(*ONE, 409, 503),
+        description="It stops working within a second, everywhere. 409 for the key that asks.",
     ),
 )
 async def revoke_key(key_id: str, principal: Admin, services: Joined) -> Response:

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
-from postback.actions.configs import LISTED
+from postback.actions.configs import FILTERS, LISTED
 from postback.api.answers import answer, no_content
 from postback.api.documents import ONE, READING, WRITING, documented, list_parameters, listed, query, wrapped
 from postback.api.fields import fields_of
@@ -38,7 +38,7 @@ async def create_postbackconfig(request: Request, principal: Writer, services: J
     ),
 )
 async def list_postbackconfigs(request: Request, principal: Reader, services: Joined) -> Response:
-    asked = listing(request, LISTED)
+    asked = listing(request, LISTED, FILTERS)
     page = await services.config_actions.list(principal.account, asked.query)
     views = [config_view(config, services.base_url) for config in page.items]
     address = f"{services.base_url}/v2/postbackconfigs"

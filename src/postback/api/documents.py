@@ -31,13 +31,14 @@ def documented(
     summary: str,
     *,
     status: int = 200,
+    also: int | None = None,
     answer: Schema | None = None,
     body: Schema | None = None,
     parameters: Sequence[Schema] = (),
     errors: Sequence[int] = (),
     description: str | None = None,
 ) -> dict[str, Any]:
-    """Keyword arguments for a route of FastAPI."""
+    """Keyword arguments for a route of FastAPI; `also` is a second status of success, with the same answer."""
     extra: Schema = {}
     if parameters:
         extra["parameters"] = list(parameters)
@@ -48,15 +49,18 @@ def documented(
         "description": description or summary + ".",
         "status_code": status,
         "response_model": None,
-        "responses": responses(status, answer, errors),
+        "responses": responses([status] if also is None else [status, also], answer, errors),
         "openapi_extra": extra,
     }
 
 
-def responses(status: int, answer: Schema | None, errors: Sequence[int]) -> dict[int | str, dict[str, Any]]:
-    said: dict[int | str, dict[str, Any]] = {status: {"description": "As asked."}}
+def responses(
+    successes: Sequence[int], answer: Schema | None, errors: Sequence[int]
+) -> dict[int | str, dict[str, Any]]:
+    said: dict[int | str, dict[str, Any]] = {status: {"description": "As asked."} for status in successes}
     if answer is not None:
-        said[status]["content"] = _json(answer)
+        for success in said.values():
+            success["content"] = _json(answer)
     for code in errors:
         schema = ref("FieldErrors") if code == 422 else ref("Error")
         said[code] = {"description": _EXPLAINED[code], "content": _json(schema)}

@@ -12,6 +12,9 @@ from postback.domain.accounts import Scope as KeyScope
 from postback.domain.errors import Unauthorized
 
 _HOW: Final = "send the header Authorization: Bearer <api key>"
+_HOW_ACCOUNT: Final = "send the header Postback-Account: <account id>"
+_UNREADABLE: Final = f"the key cannot be read; {_HOW}"
+_FORWARDED: Final = frozenset({b"forwarded", b"x-forwarded-for"})
 
 
 async def principal_of(scope: Scope, access: Access) -> Principal:
@@ -24,13 +27,15 @@ async def principal_of(scope: Scope, access: Access) -> Principal:
                 raise Unauthorized(f"there are two keys; {_HOW} once")
             authorization = value
         elif name == b"postback-account":
-            account = value.decode("utf-8", "replace")
+            if account is not None:
+                raise Unauthorized(f"there are two accounts; {_HOW_ACCOUNT} once")
+            account = _text(value, f"the account cannot be read; {_HOW_ACCOUNT}")
     if authorization is None:
         raise Unauthorized(f"there is no key; {_HOW}")
     scheme, _, secret = authorization.partition(b" ")
     if scheme.lower() != b"bearer" or not secret.strip():
-        raise Unauthorized(f"the key cannot be read; {_HOW}")
-    return await access.identify(secret.strip().decode("utf-8", "replace"), account)
+        raise Unauthorized(_UNREADABLE)
+    return await access.identify(_text(secret.strip(), _UNREADABLE), account)
 
 
 def services_of(request: Request) -> Services:
@@ -54,8 +59,8 @@ async def _admin(request: Request, services: Joined) -> Principal:
 
 
 async def _local_or_reader(request: Request, services: Joined) -> None:
-    """Open on the machine itself; the address is that of the connection, whatever headers say."""
-    if request.client is None or not _is_loopback(request.client.host):
+    """Open on the machine itself. Headers can only take that away: behind a proxy every connection is local."""
+    if not _is_local(request):
         await _reader(request, services)
 
 
@@ -69,6 +74,19 @@ async def _with_scope(request: Request, services: Services, scope: KeyScope) -> 
     principal = await principal_of(request.scope, services.access)
     principal.demand(scope)
     return principal
+
+
+def _text(value: bytes, otherwise: str) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise Unauthorized(otherwise) from None
+
+
+def _is_local(request: Request) -> bool:
+    if any(name in _FORWARDED for name, _ in request.scope["headers"]):
+        return False
+    return request.client is not None and _is_loopback(request.client.host)
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,19 +1,24 @@
 """Lists: what their queries ask for, and what stands beside their items."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from fastapi import Request
 
+from postback.actions.fields import Reader
 from postback.actions.times import EXPECTED, unix_ms
 from postback.domain.errors import InvalidValue
 from postback.ports import Query
-from postback.resources.fields import shown
+from postback.resources.fields import Refusal, shown
 
 PAGE_SIZE: Final = 20
 PAGE_SIZE_MAX: Final = 500
 PAGE_MAX: Final = 1_000_000_000
+
+_FLAGS: Final = {"true": True, "false": False}
+_DIGITS_MAX: Final = 18
 
 
 class Parameters:
@@ -50,9 +55,15 @@ class Parameters:
             raise InvalidValue.of(name, f"{name} is {shown(text)}; {EXPECTED}")
         return ms
 
-    def choices(self, name: str) -> Sequence[str] | None:
+    def choices(self, name: str, reader: Reader = str) -> Sequence[str] | None:
+        """Some values, each as the store has it as text; `reader` refuses those that can never be there."""
         text = self._found.get(name)
-        return None if text is None else text.split(",")
+        if text is None:
+            return None
+        try:
+            return [_as_text(reader(_value_of(choice))) for choice in text.split(",")]
+        except Refusal as refusal:
+            raise InvalidValue.of(name, f"{name} {refusal}") from None
 
 
 class Listing(NamedTuple):
@@ -62,17 +73,30 @@ class Listing(NamedTuple):
     repeated: Mapping[str, str]
 
 
-def listing(request: Request, fields: Mapping[str, str], *, default_sort: str = "-created_ts") -> Listing:
-    """What a list is asked for. It may be narrowed by these fields and ordered by them: parameter → name in the store."""
+def listing(
+    request: Request,
+    fields: Mapping[str, str],
+    readers: Mapping[str, Reader] = MappingProxyType({}),
+    *,
+    default_sort: str = "-created_ts",
+) -> Listing:
+    """What a list is asked for. It may be narrowed by these fields and ordered by them: parameter → name in the store.
+
+    `readers` are those of fields that do not take any text.
+    """
     # Times are ordered by; nobody asks for an exact millisecond.
     filters = [name for name in fields if not name.endswith("_at")]
     parameters = Parameters(request, "page", "page_size", "sort", *filters)
-    sort = parameters.text("sort") or default_sort
+    sort = parameters.text("sort")
+    if sort is None:
+        sort = default_sort
     field = sort.removeprefix("-")
     if field not in fields:
         expected = f"expected one of {', '.join(fields)}, or one of them with a - before it"
         raise InvalidValue.of("sort", f"sort is {shown(sort)}; {expected}")
-    wanted = {name: choices for name in filters if (choices := parameters.choices(name)) is not None}
+    wanted = {
+        name: choices for name in filters if (choices := parameters.choices(name, readers.get(name, str))) is not None
+    }
     query = Query(
         page=parameters.number("page", 1, PAGE_MAX),
         page_size=parameters.number("page_size", PAGE_SIZE, PAGE_SIZE_MAX),
@@ -81,6 +105,17 @@ def listing(request: Request, fields: Mapping[str, str], *, default_sort: str = 
     )
     repeated = {name: ",".join(choices) for name, choices in wanted.items()}
     return Listing(query, {**repeated, "sort": sort})
+
+
+def _value_of(text: str) -> object:
+    """What the text would be in JSON, for the readers of fields; numbers and flags only."""
+    if text in _FLAGS:
+        return _FLAGS[text]
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX else text
+
+
+def _as_text(value: object) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)
 
 
 def page_of(plural: str, views: Sequence[object], total: int, listed: Listing, address: str) -> dict[str, object]:

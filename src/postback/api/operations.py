@@ -9,8 +9,9 @@ from postback.api.documents import documented
 from postback.api.keys import Joined, LocalOrReader
 from postback.api.schemas import ANY_OBJECT, TEXT, an_object
 from postback.domain.errors import Unavailable
+from postback.observability import METRICS_CONTENT_TYPE
 
-METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+_LOCAL: Final = "Open to the machine itself, unless through a proxy; from elsewhere with a key that may read."
 
 router = APIRouter(tags=["operations"])
 
@@ -43,11 +44,11 @@ async def ready(services: Joined) -> Response:
     **documented(
         "Figures for Prometheus",
         errors=(401, 403),
-        description="Open to the machine itself; from elsewhere with a key that may read.",
+        description=_LOCAL,
     ),
 )
 async def metrics(services: Joined) -> Response:
-    return Response(services.metrics(), media_type=METRICS_TYPE, headers=HEADERS)
+    return Response(services.metrics(), media_type=METRICS_CONTENT_TYPE, headers=HEADERS)
 
 
 @router.get(
@@ -57,7 +58,7 @@ async def metrics(services: Joined) -> Response:
         "This document",
         answer=ANY_OBJECT,
         errors=(401, 403),
-        description="Open to the machine itself; from elsewhere with a key that may read.",
+        description=_LOCAL,
     ),
 )
 async def openapi_document(request: Request) -> Response:

@@ -54,7 +54,7 @@ def _check_batch(texts: Texts, key: str | None) -> None:
     if not texts.is_batch:
         return
     if not 1 <= len(texts.events) <= EVENTS_MAX:
-        raise InvalidValue.of("events", f"events are {len(texts.events):,}; expected 1 to {EVENTS_MAX:,}")
+        raise InvalidValue.of("events", f"there are {len(texts.events):,} events; expected 1 to {EVENTS_MAX:,}")
     if key is not None:
         raise InvalidValue.of("Idempotency-Key", "the header is for one event; in a batch each has its idempotency_key")
 
@@ -65,7 +65,11 @@ def _idempotency_key(scope: Scope) -> str | None:
         if name == KEY_HEADER:
             if found is not None:
                 raise InvalidValue.of("Idempotency-Key", "the header Idempotency-Key stands there twice")
-            found = value.decode("utf-8", "replace")
+            try:
+                found = value.decode()
+            except UnicodeDecodeError:
+                # Replaced, two different keys would be one, and the second event would silently be the first.
+                raise InvalidValue.of("Idempotency-Key", "the header Idempotency-Key is not UTF-8") from None
     return found
 
 

@@ -1,7 +1,12 @@
 """/v2/locations and /v2/contacts: the same five routes for every kind of record."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from fastapi import APIRouter, Request, Response
 
+from postback.actions.fields import Reader as FieldReader
+from postback.actions.fields import unix_seconds
 from postback.api.answers import answer, no_content
 from postback.api.documents import ONE, READING, WRITING, documented, list_parameters, listed, wrapped
 from postback.api.fields import fields_of
@@ -9,7 +14,7 @@ from postback.api.keys import Joined, Reader, Writer
 from postback.api.lists import listing, page_of
 from postback.api.views import record_view
 from postback.domain.records import LOCATION
-from postback.resources import Resource
+from postback.resources import UPDATE_IF_EXISTS, Field, Kind, Resource
 
 
 def routes_of(resource: Resource) -> APIRouter:
@@ -18,6 +23,7 @@ def routes_of(resource: Resource) -> APIRouter:
     path, path_of_one = f"/v2/{plural}", f"/v2/{plural}/{{record_id}}"
     tells = "" if name == LOCATION else f" Configs of its location that ask for it hear of it as {name}."
     in_use = (409,) if name == LOCATION else ()
+    filters = _filters(resource)
     router = APIRouter(tags=[plural])
 
     @router.post(
@@ -26,6 +32,7 @@ def routes_of(resource: Resource) -> APIRouter:
         **documented(
             f"Create a {name}",
             status=201,
+            also=200 if UPDATE_IF_EXISTS in resource.by_name else None,
             answer=one,
             body=new,
             errors=WRITING,
@@ -48,7 +55,7 @@ def routes_of(resource: Resource) -> APIRouter:
         ),
     )
     async def list_(request: Request, principal: Reader, services: Joined) -> Response:
-        asked = listing(request, {listed_name: listed_name for listed_name in resource.listed})
+        asked = listing(request, {listed_name: listed_name for listed_name in resource.listed}, filters)
         page = await services.record_actions.list(principal.account, resource, asked.query)
         views = [record_view(resource, record, services.base_url) for record in page.items]
         return answer(200, page_of(plural, views, page.total, asked, services.base_url + path))
@@ -89,3 +96,16 @@ def routes_of(resource: Resource) -> APIRouter:
         return no_content()
 
     return router
+
+
+def _filters(resource: Resource) -> Mapping[str, FieldReader]:
+    """Of the fields that do not take any text."""
+    return {name: _filter(field) for name, field in resource.by_name.items() if field.kind not in _OF_TEXTS}
+
+
+def _filter(field: Field) -> FieldReader:
+    # The numbers that are ours are times.
+    return unix_seconds if field.kind is Kind.NUMBER and field.read_only else field.read
+
+
+_OF_TEXTS: Final = (Kind.TEXT, Kind.ID)

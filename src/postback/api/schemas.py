@@ -70,7 +70,7 @@ CONFIG_FIELDS: Final[Schema] = {
         + "; ".join(f"{resource}: {', '.join(names)}" for resource, names in EXPANDS.items()),
         default="",
     ),
-    "product_transaction_id": said(TEXT, "Required for transaction and transactionbatch."),
+    "product_transaction_id": said(TEXT, "Required for transaction and transactionbatch; not for contact."),
     "name": said(TEXT, "For people.", maxLength=256),
     "success_status": said(TEXT, "Which answers acknowledge.", enum=list(SuccessRule), default="2xx"),
     "retry_schedule": a_list(
@@ -146,7 +146,7 @@ _EVENT: Final[Schema] = {
 _NEW_EVENT: Final = an_object(
     {
         "type": said(TEXT, "Such as contact.created.", maxLength=TYPE_MAX),
-        "location_id": said(TEXT_OR_NULL, "Without it only account-wide configs hear of the event."),
+        "location_id": said(TEXT_OR_NULL, "Without it no config hears of the event."),
         "subject": said(
             TEXT_OR_NULL, "What it is about; by default data.id, or a number or address.", maxLength=SUBJECT_MAX
         ),

@@ -7,13 +7,13 @@ import msgspec
 
 from postback.actions.config_fields import DEFAULTS, DOCUMENTED, FURTHER
 from postback.actions.log import SentRequest
-from postback.actions.masking import masked
 from postback.actions.times import rfc3339
 from postback.domain.accounts import Account, ApiKey
 from postback.domain.configs import PostbackConfig
 from postback.domain.deliveries import Verdict
 from postback.domain.events import Event
 from postback.domain.ids import config_text, delivery_text, encode, event_text
+from postback.domain.masking import masked
 from postback.domain.records import Record
 from postback.ports import AttemptView, DeliveryView
 from postback.resources import Resource

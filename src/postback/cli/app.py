@@ -44,9 +44,11 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def options(
     *,
-    with_traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error was raised.")] = False,
+    with_traceback: Annotated[
+        bool, typer.Option("--traceback", metavar="", help="Show where an error was raised.")
+    ] = False,
     version: Annotated[
-        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+        bool, typer.Option("--version", metavar="", help="Show the version.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
     """Options that stand before the command; `main` and the callbacks have looked at them already."""

@@ -19,14 +19,17 @@ TIMEOUT_S: Final = 30.0
 PAGE_SIZE: Final = 500
 NO_KEY: Final = "there is no API key: give --key, set POSTBACK_API_KEY, or run this in the folder of postback.db.key"
 
-Url = Annotated[str | None, typer.Option("--url", help="Where the server is; by default PUBLIC_URL of the settings.")]
+Url = Annotated[
+    str | None, typer.Option("--url", help="Where the server is; by default POSTBACK_PUBLIC_URL of the settings.")
+]
 Key = Annotated[
-    str | None, typer.Option("--key", help="The API key; by default API_KEY of the settings or <database>.key.")
+    str | None,
+    typer.Option("--key", help="The API key; by default POSTBACK_API_KEY of the settings or <database>.key."),
 ]
 Account = Annotated[
     str | None, typer.Option("--account", help="The account to act for, with an operator key; by default: default.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Json = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON, for scripts.")]
 
 
 class Answer(NamedTuple):
@@ -166,9 +169,14 @@ def _message(status: int, body: Any) -> str:
         case {"error": {"message": str(message)}}:
             return message
         case {"errors": dict() as errors}:
-            return "\n".join(f"{field}: {text}" for field, texts in _fields(errors) for text in texts)
+            return "\n".join(_named(field, str(text)) for field, texts in _fields(errors) for text in texts)
         case _:
             return f"the server answered {status}"
+
+
+def _named(field: str, text: str) -> str:
+    """Most texts begin with the name of their field."""
+    return text if text.startswith(f"{field} ") else f"{field}: {text}"
 
 
 def _fields(errors: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from postback.cli.client import Account, Json, Key, Url, connect, segment
-from postback.cli.output import pretty_json, print_facts, print_json, print_table, printable, state_text
+from postback.cli.output import body_lines, print_facts, print_json, print_table, printable, state_text
 
 app = typer.Typer(help="Deliveries: list, show, replay, cancel.", no_args_is_help=True)
 
@@ -82,7 +82,7 @@ def _act(verb: str, delivery_id: str, url: str | None, key: str | None, account:
     if as_json:
         print_json(answer["delivery"])
     else:
-        print_facts({name: value for name, value in answer["delivery"].items() if name != "attempts"})
+        print_facts(answer["delivery"])
 
 
 def _row(delivery: dict[str, Any]) -> list[object]:
@@ -119,15 +119,12 @@ def _print_attempt(attempt: dict[str, Any]) -> None:
 
 
 def _print_message(title: str, message: dict[str, Any]) -> None:
-    lines = [f"{printable(name)}: {printable(str(value))}" for name, value in _pairs(message.get("headers"))]
+    headers = message.get("headers", {})
+    lines = [f"{printable(name)}: {printable(value)}" for name, value in headers.items()]
     if message.get("body"):
-        lines += ["", *pretty_json(message["body"]).splitlines()]
+        content_type = next((value for name, value in headers.items() if name.lower() == "content-type"), None)
+        lines += ["", *body_lines(message["body"], content_type)]
     if lines:
         print(f"  {title}")
         for line in lines:
             print(f"    {line}".rstrip())
-
-
-def _pairs(headers: Any) -> list[tuple[str, Any]]:
-    """Headers are an object, or a list of pairs where a name may repeat."""
-    return list(headers.items()) if isinstance(headers, dict) else [(pair[0], pair[1]) for pair in headers or []]

@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, unquote_plus
 
 from postback.cli.client import Client, segment
-from postback.cli.listen import body_lines
+from postback.cli.listen import shown_body
 from postback.cli.output import CommandError, console, headline, printable, program
 from postback.cli.trial import trial_server
 from postback.receiver.server import Behaviour, Received, TestReceiver
@@ -226,7 +226,7 @@ class Story:
     def show(self, received: Received, answered: int, *, brief: bool = False) -> None:
         """What arrived at a receiver, and what it answered."""
         self.tell(f"← {received.method} {received.path} arrived, {received.header('content-type')}", "bold")
-        lines = [printable(unquote_plus(received.body.decode("ascii")))] if brief else body_lines(received)
+        lines = [printable(unquote_plus(received.body.decode("ascii")))] if brief else shown_body(received)
         self._details(lines, brief=brief)
         self.tell(f"→ {answered}", "green" if answered < 300 else "red")
 

@@ -44,11 +44,11 @@ def list_(url: Url = None, key: Key = None, account: Account = None, *, as_json:
     if as_json:
         print_json(keys)
         return
-    fields = ["id", "name", "prefix", "scopes", "created_at", "expires_at", "last_used_at"]
+    fields = ["id", "account", "name", "prefix", "scopes", "created_at", "expires_at", "last_used_at"]
     print_table(
-        ["Key", "Name", "Begins with", "Scopes", "Created", "Expires", "Last used"],
+        ["Key", "Account", "Name", "Begins with", "Scopes", "Created", "Expires", "Last used"],
         [[one[field] for field in fields] for one in keys],
-        "no keys of this account (operator keys belong to none)",
+        "no keys of this account",
     )
 
 

@@ -5,14 +5,13 @@ import threading
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated
-from urllib.parse import parse_qsl
 
 import typer
 
-from postback.cli.output import CommandError, Exit, console, headline, pretty_json, printable
+from postback.cli.output import CommandError, Exit, body_lines, console, headline, printable
+from postback.domain.masking import masked_value
 from postback.receiver.server import Behaviour, Received, TestReceiver
 
-SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
 DULL_HEADERS = frozenset({"host", "content-length", "connection", "accept", "accept-encoding"})
 
 
@@ -26,7 +25,7 @@ def listen(
     delay: Annotated[float, typer.Option(min=0, max=3600, help="Seconds to wait before each answer.")] = 0,
     stop_after: Annotated[int | None, typer.Option(min=1, help="End after so many requests.")] = None,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a request.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON object a request.")] = False,
 ) -> None:
     """Receive postbacks and show them, to try out configs; Ctrl-C ends it."""
     done = threading.Event()
@@ -62,26 +61,18 @@ def show(received: Received, answered: int) -> None:
     screen.print(f"{received.method} {printable(received.path)}  → {answered}", style=colour)
     for name, value in shown_headers(received):
         screen.print(f"{name}: {value}", style="bright_black", soft_wrap=True)
-    screen.print("\n".join(body_lines(received)), soft_wrap=True)
+    screen.print("\n".join(shown_body(received)), soft_wrap=True)
 
 
 def shown_headers(received: Received) -> Iterator[tuple[str, str]]:
     """What says something about a postback; what proves who sent it is masked."""
     for name, value in received.headers:
         if name.lower() not in DULL_HEADERS:
-            yield printable(name), "***" if name.lower() in SECRET_HEADERS else printable(value)
+            yield printable(name), printable(masked_value(name, value))
 
 
-def body_lines(received: Received) -> list[str]:
-    """The body as a person reads it best: a form by its parameters, JSON spread over lines."""
-    text = received.body.decode("utf-8", "backslashreplace")
-    if (received.header("content-type") or "").startswith("application/x-www-form-urlencoded"):
-        lines = []
-        for name, value in parse_qsl(text, keep_blank_values=True):
-            first, *rest = pretty_json(value).split("\n")
-            lines += [f"{printable(name)} = {first}", *(" " * (len(name) + 3) + line for line in rest)]
-        return lines
-    return pretty_json(text).split("\n")
+def shown_body(received: Received) -> list[str]:
+    return body_lines(received.body.decode("utf-8", "backslashreplace"), received.header("content-type"))
 
 
 def as_object(received: Received, answered: int) -> dict[str, object]:
@@ -89,7 +80,7 @@ def as_object(received: Received, answered: int) -> dict[str, object]:
         "number": received.number,
         "method": received.method,
         "path": received.path,
-        "headers": [[name, "***" if name.lower() in SECRET_HEADERS else value] for name, value in received.headers],
+        "headers": [[name, masked_value(name, value)] for name, value in received.headers],
         "body": received.body.decode("utf-8", "backslashreplace"),
         "answered": answered,
     }

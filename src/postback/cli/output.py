@@ -9,6 +9,7 @@ from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from rich.console import Console
 from rich.table import Table
@@ -84,10 +85,16 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], nothin
     table = Table(*columns, box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(_cell(cell)) for cell in row))
-    if table.row_count:
-        console().print(table)
+    screen = console()
+    if not table.row_count:
+        screen.print(nothing)
+    elif screen.is_terminal:
+        screen.print(table)
     else:
-        console().print(nothing)
+        # What reads a pipe has no use for the spaces that fill the last column.
+        with screen.capture() as drawn:
+            screen.print(table)
+        print("\n".join(map(str.rstrip, drawn.get().splitlines())))
 
 
 def print_facts(facts: Mapping[str, object]) -> None:
@@ -121,6 +128,17 @@ def pretty_json(text: str) -> str:
     with suppress(ValueError, RecursionError):
         text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
     return "\n".join(map(printable, text.splitlines()))
+
+
+def body_lines(text: str, content_type: str | None) -> list[str]:
+    """A body as a person reads it best: a form by its parameters, JSON spread over lines."""
+    if not (content_type or "").startswith("application/x-www-form-urlencoded"):
+        return pretty_json(text).split("\n")
+    lines = []
+    for name, value in parse_qsl(text, keep_blank_values=True):
+        first, *rest = pretty_json(value).split("\n")
+        lines += [f"{printable(name)} = {first}", *(" " * (len(name) + 3) + line for line in rest)]
+    return lines
 
 
 def _cell(value: Any) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from postback.cli.output import CommandError, program
+from postback.cli.output import CommandError, Exit, program
 from postback.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -39,16 +39,18 @@ def serve(
         log_level=log_level,
     )
     try:
-        code = bootstrap.serve(settings, _announce)
+        code = bootstrap.serve(settings, lambda started: _say(announcement(started)))
     except bootstrap.CannotStart as error:
         raise CommandError(str(error)) from error
+    if code == Exit.OK:
+        _say("postback has stopped; nothing that was accepted is lost")
     raise typer.Exit(code)
 
 
-def _announce(started: "Started") -> None:
+def _say(text: str) -> None:
     # A server serves, whether or not anybody reads its greeting.
     with suppress(BrokenPipeError):
-        print(announcement(started), flush=True)
+        print(text, flush=True)
 
 
 def announcement(started: "Started") -> str:
@@ -56,8 +58,13 @@ def announcement(started: "Started") -> str:
     parts = [f"postback listens on {started.address}", _about_key(started)]
     if started.allows_loopback:
         parts.append(
-            "! Receivers on this machine's loopback addresses may be called (ALLOW_NETWORKS):\n"
+            "! Receivers on this machine's loopback addresses may be called (POSTBACK_ALLOW_NETWORKS):\n"
             "  right for trying it out, wrong where strangers may set up postback configs."
+        )
+    if started.needs_public_url:
+        parts.append(
+            f"! Links begin with {started.address}, which means nothing elsewhere: set POSTBACK_PUBLIC_URL (or\n"
+            "  --public-url) to the address that others reach this server at."
         )
     parts.append(_lines_to_try(started))
     return "\n\n".join(parts) + "\n"
@@ -65,7 +72,7 @@ def announcement(started: "Started") -> str:
 
 def _about_key(started: "Started") -> str:
     if started.key_path is None:
-        return "The operator key is the one that API_KEY gives."
+        return "The operator key is the one that POSTBACK_API_KEY gives."
     path = started.key_path.absolute()
     if started.key is None:
         return f"The operator key is in {path}"
@@ -73,30 +80,33 @@ def _about_key(started: "Started") -> str:
 
 
 def _lines_to_try(started: "Started") -> str:
-    location_id = started.location_id or "LOCATION-ID"
     receiver = f"http://127.0.0.1:{RECEIVER_PORT}/receiver" if started.allows_loopback else "https://YOUR-RECEIVER/path"
     config = (
         f'{{"postbackconfig": {{"attempt_interval": 300, "format": "api-default", "is_active": "1", '
-        f'"location_id": "{location_id}", "number_of_attempts": 1, "on_create": "1", "on_delete": "1", '
+        f'"location_id": "\'$LOCATION\'", "number_of_attempts": 1, "on_create": "1", "on_delete": "1", '
         f'"on_update": "1", "resource": "contact", "url": "{receiver}"}}}}'
     )
-    contact = f'{{"contact": {{"last_name": "Jones", "location_id": "{location_id}"}}}}'
-    requests = [("postbackconfigs", config), ("contacts", contact)]
-    if started.location_id is None:
-        requests.insert(0, ("locations", '{"location": {"name": "Main"}}'))
+    contact = '{"contact": {"last_name": "Jones", "location_id": "\'$LOCATION\'"}}'
     lines = ["Try it, in another terminal:"]
     if started.allows_loopback:
         lines.append(
             f"  {program()} listen --port {RECEIVER_PORT}      # a receiver that shows what arrives, in a third one"
         )
     lines.append(f"  KEY={_key_for_shell(started)}")
-    for resource, body in requests:
-        lines.append(
-            f'  curl {started.address}/v2/{resource} -H "Authorization: Bearer $KEY" '
-            f"-H 'Content-Type: application/json' -d '{body}'"
-        )
+    if started.location_id is None:
+        lines.append(_curl(started, "locations", '{"location": {"name": "Main"}}'))
+    lines.append(f"  LOCATION={started.location_id or '…      # the id in that answer'}")
+    lines.append(_curl(started, "postbackconfigs", config))
+    lines.append(_curl(started, "contacts", contact))
     lines.append(f'  {program()} deliveries list --url {started.address} --key "$KEY"')
     return "\n".join(lines)
+
+
+def _curl(started: "Started", resource: str, body: str) -> str:
+    return (
+        f'  curl {started.address}/v2/{resource} -H "Authorization: Bearer $KEY" '
+        f"-H 'Content-Type: application/json' -d '{body}'"
+    )
 
 
 def _key_for_shell(started: "Started") -> str:

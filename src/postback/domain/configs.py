@@ -75,7 +75,9 @@ class PostbackConfig:
         return self.product_transaction_id is None or subject not in OF_A_PRODUCT or self._is_of_its_product(event)
 
     def _is_of_its_product(self, event: Event) -> bool:
-        return bool(json.loads(event.data).get("product_transaction_id") == self.product_transaction_id)
+        # int() refuses a number of 5,000 digits, which is JSON all the same.
+        data = json.loads(event.data, parse_int=float)
+        return bool(data.get("product_transaction_id") == self.product_transaction_id)
 
     @property
     def holds(self) -> bool:

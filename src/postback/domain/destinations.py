@@ -71,7 +71,7 @@ def check_headers(headers: Mapping[str, str], *, basic_auth: BasicAuth | None = 
         if not is_header_value(value):
             _refuse(f"{name} has a value that cannot be sent; expected visible ASCII with spaces only between")
         if name.lower() in seen:
-            _refuse(f"{name} stands there twice; names differ by more than upper and lower case")
+            _refuse(f"{name} is there twice; upper and lower case make no other name")
         seen.add(name.lower())
     if basic_auth is not None and "authorization" in seen:
         _refuse("Authorization is already made from basic_auth_username and basic_auth_password; use one of them")

@@ -42,7 +42,10 @@ class StoreFailed:
 
 @dataclass(frozen=True, slots=True)
 class InternalError:
-    """A bug met inside an attempt; the traceback is logged, the delivery goes on by its policy."""
+    """A bug met inside an attempt, or with one event; the traceback is logged.
+
+    The delivery goes on by its policy; the event is refused.
+    """
 
     error: BaseException
 

@@ -47,16 +47,16 @@ def judge_url(url: Url, rules: AddressRules) -> None:
     """Refuse what is known to be forbidden before anything is sent; names are judged again each time they are resolved."""
     if literal := ip_literal(url.host):
         if verdict := rules.verdict(literal, url.port):
-            _refuse(verdict)
+            _refuse(f"is refused: {verdict}")
     elif not rules.allowed:
         # With networks allowed a name may turn out to be inside them, where every port is fine.
         if "." not in url.host or url.host.endswith(_LOCAL_SUFFIXES):
             _refuse(
-                f"{url.host!r} is not a public name; expected one such as client.example, or set POSTBACK_ALLOW_NETWORKS"
-                " to the networks it is in"
+                f"names {url.host!r}, which is not a public name; expected one such as client.example, or set"
+                " POSTBACK_ALLOW_NETWORKS to the networks it is in"
             )
         if verdict := port_verdict(url.port):
-            _refuse(verdict)
+            _refuse(f"is refused: {verdict}")
 
 
 def ip_literal(host: str) -> IPv4Address | IPv6Address | None:
@@ -68,9 +68,9 @@ def ip_literal(host: str) -> IPv4Address | IPv6Address | None:
 
 def _check_characters(text: str) -> None:
     if not text:
-        _refuse(f"expected a URL such as {_EXAMPLE}")
+        _refuse(f"is empty; expected one such as {_EXAMPLE}")
     if len(text) > URL_MAX:
-        _refuse(f"expected at most {URL_MAX} characters, got {len(text)}")
+        _refuse(f"has {len(text):,} characters; expected at most {URL_MAX}")
     for position, character in enumerate(text):
         if character <= " " or character == "\x7f":
             _refuse(f"contains white space or a control character at position {position}; percent-encode it")
@@ -85,10 +85,10 @@ def _split_scheme(text: str, *, allow_http: bool) -> tuple[str, str]:
     expected = " or ".join(f"{scheme}://" for scheme in schemes)
     found = _SCHEME.match(text)
     if found is None or found[1].lower() not in schemes:
-        _refuse(f"expected a URL that begins with {expected}, such as {_EXAMPLE}")
+        _refuse(f"has another scheme, or none; expected one that begins with {expected}, such as {_EXAMPLE}")
     rest = text[found.end() :]
     if not rest.startswith("//") or rest[2:3] in ("", "/", "?", "#"):
-        _refuse(f"expected a host after {found[1].lower()}://, such as {_EXAMPLE}")
+        _refuse(f"has no host; expected one after {found[1].lower()}://, such as {_EXAMPLE}")
     return found[1].lower(), rest[2:]
 
 
@@ -108,7 +108,7 @@ def _split_port(authority: str) -> tuple[str, str | None]:
     if authority.startswith("["):
         host, bracket, rest = authority.partition("]")
         if not bracket or (rest and not rest.startswith(":")):
-            _refuse("expected an IPv6 address in brackets, such as https://[2606:4700::1111]/")
+            _refuse("has an open bracket; expected an IPv6 address in brackets, such as https://[2606:4700::1111]/")
         return f"{host}]", rest[1:] if rest else None
     if authority.count(":") > 1:
         _refuse("contains more than one : in the host; IPv6 addresses stand in brackets")
@@ -127,10 +127,10 @@ def _host(text: str) -> str:
         try:
             return str(IPv6Address(text[1:-1]))
         except ValueError:
-            _refuse(f"{text} is not an IPv6 address; expected one such as [2606:4700::1111]")
+            _refuse(f"has the host {text}, which is not an IPv6 address; expected one such as [2606:4700::1111]")
     host = text.lower().removesuffix(".")
     if not host or len(host) > HOST_MAX:
-        _refuse(f"expected a host of 1 to {HOST_MAX} characters, got {len(host)}")
+        _refuse(f"has a host of {len(host)} characters; expected 1 to {HOST_MAX}")
     labels = host.split(".")
     if _NUMBER.fullmatch(labels[-1]):
         return _ipv4(host)
@@ -143,7 +143,9 @@ def _ipv4(host: str) -> str:
     try:
         return str(IPv4Address(host))
     except ValueError:
-        _refuse(f"{host!r} is not an IPv4 address; expected four decimal numbers, such as 192.0.2.10")
+        _refuse(
+            f"has the host {host!r}, which is not an IPv4 address; expected four decimal numbers, such as 192.0.2.10"
+        )
 
 
 def _check_label(label: str) -> None:
@@ -174,5 +176,5 @@ def _ascii_advice(text: str) -> str:
     return "write the host in punycode (xn--…) and percent-encode the rest"
 
 
-def _refuse(message: str) -> NoReturn:
-    raise InvalidValue.of("url", message)
+def _refuse(what: str) -> NoReturn:
+    raise InvalidValue.of("url", f"url {what}")

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from postback.domain.deliveries import Accepted, NewDeliveries, Refused, Target
-from postback.domain.errors import ConfigsPassed, NotFound, Unavailable
+from postback.domain.errors import ConfigsPassed, NotFound, PostbackError, Unavailable
 from postback.domain.events import Event
 from postback.domain.ids import IdSource
-from postback.domain.telemetry import EventsAccepted, StoreFailed
+from postback.domain.telemetry import EventsAccepted, InternalError, StoreFailed
 from postback.engine.dispatcher import Dispatcher
 from postback.engine.snapshots import Snapshots
 from postback.ports import Clock, NewEvent, Queue, Report, Worker
@@ -101,6 +101,13 @@ class Intake:
                         matched.append((submission, place))
                     except NotFound as error:
                         self._answer(submission, place, Refused(error))
+                    except Unavailable:
+                        raise
+                    except Exception as error:  # noqa: BLE001 - one event must not end the way in for all others
+                        self._report(InternalError(error))
+                        refusal = PostbackError(f"the event cannot be matched with configs: {type(error).__name__}")
+                        refusal.__cause__ = error
+                        self._answer(submission, place, Refused(refusal))
                 answers = await self._queue.accept(self._worker, units)
             except Unavailable as error:
                 self._report(StoreFailed("accept", str(error)))

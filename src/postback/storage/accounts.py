@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam
+from sqlalchemy import Connection, Row, bindparam, or_
 
 from postback.domain.accounts import Account, ApiKey, Scope
 from postback.domain.errors import Conflict, NotFound
@@ -104,8 +104,10 @@ class SqlAccounts:
         row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
         return None if row is None else _key(row)
 
-    async def list_keys(self, account: str | None, query: Query) -> Page[ApiKey]:
+    async def list_keys(self, account: str | None, query: Query, *, with_operators: bool = False) -> Page[ApiKey]:
         found = scope.rows(account, api_keys)
+        if with_operators:
+            found = scope.everyones_rows(api_keys).where(or_(scope.of(account, api_keys), scope.of(None, api_keys)))
         rows, total = await self._database.read(
             lambda connection: lists.page(connection, found, _KEY_FIELDS, query, api_keys.c.id)
         )

@@ -14,6 +14,11 @@ def is_secret_header(name: str) -> bool:
     return any(word in lowered for word in _TELLTALES)
 
 
+def masked_value(name: str, value: str) -> str:
+    """A header's value as it may be shown."""
+    return MASK if is_secret_header(name) else value
+
+
 def masked(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers as they may be shown."""
-    return {name: MASK if is_secret_header(name) else value for name, value in headers.items()}
+    return {name: masked_value(name, value) for name, value in headers.items()}

@@ -1,0 +1,40 @@
+"""`serve` as a process of its own, for the tests that start and stop it."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from postback.cli.trial import environment, free_port
+
+SECONDS = 20
+
+
+class Served:
+    """`serve` as a process of its own in a folder."""
+
+    def __init__(self, folder: Path, host: str = "127.0.0.1", **settings: str) -> None:
+        self.url = f"http://{host}:{free_port()}"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "postback", "serve", "--listen", self.url.removeprefix("http://")],
+            cwd=folder,
+            env=environment() | settings,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def announced(self) -> str:
+        """What it says up to the last of the lines to paste."""
+        assert self.process.stdout is not None
+        lines = []
+        for line in self.process.stdout:
+            lines.append(line)
+            if " deliveries list " in line:
+                return "".join(lines)
+        raise AssertionError(f"it ended: {self.process.communicate()[1]}")
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        self.last_words, _ = self.process.communicate(timeout=SECONDS)
+        return self.process.returncode

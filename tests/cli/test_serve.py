@@ -1,0 +1,216 @@
+"""`serve` as people start and stop it: its greeting, its key, and what is managed while it does not run."""
+
+import json
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from postback.bootstrap import Started
+from postback.cli.client import Client, NotReachable, Refused
+from postback.cli.serve import announcement
+from postback.cli.trial import environment
+from postback.receiver.server import TestReceiver
+from tests.cli.calling import Cli
+from tests.cli.served import SECONDS, Served
+
+
+def test_serve_says_where_the_key_is_and_its_lines_work_when_pasted(tmp_path: Path) -> None:
+    first = Served(tmp_path)
+    said = first.announced()
+    key = (tmp_path / "postback.db.key").read_text().strip()
+    lines = [line.strip() for line in said.splitlines()]
+    pasted = "\n".join(line for line in lines if line.startswith(("KEY=", "LOCATION=", "curl ")))
+    answered = subprocess.run(
+        ["bash", "-ec", pasted.replace("curl ", "curl -sS ")], capture_output=True, text=True, check=False
+    )
+    listed = next(line for line in lines if " deliveries list " in line).partition(" deliveries list ")[2]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    key_line = next(line for line in lines if line.startswith("KEY="))
+    found = subprocess.run(
+        ["bash", "-ec", f"{key_line}\n{sys.executable} -m postback deliveries list {listed}"],
+        cwd=elsewhere,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert first.stop() == 0
+
+    assert first.last_words == "\npostback has stopped; nothing that was accepted is lost\n"
+    assert "contact.created" in found.stdout, found.stderr
+    assert f"postback listens on {first.url}" in said
+    assert f"shown this once: {key}" in said
+    assert "loopback" in said
+    assert stat.S_IMODE((tmp_path / "postback.db.key").stat().st_mode) == 0o600
+    assert answered.returncode == 0, answered.stderr
+    config, contact = answered.stdout.split("}}}{")
+    assert '"postbackconfig"' in config
+    assert '"last_name":"Jones"' in contact
+
+    second = Served(tmp_path)
+    said = second.announced()
+    assert second.stop() == 0
+    assert key not in said
+    assert str(tmp_path / "postback.db.key") in said
+
+
+def test_the_key_of_a_database_that_was_removed_is_the_key_of_the_next_one(tmp_path: Path) -> None:
+    """The server named a key that its new database did not know, and refused it."""
+    first = Served(tmp_path)
+    first.announced()
+    assert first.stop() == 0
+    key = (tmp_path / "postback.db.key").read_text().strip()
+    for path in tmp_path.glob("postback.db*"):
+        if path.suffix != ".key":
+            path.unlink()
+
+    second = Served(tmp_path)
+    said = second.announced()
+    allowed = Client(second.url, key).get("/v2/locations")
+    assert second.stop() == 0
+
+    assert allowed["locations"]
+    assert "shown this once" not in said
+
+
+def test_a_revoked_key_stays_revoked_and_the_next_start_makes_another(cli: Cli, tmp_path: Path) -> None:
+    first = Served(tmp_path)
+    first.announced()
+    assert first.stop() == 0
+    revoked = (tmp_path / "postback.db.key").read_text().strip()
+    with sqlite3.connect(tmp_path / "postback.db") as database:
+        [key_id] = database.execute("SELECT id FROM api_keys").fetchone()
+    database.close()
+    assert cli("keys", "revoke", key_id).code == 0
+
+    second = Served(tmp_path)
+    said = second.announced()
+    made = (tmp_path / "postback.db.key").read_text().strip()
+    with pytest.raises(Refused) as refused:
+        Client(second.url, revoked).get("/v2/locations")
+    allowed = Client(second.url, made).get("/v2/locations")
+    assert second.stop() == 0
+
+    assert refused.value.status == 401
+    assert allowed["locations"]
+    assert f"shown this once: {made}" in said
+    assert stat.S_IMODE((tmp_path / "postback.db.key").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("kept", ["", "short", "no ASCII: é"])
+def test_a_key_file_without_a_key_gets_one(tmp_path: Path, kept: str) -> None:
+    (tmp_path / "postback.db.key").write_text(kept)
+
+    served = Served(tmp_path)
+    served.announced()
+    allowed = Client(served.url, (tmp_path / "postback.db.key").read_text().strip()).get("/v2/locations")
+    assert served.stop() == 0
+
+    assert allowed["locations"]
+
+
+def test_whoever_listens_on_all_addresses_is_told_to_name_one(tmp_path: Path) -> None:
+    unnamed = Served(tmp_path, "0.0.0.0")
+    hinted = unnamed.announced()
+    assert unnamed.stop() == 0
+    named = Served(tmp_path, "0.0.0.0", POSTBACK_PUBLIC_URL="https://postback.example.com")
+    said = named.announced()
+    assert named.stop() == 0
+
+    assert "set POSTBACK_PUBLIC_URL" in hinted
+    assert "set POSTBACK_PUBLIC_URL" not in said
+
+
+def test_without_a_location_the_lines_to_try_begin_with_one() -> None:
+    said = announcement(
+        Started(
+            address="http://127.0.0.1:1",
+            key=None,
+            key_path=None,
+            location_id=None,
+            allows_loopback=True,
+            needs_public_url=False,
+        )
+    )
+
+    assert said.index("/v2/locations") < said.index("LOCATION=") < said.index("/v2/postbackconfigs")
+
+
+def test_a_server_serves_although_nobody_reads_its_greeting(tmp_path: Path) -> None:
+    served = Served(tmp_path)
+    assert served.process.stdout is not None
+    served.process.stdout.close()
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        try:
+            answer = Client(served.url, None).get("/health")
+            break
+        except NotReachable:
+            time.sleep(0.05)
+
+    assert answer is not None
+    served.process.stdout = None
+    assert served.stop() == 0
+
+
+def test_a_given_key_is_neither_printed_nor_written(tmp_path: Path) -> None:
+    given = "an-operator-key-of-the-platform"
+    served = Served(tmp_path, POSTBACK_API_KEY=given)
+    said = served.announced()
+    allowed = Client(served.url, given).get("/v2/locations")
+    assert served.stop() == 0
+
+    assert given not in said
+    assert allowed["locations"]
+    assert not (tmp_path / "postback.db.key").exists()
+
+
+def test_a_second_server_on_the_same_database_gets_one_clear_line(tmp_path: Path) -> None:
+    first = Served(tmp_path)
+    first.announced()
+    second = Served(tmp_path)
+    _, said = second.process.communicate(timeout=SECONDS)
+    first.stop()
+
+    assert second.process.returncode == 1
+    assert f"(pid {first.process.pid})" in said
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+
+
+def test_a_port_that_is_taken_gets_one_clear_line(cli: Cli) -> None:
+    with TestReceiver(lambda *_: None) as receiver:
+        ended = cli("serve", "--listen", f"127.0.0.1:{receiver.port}")
+
+    assert ended.code == 1
+    assert "Address already in use" in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def test_keys_and_accounts_are_managed_while_no_server_runs(cli: Cli, tmp_path: Path) -> None:
+    served = Served(tmp_path)
+    served.announced()
+    assert served.stop() == 0
+
+    made = json.loads(cli("keys", "create", "night shift", "--scope", "read", "--json").out)
+    assert cli("accounts", "create", "acme", "--name", "Acme").code == 0
+    assert [one["id"] for one in json.loads(cli("accounts", "list", "--json").out)] == ["acme", "default"]
+    listed = {one["name"]: one["account"] for one in json.loads(cli("keys", "list", "--json").out)}
+    assert listed == {"first start": None, "night shift": "default"}
+    theirs = json.loads(cli("keys", "create", "theirs", "--account", "acme", "--json").out)
+    assert theirs["account"] == "acme"
+    unknown = cli("keys", "create", "x", "--account", "nobody")
+    assert (unknown.code, "nobody" in unknown.err) == (1, True)
+
+    served = Served(tmp_path)
+    served.announced()
+    assert Client(served.url, made["secret"]).get("/v2/locations")["locations"]
+    assert served.stop() == 0
+    assert cli("keys", "revoke", made["id"]).code == 0
+    assert [one["name"] for one in json.loads(cli("keys", "list", "--json").out)] == ["first start"]
