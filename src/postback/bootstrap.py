@@ -43,8 +43,10 @@ from postback.transport.sender import HttpSender
 from postback.transport.tls import client_context
 
 BACKLOG: Final = 4096
-REQUESTS_END_S: Final = 5
-"""How long API requests under way may take at the end, and how long the last settlements."""
+REQUESTS_END_S: Final = 2
+SETTLEMENTS_END_S: Final = 4
+"""How long API requests under way may take at the end, and the last settlements after the grace: together with its
+20 s less than the 30 s after which supervisors kill."""
 
 IDLE_CONNECTION_S: Final = 75
 BROKEN_S: Final = 1.0
@@ -107,6 +109,7 @@ class _Server:
         self._log = log
         self._store = store
         self._stopping = asyncio.Event()
+        self._engine_stopping = asyncio.Event()
         rules = AddressRules(allowed=settings.networks, own=_own_addresses(settings))
         configs = SqlConfigs(store)
         report = Observer(metrics, log)
@@ -156,10 +159,10 @@ class _Server:
 
     async def run(self, listening: socket.socket, announce: Callable[[Started], None]) -> int:
         started = await self._first_things()
-        engine_started, engine_stopping = asyncio.Event(), asyncio.Event()
+        engine_started = asyncio.Event()
         api = _Api(build(self._services))
         async with asyncio.TaskGroup() as parts:
-            engine = parts.create_task(self._engine.run(engine_stopping, engine_started.set))
+            engine = parts.create_task(self._engine.run(self._engine_stopping, engine_started.set))
             await engine_started.wait()
             answering = parts.create_task(api.serve([listening]))
             await api.ready()
@@ -171,12 +174,12 @@ class _Server:
                 # First nothing new comes in, then what was accepted is brought to a good end.
                 api.should_exit = True
                 await answering
-                engine_stopping.set()
+                self._engine_stopping.set()
                 return await self._ends(engine)
 
     async def _ends(self, engine: asyncio.Task[None]) -> int:
         try:
-            async with asyncio.timeout(self._settings.grace.total_seconds() + REQUESTS_END_S):
+            async with asyncio.timeout(self._settings.grace.total_seconds() + SETTLEMENTS_END_S):
                 await engine
         except TimeoutError:
             self._log.error("the engine did not end in time; what it held is owed again at the next start")
@@ -243,6 +246,7 @@ class _Server:
 
         def stop() -> None:
             if self._stopping.is_set():
+                self._engine_stopping.set()
                 hurrying.add(loop.create_task(self._engine.hurry()))
             self._stopping.set()
 

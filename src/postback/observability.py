@@ -223,7 +223,11 @@ _config_id = lru_cache(4096)(config_text)
 @lru_cache(4096)
 def _origin(url: str) -> str:
     """Scheme, host and port: a path or a query may be a receiver's secret, a login always is."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        # A row that was damaged: the delivery fails visibly, and its line is written all the same.
+        return "?"
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 

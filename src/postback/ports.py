@@ -90,8 +90,8 @@ class Queue(Protocol):
         """Cancel up to so many open deliveries of deleted configs, and remove the configs that have none left."""
 
     async def expire(self, before_ms: int, limit: int) -> int:
-        """Fail what is still owed of events accepted before then, and remove finished ones with their log and
-        idempotency keys that have run out; up to so many rows. How many; 0 when nothing is left to do."""
+        """Fail what is still owed of events accepted before then; a day later remove those that are finished, with
+        their log; and idempotency keys that have run out; up to so many rows. How many; 0 when nothing is left to do."""
 
 
 class Configs(Protocol):

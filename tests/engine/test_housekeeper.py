@@ -54,7 +54,7 @@ async def test_what_is_finished_and_old_is_removed_with_its_log_and_what_is_youn
     [young] = await scene.publish()
     await scene.rest()
 
-    scene.jump(DAY_S)
+    scene.jump(2 * DAY_S)
     await scene.pass_(2 * EXPIRE_EVERY_S)
 
     assert await given.event_ids(scene.store) == [young.event_id]

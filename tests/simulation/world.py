@@ -96,8 +96,11 @@ class Ledger:
                 continue
             if settlement.verdict is not Verdict.INTERRUPTED:
                 self.counted[key] += 1
+            policy = self._world.policies[key[1], settlement.config_version]
+            if settlement.verdict is Verdict.FAILED and not _is_gone(settlement.outcome):
+                # What a kill or an interruption had used up would be missing here.
+                assert self.counted[key] >= policy, f"{key} failed after {self.counted[key]} attempts of {policy}"
             if settlement.verdict is Verdict.RETRY:
-                policy = self._world.policies[key[1], settlement.config_version]
                 assert self.counted[key] < policy, f"{key} is to be tried again after {self.counted[key]} of {policy}"
                 self.allowed_from[key] = self._world.elapsed() + settlement.wait_ms / 1000
 
@@ -492,6 +495,10 @@ async def _live(seed: int, folder: Path, loop: VirtualLoop) -> Ledger:
         return world.ledger
     finally:
         await store.close()
+
+
+def _is_gone(outcome: Outcome) -> bool:
+    return isinstance(outcome, Answered) and outcome.status == 410
 
 
 def _timings(seconds: float, *, sent: bool = True) -> Timings:

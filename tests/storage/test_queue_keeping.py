@@ -186,7 +186,7 @@ async def test_what_is_still_owed_after_the_retention_fails_visibly(store: Store
     await store.accept(worker, [a_unit(given.event_number(1))])
     clock.pass_(seconds=DAY_S)
 
-    assert await store.expire(NOON + 1, 2) == 2
+    assert await store.expire(NOON + 1, 100) == 2
 
     assert await given.owed_rows(store) == []
     assert [(row.verdict, row.reason) for row in await given.log(store)] == [(Verdict.FAILED, "expired")] * 2
@@ -194,11 +194,23 @@ async def test_what_is_still_owed_after_the_retention_fails_visibly(store: Store
     assert await store.settle(worker, [a_settlement(claim)]) == 0
 
 
+async def test_what_has_expired_can_be_seen_for_a_day(store: Store, clock: ClockDouble) -> None:
+    """It was removed by the very commit that had failed it, unless that commit was full."""
+    await store.accept(await store.enlist("here"), [a_unit()])
+    await store.expire(NOON + 1, 100)
+
+    await store.expire(NOON + DAY_S * 1000, 100)
+    assert [row.reason for row in await given.log(store)] == ["expired"]
+
+    await store.expire(NOON + DAY_S * 1000 + 1, 100)
+    assert await given.log(store) == []
+
+
 async def test_what_is_finished_is_removed_with_its_log_in_chunks(store: Store, clock: ClockDouble) -> None:
     worker = await store.enlist("here")
     claims = await given.claims_of(store, worker, 10, targets=3)
     await store.settle(worker, [a_settlement(claim) for claim in claims])
-    clock.pass_(seconds=DAY_S)
+    clock.pass_(seconds=2 * DAY_S)
     [kept] = await store.accept(worker, [a_unit(given.event_number(0)._replace(id=clock() << 21))])
 
     rounds = []
@@ -218,7 +230,7 @@ async def test_an_event_with_more_rows_than_a_chunk_is_removed_whole(store: Stor
     claims = await given.claims_of(store, worker, 2, targets=3)
     await store.settle(worker, [a_settlement(claim) for claim in claims])
 
-    assert await store.expire(NOON + 1, 2) == 4
+    assert await store.expire(NOON + DAY_S * 1000 + 1, 2) == 4
 
     assert await given.event_ids(store) == [given.event_number(1).id]
     assert {row.event_id for row in await given.log(store)} == {given.event_number(1).id}

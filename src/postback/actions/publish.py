@@ -36,13 +36,22 @@ class Publishing:
     """The way of an event from its text to the intake. An error of one never fails its neighbours."""
 
     def __init__(
-        self, intake: Intake, access: Access, locations: KnownLocations, clock: Clock, *, max_body: int
+        self,
+        intake: Intake,
+        access: Access,
+        locations: KnownLocations,
+        clock: Clock,
+        *,
+        max_body: int,
+        retention_days: int,
     ) -> None:
         self._intake = intake
         self._access = access
         self._locations = locations
         self._clock = clock
         self._max_body = max_body
+        # What is scheduled for later than it is kept would never be sent.
+        self._days_ahead = min(DAYS_AHEAD, retention_days)
 
     async def publish(
         self, principal: Principal, texts: Sequence[bytes | PostbackError], key: str | None = None
@@ -84,7 +93,7 @@ class Publishing:
         data = bytes(sent.data)
         if len(data) > self._max_body:
             raise TooLarge(f"data has {len(data):,} bytes; at most {self._max_body:,} are taken")
-        due_ms = _check(sent, data, outer_key, now_ms, errors)
+        due_ms = _check(sent, data, outer_key, now_ms, self._days_ahead, errors)
         account = await self._account(principal, sent, errors)
         errors.raise_any()
         key = outer_key if outer_key is not None else sent.idempotency_key
@@ -180,7 +189,7 @@ def _value(raw: msgspec.Raw) -> object:
         return float("inf")
 
 
-def _check(sent: _Sent, data: bytes, outer_key: str | None, now_ms: int, errors: Errors) -> int | None:
+def _check(sent: _Sent, data: bytes, outer_key: str | None, now_ms: int, days_ahead: int, errors: Errors) -> int | None:
     """Gather what is wrong with single fields; the time to deliver at, where one was sent and can be read."""
     if not sent.type:
         require(("type",), {}, errors)
@@ -198,10 +207,10 @@ def _check(sent: _Sent, data: bytes, outer_key: str | None, now_ms: int, errors:
             errors.add("idempotency_key", "idempotency_key differs from the header Idempotency-Key")
     if outer_key is not None:
         _try(_KEY, "Idempotency-Key", outer_key, errors)
-    return _check_times(sent, now_ms, errors)
+    return _check_times(sent, now_ms, days_ahead, errors)
 
 
-def _check_times(sent: _Sent, now_ms: int, errors: Errors) -> int | None:
+def _check_times(sent: _Sent, now_ms: int, days_ahead: int, errors: Errors) -> int | None:
     if sent.occurred_at is not None and unix_ms(sent.occurred_at) is None:
         errors.add("occurred_at", f"occurred_at is {shown(sent.occurred_at)}; {EXPECTED}")
     if sent.deliver_at is None:
@@ -209,8 +218,8 @@ def _check_times(sent: _Sent, now_ms: int, errors: Errors) -> int | None:
     due_ms = unix_ms(sent.deliver_at)
     if due_ms is None:
         errors.add("deliver_at", f"deliver_at is {shown(sent.deliver_at)}; {EXPECTED}")
-    elif due_ms > now_ms + DAYS_AHEAD * _DAY_MS:
-        errors.add("deliver_at", f"deliver_at is more than {DAYS_AHEAD} days ahead")
+    elif due_ms > now_ms + days_ahead * _DAY_MS:
+        errors.add("deliver_at", f"deliver_at is more than {days_ahead} days ahead")
     return due_ms
 
 

@@ -63,7 +63,14 @@ class Services:
 
     @cached_property
     def publishing(self) -> Publishing:
-        return Publishing(self.intake, self.access, self.locations, self.clock, max_body=self.max_body)
+        return Publishing(
+            self.intake,
+            self.access,
+            self.locations,
+            self.clock,
+            max_body=self.max_body,
+            retention_days=self.retention_days,
+        )
 
     @cached_property
     def config_actions(self) -> ConfigActions:

@@ -45,7 +45,12 @@ class Attempter:
     def _decide(
         self, claim: Claim, config: PostbackConfig, rendered_ms: int, body: bytes | None, outcome: Outcome
     ) -> Settlement:
-        decision = decide(claim, config, outcome, self._clock(), self._dice)
+        try:
+            decision = decide(claim, config, outcome, self._clock(), self._dice)
+        except Exception as error:  # noqa: BLE001 - whatever came back, the delivery must come to a settlement
+            self._report(InternalError(error))
+            outcome = Unreachable(Reason.INTERNAL_ERROR, type(error).__name__, outcome.timings)
+            decision = decide(claim, config, outcome, self._clock(), self._dice)
         return Settlement(
             claim,
             decision.verdict,

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from postback.domain.configs import ConfigState, PostbackConfig, Snapshot
 from postback.domain.deliveries import Claim, Settlement, Verdict
 from postback.domain.destinations import destination
-from postback.domain.errors import InvalidValue, Unavailable
+from postback.domain.errors import InvalidValue, NotFound, Unavailable
 from postback.domain.telemetry import AttemptFinished, StaleSettlements, StoreFailed
 from postback.domain.urls import parse_url
 from postback.domain.verdict import retry_after_ms
@@ -191,7 +191,10 @@ class Dispatcher:
                 continue
             lane = self._lanes.lanes.get(waiting.config_id)
             if lane is None:
-                snapshot = await self._snapshots.of(waiting.account)
+                try:
+                    snapshot = await self._snapshots.of(waiting.account)
+                except NotFound:
+                    continue
                 config = snapshot.configs.get(waiting.config_id)
                 if config is None:
                     # Deleted since: `bury` ends what it is owed.
@@ -219,11 +222,13 @@ class Dispatcher:
         if lane in self._pumping:
             return
         self._pumping.add(lane)
-        while (claim := self._lanes.start(lane, self._now())) is not None:
-            self._attempter.start(
-                claim, lane.config, lane.destination, lambda settlement: self._attempted(lane, settlement)
-            )
-        self._pumping.discard(lane)
+        try:
+            while (claim := self._lanes.start(lane, self._now())) is not None:
+                self._attempter.start(
+                    claim, lane.config, lane.destination, lambda settlement: self._attempted(lane, settlement)
+                )
+        finally:
+            self._pumping.discard(lane)
 
     def _attempted(self, lane: Lane, settlement: Settlement) -> None:
         now = self._now()

@@ -47,6 +47,8 @@ class Engine:
         self._sender = sender
         self._host = host
         self._limits = limits
+        self._is_hurried = False
+        self._is_ending = False
         self.lanes = Lanes(limits.places, limits.memory)
         snapshots = Snapshots(configs)
         self._dispatcher = Dispatcher(
@@ -77,7 +79,8 @@ class Engine:
             no_more_claims.set()
             self._dispatcher.wake()
             await looking
-            ending = parts.create_task(self._sender.close(self._limits.grace_s))
+            self._is_ending = True
+            ending = parts.create_task(self._sender.close(0 if self._is_hurried else self._limits.grace_s))
             await self._dispatcher.drain()
             await ending
             nothing_left.set()
@@ -89,8 +92,11 @@ class Engine:
         self._dispatcher.wake()
 
     async def hurry(self) -> None:
-        """Interrupt what is under way now."""
-        await self._sender.close(0)
+        """With `stopping` set: no grace for what is under way. Only once nothing is claimed any more: what is
+        claimed would be interrupted at once, again and again, and end as poison."""
+        self._is_hurried = True
+        if self._is_ending:
+            await self._sender.close(0)
 
     async def _enlist(self) -> None:
         worker = await self._queue.enlist(self._host)

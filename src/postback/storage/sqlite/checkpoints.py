@@ -37,7 +37,10 @@ class OwnCheckpoints:
             self.run()
 
     def _size(self) -> int:
-        return self._log.stat().st_size
+        try:
+            return self._log.stat().st_size
+        except OSError as error:
+            raise sqlite3.OperationalError(f"the log {self._log} cannot be looked at: {error}") from error
 
 
 class Checkpointer:

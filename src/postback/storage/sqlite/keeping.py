@@ -14,6 +14,7 @@ _NO_POST: Final = f"'{Reason.POISON}', '{Reason.EXPIRED}', '{Reason.CANCELLED}',
 _OUTCOMES: Final = f"{Verdict.RETRY:d}, {Verdict.DELIVERED:d}, {Verdict.FAILED:d}"
 
 VACUUMED_PAGES: Final = 256
+SEEN_MS: Final = 24 * 3600 * 1000
 """Free pages given back to the disk at most when retention has nothing left to remove."""
 
 
@@ -96,7 +97,10 @@ def bury(raw: sqlite3.Connection, now: int, limit: int) -> int:
 
 
 def expire(raw: sqlite3.Connection, now: int, before_ms: int, limit: int) -> int:
-    """First what is still owed, then finished events in their order with all of their log, then old keys."""
+    """First what is still owed, then finished events in their order with all of their log, then old keys.
+
+    What ends here as expired can be seen for a day before it goes.
+    """
     before = first_id_at(before_ms)
     rows = raw.execute(
         f"SELECT {OWED_COLUMNS} FROM owed WHERE event_id < ? ORDER BY event_id LIMIT ?",  # noqa: S608
@@ -107,7 +111,7 @@ def expire(raw: sqlite3.Connection, now: int, before_ms: int, limit: int) -> int
     journal.write()
     done = len(rows)
     if done < limit:
-        done += _remove(raw, before, limit - done)
+        done += _remove(raw, first_id_at(before_ms - SEEN_MS), limit - done)
     if done < limit:
         done += raw.execute(
             """

@@ -9,10 +9,11 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Final, Protocol, TypeVar
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from postback.domain.errors import Unavailable
 from postback.storage.sqlite.connections import Door, open_reader
+from postback.storage.sqlite.transactions import is_of_the_store
 
 T = TypeVar("T")
 
@@ -61,9 +62,11 @@ class ThreadReaders:
         door.raw.set_progress_handler(lambda: time.monotonic() > ends, _STEPS_BETWEEN_LOOKS)
         try:
             return snapshot(door, query)
-        except (OperationalError, sqlite3.OperationalError) as error:
+        except (DBAPIError, sqlite3.Error) as error:
             if time.monotonic() > ends:
                 raise Unavailable(f"reading took longer than {READ_MAX_S:g} s") from error
+            if is_of_the_store(error):
+                raise Unavailable(f"the store cannot be read now: {error}") from error
             raise
         finally:
             self._doors.put(door)

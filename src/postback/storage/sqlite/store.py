@@ -1,6 +1,7 @@
 """The store as everyone else sees it: opens the file, hands writes to the writer and reads to the readers."""
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -96,7 +97,8 @@ class SqliteStore:
         `alone` says that one process at a time works on the file, so that whoever enlists finds only the dead;
         without it workers live by their heartbeat.
         """
-        path = Path(path)
+        # Where a link leads: SQLite puts its log beside the file itself, and there the lock must be as well.
+        path = Path(os.path.realpath(path))  # noqa: ASYNC240 - once, before anything runs
         lock = LockFile(path)
         try:
             door = open_writer(path)

@@ -92,7 +92,7 @@ class Transactions:
         try:
             result = job.work(self._raw)
         except Exception as error:
-            if _is_of_the_store(error) or not self._raw.in_transaction:
+            if is_of_the_store(error) or not self._raw.in_transaction:
                 raise
             self._raw.execute("ROLLBACK TO job")
             self._raw.execute("RELEASE job")
@@ -116,7 +116,8 @@ def _unavailable(group: Sequence[Job], why: str) -> Answers:
     return Answers((), [Answer(job.future, None, Unavailable(why)) for job in group])
 
 
-def _is_of_the_store(error: Exception) -> bool:
+def is_of_the_store(error: Exception) -> bool:
+    """Whether the disk or the file is at fault, and not the statement."""
     code = _code(error)
     return code is not None and code & _KIND in _STORE_ERRORS
 
@@ -130,5 +131,5 @@ def _code(error: BaseException | None) -> int | None:
 
 def raise_if_of_the_store(error: Exception) -> None:
     """Raise it again where it is the disk's or the file's and not the statement's: no savepoint helps then."""
-    if _is_of_the_store(error):
+    if is_of_the_store(error):
         raise error

@@ -68,14 +68,23 @@ class ThreadWriter:
     def _run(self) -> None:
         is_open = True
         while is_open:
-            group, is_open = self._next_group()
-            if group:
-                answers = self._transactions.run(group)
-                # One wake-up of the loop for a whole commit.
-                self._loop.call_soon_threadsafe(self._answers.give, answers)
-                if self._checkpoints is not None:
-                    self._checkpoint(self._checkpoints.run_if_large)
+            try:
+                is_open = self._write()
+            except Exception as error:  # noqa: BLE001 - a thread that ended in silence would leave everyone waiting
+                self._transactions.broken = f"the writer failed and must be started anew: {error!r}"
+                self._loop.call_soon_threadsafe(self._answers.report)
         self._loop.call_soon_threadsafe(self._end)
+
+    def _write(self) -> bool:
+        """One transaction; False when there is nothing more to wait for."""
+        group, is_open = self._next_group()
+        if group:
+            answers = self._transactions.run(group)
+            # One wake-up of the loop for a whole commit.
+            self._loop.call_soon_threadsafe(self._answers.give, answers)
+            if self._checkpoints is not None:
+                self._checkpoint(self._checkpoints.run_if_large)
+        return is_open
 
     def _next_group(self) -> tuple[list[Job], bool]:
         """What is waiting now, or the first that comes; False when there is nothing more to wait for."""
