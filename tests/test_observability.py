@@ -226,3 +226,14 @@ def test_when_how_bad_and_what_stand_first_in_a_line() -> None:
     logging.getLogger("somewhere").error("elsewhere")
 
     assert [list(line)[:3] for line in bench.lines()] == [["timestamp", "level", "event"]] * 2
+
+
+def test_the_line_of_a_config_whose_url_was_damaged_is_written_all_the_same() -> None:
+    """The url was taken apart for the log, and what could not be taken apart ended the server."""
+    metrics = Metrics(CollectorRegistry())
+    written = io.StringIO()
+    report = Observer(metrics, start_logging("info", written, metrics.line_lost))
+
+    report(AttemptFinished(a_settlement(a_claim(), Verdict.FAILED), a_config(url="http://[broken/")))
+
+    assert json.loads(written.getvalue())["to"] == "?"

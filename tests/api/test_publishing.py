@@ -1,13 +1,14 @@
 """Publishing events: one, a batch, a line each; at most once under a key."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from postback.domain.errors import Unavailable
 from postback.ports import LogFilter
-from tests.api.client import Api, Client
+from tests.api.client import Api, Client, open_api
 from tests.build import ACCOUNT, NOON
 from tests.doubles import ClockDouble
 
@@ -314,3 +315,14 @@ async def test_an_operator_may_publish_for_any_account(api: Api, client: Client)
     assert list(by_itself.errors) == ["account"]
     assert len((await other.get("/v2/events")).json["events"]) == 2
     assert (await client.get("/v2/events")).json["events"] == []
+
+
+async def test_nothing_is_scheduled_for_later_than_it_is_kept(tmp_path: Path, clock: ClockDouble) -> None:
+    """It was accepted, and expired before its time had come."""
+    api = await open_api(tmp_path, clock, retention_days=7)
+
+    reply = await publish(api.client, {"deliver_at": "2026-09-30T12:00:00Z"})
+    await api.store.close()
+
+    assert (reply.status, list(reply.errors)) == (422, ["deliver_at"])
+    assert "7 days" in reply.errors["deliver_at"][0]

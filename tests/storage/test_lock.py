@@ -41,6 +41,21 @@ async def test_a_second_server_is_told_the_file_and_the_process(tmp_path: Path) 
     await store.close()
 
 
+async def test_a_link_to_a_database_is_that_database(tmp_path: Path) -> None:
+    """It had a lock of its own, so two servers ran on one file; and the log was looked for beside the link."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "link.db").symlink_to(tmp_path / "data" / "postback.db")
+    store = await SqliteStore.open(tmp_path / "data" / "postback.db", ClockDouble())
+    with pytest.raises(CannotOpen):
+        await SqliteStore.open(tmp_path / "link.db", ClockDouble())
+    await store.close()
+
+    linked = await SqliteStore.open(tmp_path / "link.db", ClockDouble())
+    worker = await linked.enlist("here")
+    assert await linked.beat(worker) == []
+    await linked.close()
+
+
 async def test_a_store_that_was_closed_can_be_opened_again(tmp_path: Path) -> None:
     for _ in range(2):
         store = await SqliteStore.open(tmp_path / "postback.db", ClockDouble())

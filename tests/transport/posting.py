@@ -57,7 +57,7 @@ class Names:
         self._sets = {name.replace("_", "."): list(each) for name, each in sets.items()}
         self.asked: list[str] = []
 
-    async def resolve(self, name: str) -> Sequence[str]:
+    async def resolve(self, name: str, asker: str) -> Sequence[str]:
         self.asked.append(name)
         sets = self._sets[name]
         return sets.pop(0) if len(sets) > 1 else sets[0]

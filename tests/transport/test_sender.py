@@ -228,7 +228,7 @@ async def test_closing_interrupts_what_does_not_end_in_time(sender: HttpSender) 
 
 async def test_closing_interrupts_what_is_still_connecting(open_sender: OpenSender) -> None:
     class Silent:
-        async def resolve(self, name: str) -> list[str]:
+        async def resolve(self, name: str, asker: str) -> list[str]:
             await asyncio.Event().wait()
             raise AssertionError(name)
 
@@ -258,7 +258,7 @@ async def test_a_bug_while_connecting_is_loud_and_still_an_outcome(
     open_sender: OpenSender, loud: list[BaseException]
 ) -> None:
     class Broken:
-        async def resolve(self, name: str) -> list[str]:
+        async def resolve(self, name: str, asker: str) -> list[str]:
             raise ZeroDivisionError(name)
 
         async def close(self) -> None: ...

@@ -43,6 +43,7 @@ def destination(
     headers: Mapping[str, str] | None = None,
     basic_auth: BasicAuth | None = None,
     deadlines: Deadlines,
+    asker: str = "",
 ) -> Destination:
     """Where and how one version of a config is called; InvalidValue when its headers must not be sent."""
     own = headers or {}
@@ -55,7 +56,7 @@ def destination(
         lines.append(f"authorization: {basic_auth_value(basic_auth.username, basic_auth.password)}")
     lines += [f"{name}: {value}" for name, value in own.items()]
     head = "".join(f"{line}\r\n" for line in lines).encode("ascii")
-    return Destination(scheme=url.scheme, host=url.host, port=url.port, head=head, deadlines=deadlines)
+    return Destination(scheme=url.scheme, host=url.host, port=url.port, head=head, deadlines=deadlines, asker=asker)
 
 
 def check_headers(headers: Mapping[str, str], *, basic_auth: BasicAuth | None = None) -> None:

@@ -60,6 +60,8 @@ class Destination:
     port: int
     head: bytes
     deadlines: Deadlines
+    asker: str = ""
+    """Who shares a limit of look-ups of names: the account."""
 
     @property
     def is_tls(self) -> bool:

@@ -331,7 +331,13 @@ def _destination(config: PostbackConfig) -> Destination | None:
     """Where a config's POSTs go, or None when its row says something that cannot be used."""
     try:
         url = parse_url(config.url, allow_http=True)
-        return destination(url, headers=config.headers, basic_auth=config.basic_auth, deadlines=config.deadlines)
+        return destination(
+            url,
+            headers=config.headers,
+            basic_auth=config.basic_auth,
+            deadlines=config.deadlines,
+            asker=config.account,
+        )
     except InvalidValue:
         return None
 

@@ -60,7 +60,7 @@ class Dialer:
         if ip_literal(host) is not None:
             return [host]
         started = self._loop.time()
-        addresses = await self._resolver.resolve(host)
+        addresses = await self._resolver.resolve(host, exchange.request.destination.asker)
         exchange.dns_s = self._loop.time() - started
         return addresses
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
+from weakref import WeakValueDictionary
 
 import aiodns
 import pycares
@@ -15,6 +16,8 @@ from postback.transport.failures import CannotReach
 
 LOOKUP_S: Final = 5.0
 LOOKUPS_MAX: Final = 64
+LOOKUPS_OF_ONE: Final = 32
+"""Half of them: one account with many silent names cannot keep the names of another waiting."""
 ADDRESSES_MAX: Final = 16
 NAMES_MAX: Final = 10_000
 TTL_MIN_S: Final = 5.0
@@ -31,7 +34,7 @@ _TRIES: Final = 5
 class Resolver(Protocol):
     """Names to addresses."""
 
-    async def resolve(self, name: str) -> Sequence[str]:
+    async def resolve(self, name: str, asker: str) -> Sequence[str]:
         """The addresses of a fully qualified name, at most ADDRESSES_MAX; CannotReach (`dns_error`) where there are none."""
 
     async def close(self) -> None: ...
@@ -64,7 +67,8 @@ class _Answer:
 class CaresResolver:
     """Asks the system's name servers, or `nameservers` ("127.0.0.1:5353"); /etc/hosts and localhost are honoured.
 
-    One look-up per name at a time, at most LOOKUPS_MAX in all. Answers are kept for their TTL, within
+    One look-up per name at a time, at most LOOKUPS_MAX in all and LOOKUPS_OF_ONE for each asker, so that nobody's
+    silent name servers keep the others waiting. Answers are kept for their TTL, within
     TTL_MIN_S and TTL_MAX_S; one that has just run out still serves while it is renewed.
     """
 
@@ -78,12 +82,14 @@ class CaresResolver:
         self._answers: dict[str, _Answer] = {}
         self._lookups: dict[str, asyncio.Task[_Answer]] = {}
         self._places = asyncio.Semaphore(LOOKUPS_MAX)
+        # While somebody asks: forgotten with the last who does.
+        self._places_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
-    async def resolve(self, name: str) -> Sequence[str]:
+    async def resolve(self, name: str, asker: str) -> Sequence[str]:
         now = self._loop.time()
         answer = self._answers.get(name)
         if answer is None or answer.until < now:
-            lookup = self._lookups.get(name) or self._look_up(name)
+            lookup = self._lookups.get(name) or self._look_up(name, asker)
             if answer is None or answer.failure is not None or answer.until + STALE_S < now:
                 # Shielded: who waits may be cancelled by its deadline, while others wait for the same name.
                 answer = await asyncio.shield(lookup)
@@ -102,14 +108,17 @@ class CaresResolver:
         for channel in channels:
             await channel.close()
 
-    def _look_up(self, name: str) -> asyncio.Task[_Answer]:
-        task = self._loop.create_task(self._ask(name))
+    def _look_up(self, name: str, asker: str) -> asyncio.Task[_Answer]:
+        places = self._places_of.get(asker)
+        if places is None:
+            places = self._places_of[asker] = asyncio.Semaphore(LOOKUPS_OF_ONE)
+        task = self._loop.create_task(self._ask(name, places))
         self._lookups[name] = task
         task.add_done_callback(lambda _: self._lookups.pop(name))
         return task
 
-    async def _ask(self, name: str) -> _Answer:
-        async with self._places:
+    async def _ask(self, name: str, places_of_the_asker: asyncio.Semaphore) -> _Answer:
+        async with places_of_the_asker, self._places:
             try:
                 async with asyncio.timeout(LOOKUP_S):
                     found = await self._current_channel().getaddrinfo(name, family=self._family)
