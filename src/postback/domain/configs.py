@@ -63,7 +63,7 @@ class PostbackConfig:
     as_sent: Mapping[str, object] = field(default_factory=dict, repr=False)
 
     def wants(self, event: Event) -> bool:
-        """Whether an event accepted now makes a delivery for this config (rulings 3: inactive ones make none)."""
+        """Whether an event accepted now makes a delivery for this config: an inactive config gets none."""
         if not self.is_active or self.state is ConfigState.DELETED:
             return False
         if self.location_id is not None and self.location_id != event.location_id:

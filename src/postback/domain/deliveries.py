@@ -23,7 +23,7 @@ from postback.domain.records import Change
 from postback.domain.wire import Outcome
 
 INTERRUPTIONS_MAX: Final = 10
-"""Workers in a row that may die over a delivery before it is given up as `poison` (rulings 1)."""
+"""Workers in a row that may die over a delivery before it is given up as `poison`."""
 
 
 class State(StrEnum):
@@ -95,7 +95,7 @@ class Settlement(NamedTuple):
 
 
 def interruption_wait_ms(interruptions: int) -> int:
-    """How long a delivery waits after its worker died for the n-th time in a row (rulings 1): 0, 1, 2, 4 … 60 s."""
+    """How long a delivery waits after its worker died for the n-th time in a row: 0, 1, 2, 4 … 60 s."""
     return 0 if interruptions <= 1 else min(1 << (interruptions - 2), 60) * 1000
 
 

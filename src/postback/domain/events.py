@@ -33,6 +33,6 @@ def is_event_type(text: str) -> bool:
 
 
 def split_type(event_type: str) -> tuple[str, str]:
-    """(subject, verb): the verb is what stands after the last dot (rulings 31)."""
+    """(subject, verb): the verb is what stands after the last dot."""
     subject, _, verb = event_type.rpartition(".")
     return subject, verb

@@ -12,7 +12,7 @@ USER_AGENT: Final = "postback/0.1"
 
 
 class Reason(StrEnum):
-    """Why a delivery was not acknowledged, in words that a person understands (rulings 7)."""
+    """Why a delivery was not acknowledged, in words that a person understands."""
 
     DNS_ERROR = "dns_error"
     BLOCKED_ADDRESS = "blocked_address"
