@@ -45,8 +45,5 @@ class ApiKey:
     def allows(self, scope: Scope) -> bool:
         return scope in self.scopes
 
-    def acts_for(self, account: str) -> bool:
-        return self.account is None or self.account == account
-
     def has_expired(self, now_ms: int) -> bool:
         return self.expires_ms is not None and self.expires_ms <= now_ms

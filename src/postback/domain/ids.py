@@ -43,11 +43,6 @@ class IdSource:
         return number
 
 
-def milliseconds_of(number: int) -> int:
-    """The unix time in milliseconds at which the id was given out."""
-    return number >> (_SLOT_BITS + _COUNTER_BITS)
-
-
 def first_id_at(unix_ms: int) -> int:
     """The lowest id of a millisecond: what turns a time into a bound on ids."""
     return unix_ms << (_SLOT_BITS + _COUNTER_BITS)

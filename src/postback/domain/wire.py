@@ -63,10 +63,6 @@ class Destination:
     asker: str = ""
     """Who shares a limit of look-ups of names: the account."""
 
-    @property
-    def is_tls(self) -> bool:
-        return self.scheme == "https"
-
 
 class Request(NamedTuple):
     """One POST. `headers` are those that change with each attempt (signatures); names in lower case."""
