@@ -88,6 +88,8 @@ def test_the_manual_says_which_scope_opens_a_route() -> None:
         ("Keys", "NewKey"),
         ("Accounts", "NewAccount"),
         ("Postback configs", "NewPostbackConfig"),
+        ("Callbacks", "NewCallbacks"),
+        ("Postback settings", "NewPostbackSettings"),
         ("Events", "NewEvent"),
     ],
 )
@@ -296,4 +298,4 @@ def shown_commands(text: str) -> list[list[str]]:
 
 
 def _shape(path: str) -> str:
-    return re.sub(r"\{\w+\}", "{}", path)
+    return re.sub(r"\{\w+\}", "{}", path.partition("?")[0])

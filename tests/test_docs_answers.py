@@ -25,7 +25,7 @@ SERVER: Final = "http://127.0.0.1:8080"
 RECEIVER: Final = "http://127.0.0.1:9000"
 COMES_WITHIN_S: Final = 10.0
 
-_ID: Final = r"(?:loc|pbc|evt|con|key)_[0-9a-z]{13}|dlv_[0-9a-z]{26}|pbk_[0-9a-z]+"
+_ID: Final = r"(?:loc|pbc|evt|con|key)_[0-9a-z]{13}|dlv_[0-9a-z]{26}|pbk_[0-9a-z]+|whsec_[0-9A-Za-z+/]+=*"
 _TIME: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z|\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT|(?<=_ts%22%3A)\d+"
 _NAMED: Final = re.compile(_ID)
 _VOLATILE: Final = re.compile(f"{_ID}|{_TIME}")
@@ -132,26 +132,11 @@ def play() -> Iterator[Play]:
 
 
 def test_the_answers_of_the_api_page_are_those_of_the_server(play: Play) -> None:
-    text = manual.page("api")
-    play.knows_the_first_location(text)
-    blocks = manual.blocks(text)
-    played = 0
-    place = 0
-    while place < len(blocks):
-        block = blocks[place]
-        follows = blocks[place + 1] if place + 1 < len(blocks) else None
-        shown = follows.text if follows is not None and follows.language == "json" else None
-        place += 1
-        if block.language == "http" and block.text.partition("\n")[0].endswith(" HTTP/1.1"):
-            compare_postback(play, block.text, shown)
-        elif block.language in ("http", "console"):
-            compare_answer(play, block, shown)
-        else:
-            continue
-        place += shown is not None
-        played += 1
+    assert follow(play, manual.page("api")) >= 20
 
-    assert played >= 20
+
+def test_the_guide_to_payment_postbacks_works_as_it_stands(play: Play) -> None:
+    assert follow(play, (manual.ROOT / "docs" / "guide" / "payment-postbacks.md").read_text("utf-8")) == 8
 
 
 def test_the_three_steps_of_the_readme_work_as_they_stand(play: Play) -> None:
@@ -176,6 +161,28 @@ def test_every_figure_of_the_metrics_is_in_the_manual_with_its_sentence(play: Pl
 
     figures = re.findall(r"^# HELP (\S+) (.*)$", shown, re.MULTILINE)
     assert manual.table(manual.page("api"), "figure") == [list(figure) for figure in figures]
+
+
+def follow(play: Play, text: str) -> int:
+    """Do what a page shows, in its order, and compare what comes of it; how much there was to do."""
+    play.knows_the_first_location(text)
+    blocks = manual.blocks(text)
+    played = 0
+    place = 0
+    while place < len(blocks):
+        block = blocks[place]
+        follows = blocks[place + 1] if place + 1 < len(blocks) else None
+        shown = follows.text if follows is not None and follows.language == "json" else None
+        place += 1
+        if block.language == "http" and block.text.partition("\n")[0].endswith(" HTTP/1.1"):
+            compare_postback(play, block.text, shown)
+        elif block.language in ("http", "console"):
+            compare_answer(play, block, shown)
+        else:
+            continue
+        place += shown is not None
+        played += 1
+    return played
 
 
 def compare_answer(play: Play, block: Block, shown: str | None) -> None:

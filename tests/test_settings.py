@@ -1,5 +1,6 @@
 """Settings: where they come from, what they may be, and what is said when they are wrong."""
 
+import base64
 import re
 from datetime import timedelta
 from ipaddress import ip_network
@@ -174,6 +175,27 @@ def test_a_key_is_never_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "a-key-of" not in shown(settings, "api_key")
     assert settings.api_key is not None
     assert settings.api_key.get_secret_value() == "a-key-of-more-than-24-characters"
+
+
+def test_keys_of_secrets_are_never_repeated_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = b"\x01" * 32, b"\x02" * 32
+    for wrong in ("too-short", f"{first.hex()},too-short", f"{first.hex()} {first.hex()}"):
+        monkeypatch.setenv("POSTBACK_SECRET_KEY", wrong)
+        message = refusal()
+        assert message.startswith("POSTBACK_SECRET_KEY is ***; expected ")
+        assert "too-short" not in message
+        assert first.hex() not in message
+
+    monkeypatch.setenv("POSTBACK_SECRET_KEY", f"{second.hex()}, {base64.b64encode(first).decode()}")
+    settings = load_settings()
+    assert settings.secret_keys == (second, first)
+    for text in (repr(settings), shown(settings, "secret_key"), str(settings.secret_key)):
+        assert second.hex() not in text
+
+
+def test_without_a_setting_no_key_of_secrets_is_given() -> None:
+    assert load_settings().secret_keys == ()
+    assert load_settings(database="shop.db").secret_file == Path("shop.db.secret").absolute()
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:80", "localhost:80", "[::1]:80", "127.8.8.8:80"])

@@ -36,6 +36,7 @@ from postback.storage.accounts import SqlAccounts
 from postback.storage.configs import SqlConfigs
 from postback.storage.log import SqlLog
 from postback.storage.records import SqlRecords
+from postback.storage.secret_file import keep_private
 from postback.storage.sqlite import SqliteStore
 from postback.transport.guard import Guard
 from postback.transport.resolver import CaresResolver, Families
@@ -57,7 +58,8 @@ BROKEN_S: Final = 1.0
 class Started:
     """What is worth saying once the server answers.
 
-    `key` is the operator key where it was made just now; `key_path` is None where POSTBACK_API_KEY gives it.
+    `key` is the operator key where it was made just now; `key_path` is None where POSTBACK_API_KEY gives it,
+    `secret_path`, where the key of the secrets is, None where POSTBACK_SECRET_KEY does.
     `needs_public_url`: links name an address that other machines cannot use.
     """
 
@@ -67,6 +69,7 @@ class Started:
     location_id: str | None
     allows_loopback: bool
     needs_public_url: bool
+    secret_path: Path | None = None
 
 
 class CannotStart(Exception):
@@ -87,6 +90,7 @@ async def _serve(settings: Settings, announce: Callable[[Started], None]) -> int
             clock,
             lease_ms=int(settings.lease.total_seconds() * 1000),
             failed=partial(_end_now, log),
+            secret_keys=settings.secret_keys,
         )
         try:
             return await _Server(settings, store, log, metrics, registry).run(listening, announce)
@@ -144,6 +148,7 @@ class _Server:
             accounts=SqlAccounts(store),
             log=SqlLog(store),
             intake=self._engine.intake,
+            courier=self._engine.courier,
             clock=clock,
             # Ids of records and configs: the last slot, which no worker of a single file reaches.
             ids=IdSource(clock, SLOTS - 1),
@@ -205,6 +210,7 @@ class _Server:
             location_id=locations.items[0].id if locations.items else None,
             allows_loopback=settings.allows_loopback,
             needs_public_url=settings.needs_public_url,
+            secret_path=settings.secret_file if settings.secret_key is None else None,
         )
 
     async def _operator_key(self, *, is_fresh: bool) -> str | None:
@@ -223,7 +229,7 @@ class _Server:
                 await actions.add_operator_key("first start", kept)
                 return None
         _, key = await actions.add_operator_key("first start")
-        _keep_private(settings.key_file, key)
+        keep_private(settings.key_file, key)
         return key
 
     async def _make_default_account(self) -> None:
@@ -336,16 +342,6 @@ def _kept_key(path: Path) -> str | None:
         return None
     except OSError as error:
         raise CannotStart(f"{path} cannot be read: {error.strerror}; it keeps the operator key") from error
-
-
-def _keep_private(path: Path, secret: str) -> None:
-    """Write it where only the owner can read it; what stood there before is replaced as a whole."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(secret + "\n")
-    fresh.replace(path)
 
 
 def _end_now(log: Log, why: str) -> None:

@@ -16,7 +16,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from postback.domain.deliveries import Verdict
+from postback.domain.configs import PostbackConfig
+from postback.domain.deliveries import Settlement, Verdict
 from postback.domain.ids import config_text, event_text
 from postback.domain.telemetry import (
     AttemptFinished,
@@ -25,6 +26,7 @@ from postback.domain.telemetry import (
     InternalError,
     StaleSettlements,
     StoreFailed,
+    TestFinished,
     WorkerDied,
 )
 from postback.domain.verdict import reason_of
@@ -142,8 +144,11 @@ class Observer:
     def __call__(self, fact: Fact) -> None:
         metrics, log = self._metrics, self._log
         match fact:
-            case AttemptFinished():
-                self._attempt(fact)
+            case AttemptFinished(settlement, config):
+                self._count(settlement)
+                self._tell("attempt", settlement, config)
+            case TestFinished(settlement, config):
+                self._tell("test", settlement, config)
             case EventsAccepted(events, deliveries):
                 metrics.events += events
                 metrics.deliveries += deliveries
@@ -162,18 +167,17 @@ class Observer:
             case _:
                 assert_never(fact)
 
-    def _attempt(self, fact: AttemptFinished) -> None:
-        settlement, config = fact.settlement, fact.config
+    def _count(self, settlement: Settlement) -> None:
+        verdict, outcome = settlement.verdict, settlement.outcome
+        self._metrics.attempts[verdict, _reason(settlement)] += 1
+        self._metrics.took.add(outcome.timings.total_ms / 1000)
+        if verdict is Verdict.DELIVERED:
+            self._metrics.latency.add(_latency_ms(settlement) / 1000)
+
+    def _tell(self, what: str, settlement: Settlement, config: PostbackConfig) -> None:
+        """One wide line."""
         claim, outcome, verdict = settlement.claim, settlement.outcome, settlement.verdict
         event, timings = claim.event, outcome.timings
-        started_ms = settlement.rendered_ms or claim.claimed_ms
-        latency_ms = max(0, started_ms + timings.total_ms - event.accepted_ms)
-        reason = "" if verdict is Verdict.DELIVERED else reason_of(outcome).value
-        self._metrics.attempts[verdict, reason] += 1
-        self._metrics.took.add(timings.total_ms / 1000)
-        if verdict is Verdict.DELIVERED:
-            self._metrics.latency.add(latency_ms / 1000)
-
         level = logging.WARNING if verdict is Verdict.FAILED else logging.INFO
         if not self._log.is_enabled_for(level):
             return
@@ -189,13 +193,13 @@ class Observer:
             "to": _origin(config.url),
             "attempt": claim.attempts + 1,
             "bytes": len(event.data),
-            "waited_ms": started_ms - claim.claimed_ms,
+            "waited_ms": _started_ms(settlement) - claim.claimed_ms,
             "dns_ms": timings.dns_ms,
             "connect_ms": timings.connect_ms,
             "tls_ms": timings.tls_ms,
             "first_byte_ms": timings.first_byte_ms,
             "total_ms": timings.total_ms,
-            "latency_ms": latency_ms,
+            "latency_ms": _latency_ms(settlement),
         }
         if claim.manual:
             facts["manual"] = True
@@ -207,14 +211,30 @@ class Observer:
             facts["status"] = outcome.status
         else:
             facts["detail"] = excerpt(outcome.detail)
-        if reason:
+        if reason := _reason(settlement):
             facts["reason"] = reason
         if verdict is Verdict.RETRY:
             facts["again_in_ms"] = settlement.wait_ms
         if settlement.disables:
             facts["disables"] = excerpt(settlement.disables)
+        if settlement.warns:
+            facts["warns"] = excerpt(settlement.warns)
         write = self._log.warning if level == logging.WARNING else self._log.info
-        write("attempt " + _NAMES[verdict], **facts)
+        write(f"{what} {_NAMES[verdict]}", **facts)
+
+
+def _reason(settlement: Settlement) -> str:
+    return "" if settlement.verdict is Verdict.DELIVERED else reason_of(settlement.outcome).value
+
+
+def _started_ms(settlement: Settlement) -> int:
+    return settlement.rendered_ms or settlement.claim.claimed_ms
+
+
+def _latency_ms(settlement: Settlement) -> int:
+    """From acceptance to the end of the attempt."""
+    ended_ms = _started_ms(settlement) + settlement.outcome.timings.total_ms
+    return max(0, ended_ms - settlement.claim.event.accepted_ms)
 
 
 _config_id = lru_cache(4096)(config_text)

@@ -1,6 +1,6 @@
 """The outside world in one page. Each method is one sentence of the domain and, where it writes, one transaction.
 
-`storage` keeps Queue, Configs, Records and Log; `engine` keeps Intake; `transport` keeps Sender.
+`storage` keeps Queue, Configs, Records and Log; `engine` keeps Intake and Courier; `transport` keeps Sender.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -74,6 +74,9 @@ class Queue(Protocol):
     async def settle(self, worker: Worker, settlements: Sequence[Settlement]) -> int:
         """Journal every attempt; move on only the deliveries whose claim still holds. How many those were."""
 
+    async def keep_test(self, worker: Worker, settlement: Settlement) -> None:
+        """Put a test on record: its event and its one attempt, marked as a test. Nothing is owed, nothing is counted."""
+
     async def beat(self, worker: Worker) -> Sequence[int]:
         """I live. Whoever does not any more loses its claims in the same transaction: interrupted, owed again.
 
@@ -117,6 +120,14 @@ class Configs(Protocol):
 
     async def delete(self, account: str, config_id: int) -> None:
         """Gone at once for everyone; `bury` cancels what is open, and the log stays."""
+
+    async def arrange(
+        self, added: Sequence[PostbackConfig], changed: Sequence[PostbackConfig], deleted: Sequence[PostbackConfig]
+    ) -> None:
+        """`add`, `change` and `delete` of configs of one account, all in one transaction or none of it.
+
+        RevisionPassed when another change came between, also when it added a config of the same purpose.
+        """
 
     async def list(self, account: str, query: "Query") -> "Page[PostbackConfig]": ...
 
@@ -214,6 +225,7 @@ class AttemptView:
     config: PostbackConfig | None
     worker: int | None
     manual: bool
+    test: bool
     started_ms: int | None
     rendered_ms: int | None
     sent_ms: int | None
@@ -277,6 +289,13 @@ class Intake(Protocol):
 
         Unavailable, for all of them, when too many events are waiting for the commit.
         """
+
+
+class Courier(Protocol):
+    """The way of a test: the same as that of any delivery, without a place in a queue."""
+
+    async def test(self, config: PostbackConfig, event: NewEvent) -> int:
+        """POST the event to the config now, also while it is paused; the id of the event, once its attempt is on record."""
 
 
 class Sender(Protocol):

@@ -22,10 +22,13 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from postback.domain.secret_keys import parse_keys
+
 PREFIX: Final = "POSTBACK_"
 FILE: Final = "postback.toml"
 KEY_LENGTH_MIN: Final = 24
 SIZES: Final = frozenset({"worker_memory", "max_body", "keep_answer"})
+SECRETS: Final = frozenset({"api_key", "secret_key"})
 
 Network = IPv4Network | IPv6Network
 
@@ -137,6 +140,15 @@ def _api_key(value: object) -> object:
     return text
 
 
+def _secret_key(value: object) -> object:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    try:
+        parse_keys(text)
+    except ValueError as error:
+        raise ValueError(f"{error}; several of them parted by commas") from None
+    return text
+
+
 def _file(value: object) -> Path:
     path = Path(str(value))
     if not path.is_file():
@@ -177,6 +189,12 @@ class Settings(BaseSettings):
         None,
         "An operator key, made at the start when it does not exist yet; without it the first start makes one and "
         "keeps it in <database>.key.",
+    )
+    secret_key: Annotated[SecretStr, BeforeValidator(_secret_key)] | None = _setting(
+        None,
+        "The key that secrets of postback configs are encrypted with: 32 bytes, base64 or hexadecimal. Of several, "
+        "separated by commas, the first encrypts and the others still decrypt. Without it the first start makes one "
+        "and keeps it in <database>.secret.",
     )
     allow_networks: Annotated[tuple[Network, ...] | None, NoDecode, BeforeValidator(_networks)] = _setting(
         "auto",
@@ -262,9 +280,19 @@ class Settings(BaseSettings):
         )
 
     @property
+    def secret_keys(self) -> tuple[bytes, ...]:
+        """The keys of the secrets, the one that encrypts first; none where the file beside the database has them."""
+        return parse_keys(self.secret_key.get_secret_value()) if self.secret_key is not None else ()
+
+    @property
     def key_file(self) -> Path:
         """Where the operator key of the first start is kept, readable by its owner only."""
         return Path(self.database + ".key")
+
+    @property
+    def secret_file(self) -> Path:
+        """Where the keys of the secrets are kept, beside the database itself if a link leads there."""
+        return Path(os.path.realpath(self.database) + ".secret")
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,7 +380,7 @@ def _problem(found: ErrorDetails, flags: Mapping[str, object]) -> str:
     if found["type"] == "extra_forbidden":
         return f"{field} in {FILE} is no setting{_nearest(field)}"
     source, value = _given(field, flags)
-    text = "***" if field == "api_key" else re.sub(r"//.*@", "//***@", repr(value))
+    text = "***" if field in SECRETS else re.sub(r"//.*@", "//***@", repr(value))
     return f"{source} is {text}; expected {_expected(field, found)}: {Settings.model_fields[field].description}"
 
 

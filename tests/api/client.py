@@ -1,8 +1,8 @@
 """An API on a real store, and a client that speaks to it without a socket."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
@@ -19,6 +19,9 @@ from postback.domain.addresses import AddressRules, networks
 from postback.domain.deliveries import Accepted, NewDeliveries, Refused, Target
 from postback.domain.events import Event
 from postback.domain.ids import ACCOUNT_DEFAULT, IdSource
+from postback.domain.wire import Outcome, Request
+from postback.engine.attempt import Attempter
+from postback.engine.courier import TestCourier
 from postback.ports import Clock, Configs, NewEvent, Queue, Worker
 from postback.resources import RESOURCES
 from postback.storage.accounts import SqlAccounts
@@ -26,6 +29,7 @@ from postback.storage.configs import SqlConfigs
 from postback.storage.log import SqlLog
 from postback.storage.records import SqlRecords
 from postback.storage.sqlite import SqliteStore
+from tests.build import answered
 from tests.doubles import ClockDouble
 
 PUBLIC_URL = "https://api.example"
@@ -40,7 +44,7 @@ class PlainIntake:
         self._configs = configs
         self._worker = worker
         self._clock = clock
-        self._ids = IdSource(clock, worker.slot, worker.last_id)
+        self.ids = IdSource(clock, worker.slot, worker.last_id)
         self.refuses_with: Exception | None = None
 
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Accepted | Refused]:
@@ -51,10 +55,25 @@ class PlainIntake:
     async def _unit(self, new: NewEvent) -> NewDeliveries:
         snapshot = await self._configs.snapshot(new.account)
         event = Event(
-            self._ids(), new.account, new.location_id, new.type, new.subject, new.occurred_at, self._clock(), new.data
+            self.ids(), new.account, new.location_id, new.type, new.subject, new.occurred_at, self._clock(), new.data
         )
         targets = [Target(config.id, claimed=False) for config in snapshot.wanting(event)]
         return NewDeliveries(event, targets, snapshot.version, new.idempotency, new.changes, new.due_at_ms)
+
+
+@dataclass
+class SenderDouble:
+    """Remembers what was to be sent, and answers it at once."""
+
+    outcome: Outcome = field(default_factory=answered)
+    sent: list[Request] = field(default_factory=list)
+
+    def send(self, request: Request, answered: Callable[[Outcome], None]) -> None:
+        self.sent.append(request)
+        answered(self.outcome)
+
+    async def close(self, grace_s: float) -> None:
+        pass
 
 
 @dataclass(frozen=True)
@@ -167,6 +186,7 @@ class Api:
     store: SqliteStore
     worker: Worker
     intake: PlainIntake
+    sender: SenderDouble
     clock: ClockDouble
     woken: list[str]
 
@@ -225,6 +245,9 @@ async def open_api(path: Path, clock: ClockDouble, **changes: Any) -> Api:
     configs, accounts = SqlConfigs(store), SqlAccounts(store)
     worker = await store.enlist("here")
     intake = PlainIntake(store, configs, worker, clock)
+    sender = SenderDouble()
+    attempter = Attempter(sender, clock, lambda: 0.5, lambda _: None)
+    courier = TestCourier(store, attempter, clock, lambda _: None, next_id=intake.ids, worker=lambda: worker)
     woken: list[str] = []
     services = Services(
         **{
@@ -234,6 +257,7 @@ async def open_api(path: Path, clock: ClockDouble, **changes: Any) -> Api:
             "accounts": accounts,
             "log": SqlLog(store),
             "intake": intake,
+            "courier": courier,
             "clock": clock,
             "ids": IdSource(clock, 511),
             "public_url": PUBLIC_URL,
@@ -246,7 +270,7 @@ async def open_api(path: Path, clock: ClockDouble, **changes: Any) -> Api:
     )
     await accounts.save(Account(id=ACCOUNT_DEFAULT, created_ms=clock(), modified_ms=clock()))
     await services.account_actions.add_operator_key("of the test", OPERATOR)
-    return Api(Client(build(services)), services, store, worker, intake, clock, woken)
+    return Api(Client(build(services)), services, store, worker, intake, sender, clock, woken)
 
 
 async def _empty_database() -> Path:

@@ -98,5 +98,8 @@ async def test_what_makes_or_changes_has_both_answers(document: dict[str, Any], 
     assert "200" not in document["paths"]["/v2/locations"]["post"]["responses"]
 
 
-async def test_nothing_is_said_of_configs_without_a_location(document: dict[str, Any]) -> None:
-    assert "account-wide" not in str(document)
+async def test_a_config_may_be_of_all_locations_and_says_what_that_takes(document: dict[str, Any]) -> None:
+    location_id = document["components"]["schemas"]["NewPostbackConfig"]["properties"]["location_id"]
+
+    assert "null" in location_id["type"]
+    assert "event_types" in location_id["description"]

@@ -42,6 +42,7 @@ async def test_what_the_owner_sets_beyond_the_documented_fields_follows_them_as_
         "response_timeout": 3,
         "total_timeout": 4,
         "max_in_flight": 10,
+        "rate_limit": 2.5,
         "headers": {"X-Customer": "17"},
     }
 
@@ -53,7 +54,7 @@ async def test_what_the_owner_sets_beyond_the_documented_fields_follows_them_as_
     assert kept.success is SuccessRule.EXACTLY_200
     assert kept.retry == RetryPolicy(3, (5, 300))
     assert kept.deadlines == Deadlines(2.5, 3, 4)
-    assert (kept.max_in_flight, kept.headers) == (10, {"X-Customer": "17"})
+    assert (kept.max_in_flight, kept.rate_limit, kept.headers) == (10, 2.5, {"X-Customer": "17"})
 
 
 async def test_flags_are_taken_in_every_form_and_echoed_as_they_were_sent(api: Api, location_id: str) -> None:
@@ -101,6 +102,9 @@ async def test_what_is_not_sent_has_its_default(api: Api, client: Client, locati
         ({"response_timeout": 61}, "response_timeout"),
         ({"total_timeout": "5"}, "total_timeout"),
         ({"max_in_flight": 1001}, "max_in_flight"),
+        ({"rate_limit": 0.09}, "rate_limit"),
+        ({"rate_limit": 10_001}, "rate_limit"),
+        ({"purpose": "postback.main"}, "purpose"),
         ({"basic_auth_username": "a:b"}, "basic_auth_username"),
         ({"basic_auth_password": "secret"}, "basic_auth_username"),
         ({"basic_auth_username": "a", "basic_auth_password": "b\n"}, "basic_auth_password"),
@@ -110,7 +114,7 @@ async def test_what_is_not_sent_has_its_default(api: Api, client: Client, locati
         ({"headers": {"Authorization": "x"}, "basic_auth_username": "a"}, "headers"),
         ({"retry_schedule": [5], "attempt_interval": 5}, "retry_schedule"),
         ({"number_of_attempts": 50, "attempt_interval": 86_400}, "attempt_interval"),
-        ({"event_types": ["*"]}, "event_types"),
+        ({"event_types": [], "resource": None}, "event_types"),
     ],
 )
 async def test_a_field_that_cannot_be_taken_is_named(
@@ -306,6 +310,7 @@ async def test_pause_holds_and_resume_lets_go(api: Api, client: Client, location
     assert [reply.status for reply in (paused, again, shown, resumed)] == [200] * 4
     assert paused.json["postbackconfig"]["state"] == shown.json["postbackconfig"]["state"] == "paused"
     assert shown.json["postbackconfig"]["policy"]["number_of_attempts"] == 1
+    assert shown.json["postbackconfig"]["warning"] is None
     assert resumed.json["postbackconfig"]["state"] == "active"
     assert api.woken == ["due"]
     assert "state" not in (await client.get(address)).json["postbackconfig"]

@@ -59,8 +59,8 @@ async def test_data_is_kept_byte_for_byte(api: Api, client: Client) -> None:
     [
         ({"data": {"id": "con_1", "to": "1555"}}, "con_1"),
         ({"data": {"id": 17}}, "17"),
-        ({"type": "sms.sent", "data": {"from": "12345", "to": "15551230000"}}, "15551230000"),
-        ({"type": "sms.received", "data": {"from": "15551230000", "to": "12345"}}, "15551230000"),
+        ({"type": "order.sent", "data": {"from": "12345", "to": "15551230000"}}, "15551230000"),
+        ({"type": "order.received", "data": {"from": "15551230000", "to": "12345"}}, "15551230000"),
         ({"data": {"mobile": "15551230000"}}, "15551230000"),
         ({"data": {"email": "a@b.example"}}, "a@b.example"),
         ({"data": {"id": None, "to": ["x"], "email": "x" * 300}}, None),

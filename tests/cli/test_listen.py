@@ -4,13 +4,14 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
 from postback.cli.listen import as_object, shown_body, shown_headers
 from postback.receiver.server import Behaviour, Received, TestReceiver
 from tests.cli.calling import Cli, Ended
+from tests.receiver.bodies import OTHER_SECRET, SECRET, Posted, posted
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -116,6 +117,91 @@ def test_scripts_get_one_json_object_a_request(cli: Cli, unused_port: int) -> No
     assert [json.loads(line)["body"] for line in ended.out.splitlines()] == ["a", "b"]
 
 
+def test_it_says_what_a_body_is_and_what_it_means_in_our_names(cli: Cli, unused_port: int) -> None:
+    xml = posted("xml", "sms.received")
+
+    ended = listening(cli, unused_port, [xml.body], headers=xml.headers)
+
+    lines = ended.out.splitlines()
+    assert "sms.received · format xml" in lines
+    assert lines[-5:] == [
+        "  from            12025550166",
+        "  to              24687",
+        "  text            INFO opening hours & prices",
+        "  received        2026-03-02T08:44:57-05:00",
+        "  transaction_id  704QK-51830-66LWD-290Z5",
+    ]
+
+
+def test_a_form_shows_the_number_of_its_attempt_and_its_data_once(cli: Cli, unused_port: int) -> None:
+    form = posted("api-default", "contact.updated", {"id": "con_1"}, counter=3)
+
+    ended = listening(cli, unused_port, [form.body], headers=form.headers)
+
+    assert "contact.updated · format api-default · attempt 3" in ended.out
+    assert ended.out.count("con_1") == 1
+
+
+def test_what_is_no_postback_is_shown_with_the_reason(cli: Cli, unused_port: int) -> None:
+    ended = listening(cli, unused_port, [b"hello=world"])
+
+    assert "not a postback: a form whose parameters are none of a postback" in ended.out
+    assert "hello = world" in ended.out
+
+
+def signed_now() -> Posted:
+    return posted("json", now_ms=int(time.time() * 1000))
+
+
+@pytest.mark.parametrize(
+    ("secret", "said"),
+    [(SECRET, "signed"), (OTHER_SECRET, "refused: none of the signatures is that of this body, id and time")],
+)
+def test_it_checks_signatures(cli: Cli, unused_port: int, secret: str, said: str) -> None:
+    one = signed_now()
+
+    ended = listening(cli, unused_port, [one.body], "--secret", secret, headers=one.headers)
+
+    assert any(line.startswith(said) for line in ended.out.splitlines())
+    assert "→ 200" in ended.out
+    assert secret not in ended.out
+
+
+def test_scripts_get_the_event_and_the_signature(cli: Cli, unused_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEBHOOK_SECRET", SECRET)
+    one = signed_now()
+
+    ended = listening(cli, unused_port, [one.body, one.body + b" x"], "--json", headers=one.headers)
+
+    good, bad = map(json.loads, ended.out.splitlines())
+    assert good["event"]["type"] == "sms.delivered"
+    assert good["event"]["id"] == one.headers["webhook-id"]
+    assert (good["signature"], good["not_a_postback"]) == ("signed", None)
+    assert bad["event"] is None
+    assert bad["not_a_postback"].startswith("not JSON: ")
+    assert bad["signature"].startswith("refused: ")
+
+
+def test_local_dates_are_shown_in_the_zone_that_is_told(cli: Cli, unused_port: int) -> None:
+    one = posted("sms-callback", "sms.received", time_zone="Europe/Paris")
+
+    ended = listening(cli, unused_port, [one.body], "--time-zone", "Europe/Paris", headers=one.headers)
+
+    assert "2026-03-02T14:44:57+01:00" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("option", "why"),
+    [(("--secret", "hunter2"), "a signing secret"), (("--time-zone", "Mars"), "time_zone is 'Mars'")],
+)
+def test_a_secret_or_zone_that_is_none_is_told_at_once(cli: Cli, option: tuple[str, str], why: str) -> None:
+    ended = cli("listen", *option)
+
+    assert ended.code == 2
+    assert why in ended.err
+    assert "hunter2" not in ended.err
+
+
 def test_a_port_that_is_taken_is_told(cli: Cli) -> None:
     with TestReceiver(lambda *_: None) as receiver:
         ended = cli("listen", "--port", str(receiver.port))
@@ -131,14 +217,14 @@ def unused_port() -> int:
     return free_port()
 
 
-def listening(cli: Cli, port: int, bodies: list[bytes], *words: str) -> Ended:
+def listening(cli: Cli, port: int, bodies: list[bytes], *words: str, headers: Mapping[str, str] | None = None) -> Ended:
     """`listen` while these bodies are sent to it."""
 
     def send() -> None:
         end = time.monotonic() + 10
         while time.monotonic() < end:
             try:
-                post(port, bodies, {"Content-Type": FORM})
+                post(port, bodies, dict(headers or {"Content-Type": FORM}))
             except ConnectionRefusedError:
                 time.sleep(0.01)
             else:

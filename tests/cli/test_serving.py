@@ -151,10 +151,14 @@ def test_demo_shows_the_whole_way_and_ends_well(cli: Cli) -> None:
     assert ended.code == 0, ended.err
     assert "All was right." in ended.out
     assert [f"number_of_attempts={n}" in ended.out for n in (1, 2, 3)] == [True, True, True]
+    assert "<POSTBACK><ORIGIN>SMS_MT</ORIGIN><CODE>N202</CODE>" in ended.out
+    assert ended.out.count("→ 503") == 1
+    for field in ("DELIVERY_DATE", "answer_date", "stop_date"):
+        assert f"it has {field}, so it is " in ended.out
 
 
 def test_demo_names_what_was_not_right(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("postback.cli.demo.PARAMETERS", ["resource", "type", "number_of_attempts", "data"])
+    monkeypatch.setattr("postback.cli.demo_payment.PARAMETERS", ["resource", "type", "number_of_attempts", "data"])
 
     ended = cli("demo")
 

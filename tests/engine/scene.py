@@ -183,7 +183,7 @@ class Scene:
         self.receives = self.town.receives
         self.facts: list[Fact] = []
         self._numbers = count()
-        self._log = SqlLog(store)
+        self.log = SqlLog(store)
         self._engine: Engine | None = None
         self._stopping = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
@@ -309,6 +309,16 @@ class Scene:
         """`is_active` 0: from now on it wants nothing."""
         await self.configs.change(replace(config, is_active=False))
 
+    async def change_config(self, config: PostbackConfig, **changes: Any) -> PostbackConfig:
+        """A new version of it, made from the newest."""
+        newest = await self.configs.find(config.account, config.id)
+        await self.configs.change(replace(newest, **changes))
+        return await self.configs.find(config.account, config.id)
+
+    @staticmethod
+    def ok() -> Outcome:
+        return answered(200)
+
     async def publish(self, number_of_events: int = 1, **changes: Any) -> list[Accepted]:
         """Events with a number each, published together; all of them accepted."""
         answers = await self.try_to_publish(number_of_events, **changes)
@@ -349,11 +359,11 @@ class Scene:
         return len(await given.owed_rows(self.store))
 
     async def delivery(self, event: Accepted, n: int = 0, account: str = ACCOUNT) -> DeliveryView:
-        view, _ = await self._log.delivery(account, event.event_id, CONFIG_ID + n)
+        view, _ = await self.log.delivery(account, event.event_id, CONFIG_ID + n)
         return view
 
     async def attempts(self, event: Accepted, n: int = 0, account: str = ACCOUNT) -> Sequence[AttemptView]:
-        _, attempts = await self._log.delivery(account, event.event_id, CONFIG_ID + n)
+        _, attempts = await self.log.delivery(account, event.event_id, CONFIG_ID + n)
         return attempts
 
     async def verdicts(self, event: Accepted, n: int = 0) -> list[Verdict]:

@@ -225,7 +225,7 @@ def test_an_edit_moves_the_lane_to_the_new_host_and_caps_its_window() -> None:
     assert lanes.start(lane, now=0.0) is not None
     old = lane.host
 
-    lanes.refresh(lane, a_config(id=1, max_in_flight=2), a_destination("http://elsewhere.example/"))
+    lanes.refresh(lane, a_config(id=1, max_in_flight=2), a_destination("http://elsewhere.example/"), now=0.0)
 
     assert (old.in_flight, lane.host.in_flight) == (0, 1)
     assert lane.window.size == 2

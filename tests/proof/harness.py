@@ -136,6 +136,13 @@ class Hit:
     at: float
 
 
+class _Listening(ThreadingHTTPServer):
+    # After each kill many connections are opened at once. With the library's five places the kernel turned some away,
+    # and a receiver that never fails was one that did not answer within its ten seconds.
+    request_queue_size = 1024
+    daemon_threads = True
+
+
 class Receivers:
     """One server for all receivers, each a path; `answer(path, hits so far of this event there)` → (status, seconds)."""
 
@@ -168,8 +175,7 @@ class Receivers:
             def log_message(self, *_: object) -> None:
                 """Tests read `hits`."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Listening(("127.0.0.1", 0), Handler)
         self._server.handle_error = lambda *_: None  # type: ignore[method-assign] # resets by the killed server
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)

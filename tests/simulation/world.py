@@ -37,10 +37,12 @@ Key = tuple[int, int]
 """(event id, config id) of a delivery."""
 
 LEASE_S: Final = 30.0
-CONFIGS: Final = 8
+CONFIGS: Final = 9
 EVENTS: Final = 50
 TROUBLE_S: Final = 400.0
 WORKERS: Final = 2
+RATE: Final = 0.5
+"""Deliveries a second that the limited receiver takes from one worker."""
 
 
 @dataclass(eq=False)
@@ -53,6 +55,8 @@ class Process:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
     engine: Engine | None = None
+    lives: int = 0
+    """Times that it has enlisted: once more each time that others took it for dead."""
 
     def __post_init__(self) -> None:
         self.thawed.set()
@@ -101,6 +105,8 @@ class Ledger:
                 # What a kill or an interruption had used up would be missing here.
                 assert self.counted[key] >= policy, f"{key} failed after {self.counted[key]} attempts of {policy}"
             if settlement.verdict is Verdict.RETRY:
+                asked_ms = _asked_to_wait_s(settlement.outcome) * 1000
+                assert settlement.wait_ms >= asked_ms, f"{key} waits {settlement.wait_ms} ms; {asked_ms} were asked for"
                 assert self.counted[key] < policy, f"{key} is to be tried again after {self.counted[key]} of {policy}"
                 self.allowed_from[key] = self._world.elapsed() + settlement.wait_ms / 1000
 
@@ -114,6 +120,7 @@ class ProcessQueue:
         self._has_started = False
 
     async def enlist(self, host: str) -> Worker:
+        self._process.lives += 1
         if not self._has_started:
             # Without a store there is no start at all: the process ends and is started again, which is no story.
             self._has_started = True
@@ -206,6 +213,9 @@ class Network:
         self._process = process
         self._under_way: dict[int, tuple[asyncio.TimerHandle, Callable[[Outcome], None], float]] = {}
         self._calls = 0
+        self._answers_to: dict[int, tuple[int, Key]] = {}
+        self._paused_until: dict[int, float] = {}
+        self._last_sent: dict[int, float] = {}
         self._is_idle = asyncio.Event()
         self._is_idle.set()
 
@@ -214,13 +224,28 @@ class Network:
         number = json.loads(fields["data"][0])["number"]
         config_id = request.destination.port - 20_000 + CONFIG_ID
         event_id = self._world.numbers[number]
-        self._world.ledger.send((event_id, config_id))
+        key = event_id, config_id
+        self._world.ledger.send(key)
+        self._check(key)
         after, outcome = self._world.receive(config_id, request.destination.deadlines)
         self._calls += 1
         call = self._calls
         timer = self._world.loop.call_later(after, self._end, call, outcome)
         self._under_way[call] = timer, answered, self._world.loop.time()
+        self._answers_to[call] = self._process.lives, key
         self._is_idle.clear()
+
+    def _check(self, key: Key) -> None:
+        """One worker posts no delivery twice at once, goes by a receiver's wish to be left alone, and by its rate."""
+        now = self._world.loop.time()
+        assert (self._process.lives, key) not in self._answers_to.values(), (
+            f"{key} was posted while the same worker was posting it"
+        )
+        assert now >= self._paused_until.get(key[1], 0.0) - 0.001, f"config {key[1]} was called while it is paused"
+        if self._world.kinds[key[1]] == "limited":
+            since = now - self._last_sent.get(key[1], -1 / RATE)
+            assert since >= 1 / RATE - 0.001, f"config {key[1]} was called {since} s after the last call"
+            self._last_sent[key[1]] = now
 
     async def close(self, grace_s: float) -> None:
         try:
@@ -239,6 +264,9 @@ class Network:
             self._world.loop.call_later(0.5, self._end, call, outcome)
             return
         _, answered, _ = self._under_way.pop(call)
+        _, (_, config_id) = self._answers_to.pop(call)
+        paused_until = self._world.loop.time() + _asked_to_wait_s(outcome)
+        self._paused_until[config_id] = max(paused_until, self._paused_until.get(config_id, 0.0))
         if not self._under_way:
             self._is_idle.set()
         answered(outcome)
@@ -306,12 +334,13 @@ class World:
         await SqlAccounts(self.store).save(Account(id=ACCOUNT))
         await SqlRecords(self.store, {}).apply([Insert(a_location())])
         for n in range(CONFIGS):
-            kind = ("fine", "flaky", "down", "hangs", "refuses", "busy", "slow", "gone")[n % 8]
+            kind = ("fine", "flaky", "down", "hangs", "refuses", "busy", "slow", "gone", "limited")[n]
             config = a_config(
                 id=CONFIG_ID + n,
                 url=f"http://127.0.0.1:{20_000 + n}/receiver",
                 retry=RetryPolicy(self.dice.randint(1, 5), (self.dice.choice((1, 5, 30)),)),
                 deadlines=Deadlines(1.0, self.dice.choice((1.0, 5.0, 20.0)), 25.0),
+                rate_limit=RATE if kind == "limited" else None,
             )
             self.kinds[config.id] = kind
             self.policies[config.id, config.version] = config.retry.attempts
@@ -507,3 +536,9 @@ def _timings(seconds: float, *, sent: bool = True) -> Timings:
 
 def _answered(status: int, seconds: float, headers: Sequence[tuple[bytes, bytes]] = ()) -> Answered:
     return Answered(status, headers, b"", _timings(seconds))
+
+
+def _asked_to_wait_s(outcome: Outcome) -> int:
+    """What a busy receiver asked for, 0 where it asked nothing."""
+    values = outcome.header(b"retry-after") if isinstance(outcome, Answered) else []
+    return int(values[0]) if values else 0

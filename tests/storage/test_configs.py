@@ -7,13 +7,15 @@ import pytest
 from sqlalchemy import text
 
 from postback.domain.accounts import Account
-from postback.domain.configs import BasicAuth, ConfigState, PostbackConfig
+from postback.domain.configs import BasicAuth, ConfigState, FormatOptions, PostbackConfig, Purpose, SigningSecret
 from postback.domain.errors import CannotRender, InvalidValue, NotFound, RevisionPassed
+from postback.domain.event_types import Layout
 from postback.domain.policy import Deadlines, RetryPolicy, SuccessRule
 from postback.domain.records import Insert
 from postback.formats import render
 from postback.ports import Query
 from postback.storage.accounts import SqlAccounts
+from postback.storage.config_rows import place_of
 from postback.storage.configs import SqlConfigs, version_of
 from postback.storage.database import Database
 from postback.storage.records import SqlRecords
@@ -43,8 +45,14 @@ def a_full_config() -> PostbackConfig:
         retry=RetryPolicy(5, (1, 60, 3600), jitter=True),
         deadlines=Deadlines(1.5, 2.5, 4.0),
         max_in_flight=7,
+        rate_limit=2.5,
+        event_types=("sms.*", "pass.generated"),
+        format="json",
+        options=FormatOptions(xml_layout=Layout.L2014_03, callback_naming="reference", time_zone="Europe/Berlin"),
+        purpose=Purpose.MAIN,
         basic_auth=BasicAuth("hookuser", "Pa55-example"),
         headers={"X-Customer": "17", "Authorization-Extra": "s3cret"},
+        signing_secrets=(SigningSecret("whsec_Y3VycmVudA=="), SigningSecret("whsec_b2xk", NOON + 1)),
         state_reason=None,
         created_ms=NOON,
         modified_ms=NOON + 1,
@@ -121,12 +129,15 @@ async def test_each_change_is_a_version_of_its_own(empty_store: Database, config
 
     assert (await configs.find(ACCOUNT, CONFIG_ID)).version == 3
     versions = [
-        await empty_store.read(lambda connection, n=n: version_of(connection, ACCOUNT, CONFIG_ID, n))  # type: ignore[misc]
+        await empty_store.read(lambda connection, n=n: version_of(connection, empty_store.vault, ACCOUNT, CONFIG_ID, n))  # type: ignore[misc]
         for n in (1, 2, 3, 4)
     ]
     assert [version and version.url[-6:] for version in versions] == ["ceiver", "second", "/third", None]
     assert versions[1] == replace(a_config(url="http://127.0.0.1:9000/second", modified_ms=NOON + 5), version=2)
-    assert await empty_store.read(lambda connection: version_of(connection, "other", CONFIG_ID, 1)) is None
+    assert (
+        await empty_store.read(lambda connection: version_of(connection, empty_store.vault, "other", CONFIG_ID, 1))
+        is None
+    )
 
 
 async def test_a_change_made_from_an_older_version_is_refused(configs: SqlConfigs) -> None:
@@ -215,7 +226,9 @@ async def test_a_deleted_config_is_gone_at_once_and_its_versions_stay(
         with pytest.raises(NotFound):
             await attempt
     assert await rows(empty_store, "SELECT state, location_id FROM configs") == [("deleted", None)]
-    version = await empty_store.read(lambda connection: version_of(connection, ACCOUNT, CONFIG_ID, 1))
+    version = await empty_store.read(
+        lambda connection: version_of(connection, empty_store.vault, ACCOUNT, CONFIG_ID, 1)
+    )
     assert version is not None
     assert version.location_id == LOCATION_ID
 
@@ -231,15 +244,23 @@ async def test_a_snapshot_has_every_config_of_the_account(configs: SqlConfigs) -
     assert (snapshot.account, snapshot.version) == (ACCOUNT, 2)
 
 
-async def test_secrets_stand_in_their_own_column_only(empty_store: Database, configs: SqlConfigs) -> None:
+async def test_secrets_stand_in_their_own_column_only_and_sealed(empty_store: Database, configs: SqlConfigs) -> None:
     await configs.add(a_full_config())
 
     [(body, secrets)] = await rows(empty_store, "SELECT body, secrets FROM config_versions")
 
-    for secret in ("Pa55-example", "s3cret"):
+    opened = empty_store.vault.open(str(secrets), place_of(CONFIG_ID, 1, ACCOUNT))
+    for secret in ("Pa55-example", "s3cret", "whsec_Y3VycmVudA==", "whsec_b2xk"):
         assert secret not in str(body)
-        assert secret in str(secrets)
+        assert secret not in str(secrets)
+        assert secret in opened
     assert "hookuser" in str(body)
+
+
+async def test_a_config_without_secrets_seals_nothing(empty_store: Database, configs: SqlConfigs) -> None:
+    await configs.add(a_config())
+
+    assert await rows(empty_store, "SELECT secrets FROM config_versions") == [("",)]
 
 
 async def test_configs_are_listed_by_what_they_are(configs: SqlConfigs) -> None:
@@ -335,6 +356,34 @@ async def test_a_config_of_a_newer_version_still_gets_its_deliveries_and_fails_t
     config = await cannot_be_read(two_configs)
 
     assert config.wants(an_event())
+
+
+@pytest.mark.parametrize(
+    ("format_name", "patterns", "wanted"),
+    [
+        ("xml", ["*"], {"sms.received"}),
+        ("json", ["*"], {"contact.created", "sms.received"}),
+        ("sms-callback", ["sms.*", "contact.*"], {"sms.received"}),
+        ("json", ["contact.*"], {"contact.created"}),
+        ("of a newer version", ["*"], {"contact.created", "sms.received"}),
+        ("xml", ["contact.*"], set()),
+    ],
+)
+async def test_a_config_with_patterns_that_cannot_be_read_wants_what_it_wanted(
+    empty_store: Database, two_configs: SqlConfigs, format_name: str, patterns: list[str], wanted: set[str]
+) -> None:
+    [(body,)] = await rows(empty_store, f"SELECT body FROM config_versions WHERE config_id = {CONFIG_ID}")
+    change = {"format": format_name, "event_types": patterns, "resource": None, "success": "3xx"}
+    await damage(
+        empty_store,
+        "UPDATE config_versions SET body = :body WHERE config_id = :id",
+        body=json.dumps(json.loads(str(body)) | change),
+        id=CONFIG_ID,
+    )
+
+    config = await cannot_be_read(two_configs)
+
+    assert {name for name in ("contact.created", "sms.received") if config.wants(an_event(type=name))} == wanted
 
 
 @pytest.mark.parametrize("body", ["", "{", "null", "[1]", "{}", '{"resource": 5}', "[" * 100_000, "\x00"])

@@ -22,7 +22,7 @@ from postback.storage.configs import SqlConfigs
 from postback.storage.log import SqlLog
 from postback.storage.log_keys import OPEN, finished_keys, owed_keys
 from postback.storage.records import SqlRecords
-from tests.build import ACCOUNT, CONFIG_ID, NOON, a_config, a_location, a_settlement, an_event, answered
+from tests.build import ACCOUNT, CONFIG_ID, NOON, a_claim, a_config, a_location, a_settlement, an_event, answered
 from tests.doubles import ClockDouble
 from tests.storage import watched
 from tests.storage.given import Store
@@ -230,6 +230,24 @@ async def test_every_attempt_is_shown_complete(day: Day) -> None:
     assert attempt.truncated
     assert attempt.notes == ["body_incomplete", "sent_again_on_a_fresh_connection"]
     assert (attempt.dns_ms, attempt.connect_ms, attempt.tls_ms, attempt.first_byte_ms) == (1, 2, 3, 4)
+
+
+@pytest.mark.parametrize(("verdict", "state"), [(Verdict.DELIVERED, State.DELIVERED), (Verdict.FAILED, State.FAILED)])
+async def test_a_test_is_shown_as_a_delivery_that_has_ended_and_marked_as_one(
+    day: Day, verdict: Verdict, state: State
+) -> None:
+    await day.ended(1)
+    await day.configs.set_state(ACCOUNT, CONFIG_ID, ConfigState.PAUSED, None)
+    event = a_numbered(2)
+
+    await day.store.keep_test(day.worker, a_settlement(a_claim(event=event), verdict))
+
+    view, [attempt] = await day.log.delivery(ACCOUNT, event.id, CONFIG_ID)
+    assert (view.event, view.state, view.attempts_made, view.due_ms) == (event, state, 1, None)
+    assert (attempt.test, attempt.manual, attempt.verdict) == (True, False, verdict)
+    assert await day.listed() == [(2, 0, state), (1, 0, State.DELIVERED)]
+    assert (2, 0, state) in await day.listed(LogFilter(state=state, config_id=CONFIG_ID))
+    assert await day.log.events(ACCOUNT, ALL, None, 1) == [(event, 1)]
 
 
 async def test_an_attempt_without_an_answer_is_shown_with_its_reason(day: Day) -> None:

@@ -1,5 +1,6 @@
 """Migrations: run at start, all or nothing, and what they make is what `tables` says."""
 
+import re
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from postback.storage import migrations
 from postback.storage.database import CannotOpen
 from postback.storage.sqlite import SqliteStore
 from postback.storage.sqlite.connections import APPLICATION_ID, Door, open_writer
-from postback.storage.sqlite.store import _migrate
+from postback.storage.sqlite.opening import migrate
 from postback.storage.tables import METADATA
 from tests.doubles import ClockDouble
 from tests.storage import given
@@ -39,14 +40,14 @@ def door(path: Path) -> Iterator[Door]:
 
 
 def test_the_migrations_make_what_the_tables_say(door: Door, path: Path) -> None:
-    _migrate(door, path)
+    migrate(door, path)
 
     assert door.run(lambda connection: compare_metadata(MigrationContext.configure(connection), METADATA)) == []
 
 
 def test_they_make_it_to_the_letter_checks_included(door: Door, path: Path) -> None:
     """What compare_metadata does not look at: CHECKs, WITHOUT ROWID, the conditions of indexes."""
-    _migrate(door, path)
+    migrate(door, path)
     engine = create_engine("sqlite://")
     METADATA.create_all(engine)
     query = text("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name <> 'alembic_version'")
@@ -74,17 +75,17 @@ def test_a_migration_cut_short_never_happened_and_runs_again(door: Door, path: P
 
     door.raw.set_authorizer(refuse_the_last_tables)
     with pytest.raises(Exception, match="not authorized"):
-        _migrate(door, path)
+        migrate(door, path)
 
     door.raw.set_authorizer(None)
     assert door.raw.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,)
     assert door.raw.execute("PRAGMA application_id").fetchone() == (0,)
-    _migrate(door, path)
+    migrate(door, path)
     assert door.run(migrations.version) == migrations.HEAD
 
 
 async def test_a_newer_schema_is_refused_with_both_versions(door: Door, path: Path) -> None:
-    _migrate(door, path)
+    migrate(door, path)
     door.raw.execute("UPDATE alembic_version SET version_num = '9999'")
 
     with pytest.raises(CannotOpen) as refused:
@@ -136,7 +137,7 @@ async def test_what_was_stored_is_there_after_a_restart(path: Path) -> None:
 
 
 def test_a_start_without_migrations_does_not_import_alembic(door: Door, path: Path) -> None:
-    _migrate(door, path)
+    migrate(door, path)
     loaded = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "alembic"}
 
     door.run(partial(migrations.upgrade, database=str(path)))
@@ -148,5 +149,5 @@ def test_a_start_without_migrations_does_not_import_alembic(door: Door, path: Pa
 def normal(kind: str, name: str, sql: str) -> tuple[str, str, frozenset[str]]:
     """A table's columns and constraints without the order they are written in."""
     body = sql[sql.index("(") + 1 : sql.rindex(")")] if kind == "table" else sql
-    parts = frozenset(" ".join(line.split()).rstrip(",") for line in body.splitlines())
+    parts = frozenset(" ".join(part.split()) for part in re.split(r",(?![^(]*\))", body))
     return kind, name, parts | {sql[sql.rindex(")") + 1 :].strip()}

@@ -101,5 +101,24 @@ async def test_no_statement_of_a_delivery_s_life_reads_a_whole_table(store: Sqli
         assert not any("B-TREE" in step for step in steps), sql
 
 
+async def test_settling_without_a_word_of_warning_asks_nothing_of_configs(store: SqliteStore) -> None:
+    worker = await store.enlist("here")
+    quiet, warned = await given.claims_of(store, worker, 2)
+    seen: list[str] = []
+    store._door.raw.set_trace_callback(seen.append)
+
+    await store.settle(worker, [a_settlement(quiet)])
+    of_the_quiet, seen[:] = list(seen), []
+    await store.settle(worker, [a_settlement(warned, warns="it answers with a body")])
+    store._door.raw.set_trace_callback(None)
+
+    def of_configs(statements: list[str]) -> list[str]:
+        return [sql for sql in statements if "configs" in sql or "accounts" in sql]
+
+    assert of_the_quiet
+    assert of_configs(of_the_quiet) == []
+    assert len(of_configs(seen)) == 2
+
+
 async def explain(store: SqliteStore, sql: str, parameters: Any = ()) -> list[str]:
     return await store._submit(lambda raw: [row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)])

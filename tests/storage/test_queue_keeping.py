@@ -8,7 +8,7 @@ from postback.domain.errors import Conflict, NotFound
 from postback.domain.wire import Reason, Timings, Unreachable
 from postback.ports import Worker
 from postback.storage.tables import configs, idempotency
-from tests.build import ACCOUNT, CONFIG_ID, NOON, a_settlement, a_unit
+from tests.build import ACCOUNT, CONFIG_ID, NOON, a_claim, a_settlement, a_unit, an_event
 from tests.doubles import ClockDouble
 from tests.storage import given
 from tests.storage.given import Store
@@ -258,6 +258,65 @@ async def test_keys_that_have_run_out_are_removed(store: Store, clock: ClockDoub
     assert await store.expire(0, 100) == 0
 
     assert [row.key_hash for row in await given.rows(store, idempotency)] == [b"\x02"]
+
+
+@pytest.mark.parametrize(
+    ("decided", "stored"),
+    [
+        (Verdict.DELIVERED, Verdict.DELIVERED),
+        (Verdict.FAILED, Verdict.FAILED),
+        (Verdict.RETRY, Verdict.FAILED),
+        (Verdict.INTERRUPTED, Verdict.FAILED),
+    ],
+)
+async def test_a_test_is_on_record_and_nothing_is_owed_or_counted(
+    store: Store, clock: ClockDouble, decided: Verdict, stored: Verdict
+) -> None:
+    worker = await store.enlist("here")
+    event = an_event(subject="con_test")
+    heard: list[str] = []
+    store.watch(heard.append)
+
+    await store.keep_test(
+        worker, a_settlement(a_claim(event=event), decided, disables="410 Gone", warns="late", body_hash=b"h" * 32)
+    )
+
+    [row] = await given.log(store)
+    assert (row.event_id, row.config_id, row.n, row.counter) == (event.id, CONFIG_ID, 1, 1)
+    assert (row.verdict, row.manual, row.wait_ms, row.worker) == (stored, 2, 0, worker.id)
+    assert row.body_hash == b"h" * 32
+    assert await given.event_ids(store) == [event.id]
+    assert await given.owed_rows(store) == []
+    assert (await given.counts(store), await given.lane_times(store)) == ({}, {})
+    assert heard == []
+    await given.conserved(store)
+    # Only an accepted event may be accepted again: the id is taken.
+    clock.pass_(seconds=1)
+    assert (await store.enlist("again")).last_id >= event.id
+
+
+async def test_a_test_is_removed_with_its_log_like_any_event(store: Store, clock: ClockDouble) -> None:
+    worker = await store.enlist("here")
+    await store.keep_test(worker, a_settlement(a_claim()))
+
+    clock.pass_(seconds=3 * DAY_S)
+    while await store.expire(clock(), 100):
+        pass
+
+    assert (await given.event_ids(store), await given.log(store)) == ([], [])
+
+
+async def test_a_test_may_be_repeated_as_a_delivery(store: Store) -> None:
+    worker = await store.enlist("here")
+    event = an_event()
+    await store.keep_test(worker, a_settlement(a_claim(event=event), Verdict.FAILED))
+
+    await store.replay(ACCOUNT, event.id, CONFIG_ID)
+
+    [claim] = await given.claim(store, worker)
+    assert (claim.event, claim.attempts, claim.forgiven, claim.manual) == (event, 1, 1, True)
+    await store.settle(worker, [a_settlement(claim)])
+    assert [(row.n, row.manual) for row in await given.log(store)] == [(1, 2), (2, 1)]
 
 
 async def failed_twice(store: Store, worker: Worker, clock: ClockDouble) -> Claim:

@@ -248,6 +248,39 @@ async def test_what_is_disabled_or_deleted_already_keeps_its_reason(store: Store
     assert await config(store) == ("disabled", "first", 1)
 
 
+async def test_a_warning_stands_until_it_ends_and_those_who_watch_hear_of_both(
+    store: Store, clock: ClockDouble
+) -> None:
+    worker = await store.enlist("here")
+    told: list[str] = []
+    store.watch(told.append)
+    said: list[tuple[object, ...]] = []
+
+    for warns in (None, "it answers with a body", "it answers with a body", None, "it answers too late", "", ""):
+        clock.pass_(seconds=1)
+        claim = await given.a_claim_of(store, worker, first=len(said), config_version=len(told))
+        await store.settle(worker, [a_settlement(claim, warns=warns)])
+        said.append(await warning(store))
+
+    body, late = ("it answers with a body", NOON + 2000), ("it answers too late", NOON + 5000)
+    assert said == [(None, None), body, body, body, late, (None, None), (None, None)]
+    assert told == [ACCOUNT] * 3
+    assert (await config(store))[2] == 3
+
+
+async def test_nobody_is_warned_of_what_an_older_version_or_a_late_claim_was_told(store: Store) -> None:
+    late = await store.enlist("here")
+    lost = await given.a_claim_of(store, late)
+    worker = await store.enlist("here")
+    [claim] = await given.claim(store, worker)
+
+    await store.settle(late, [a_settlement(lost, warns="late")])
+    await store.settle(worker, [a_settlement(claim, config_version=2, warns="of another version")])
+
+    assert await warning(store) == (None, None)
+    assert await config(store) == ("active", None, 0)
+
+
 async def test_ends_and_retries_are_counted_and_successes_by_their_latency(store: Store, clock: ClockDouble) -> None:
     worker = await store.enlist("here")
     claims = await given.claims_of(store, worker, 5)
@@ -290,3 +323,10 @@ async def config(store: Store) -> tuple[str, str | None, int]:
     )
     state, reason, version = await store.read(lambda connection: connection.execute(query).one())
     return state, reason, version
+
+
+async def warning(store: Store) -> tuple[str | None, int | None]:
+    """(what the config's owner is warned of, since when)"""
+    query = select(configs.c.warning, configs.c.warned_ms).where(configs.c.id == CONFIG_ID)
+    text, since_ms = await store.read(lambda connection: connection.execute(query).one())
+    return text, since_ms

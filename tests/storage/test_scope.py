@@ -12,7 +12,7 @@ from postback.domain.configs import ConfigState
 from postback.domain.deliveries import NewDeliveries, State, Target
 from postback.domain.records import Delete, Insert, Update
 from postback.ports import LogFilter, Query
-from postback.storage import accounts, configs, lists, log, log_keys, records, scope
+from postback.storage import accounts, configs, lists, log, log_keys, records, scope, sealing
 from postback.storage.accounts import SqlAccounts
 from postback.storage.configs import SqlConfigs
 from postback.storage.log import SqlLog
@@ -22,7 +22,7 @@ from tests.build import ACCOUNT, CONFIG_ID, LOCATION_ID, a_config, a_location, a
 from tests.storage import watched
 from tests.storage.given import Store
 
-MODULES = (accounts, configs, log, log_keys, records)
+MODULES = (accounts, configs, log, log_keys, records, sealing)
 STARTS = {"select", "insert", "update", "delete", "text", "table", "literal_column", "union", "union_all"}
 OF_EVERYONE = {"everyones_rows", "everyones_change"}
 
@@ -47,10 +47,11 @@ def test_no_module_begins_a_statement_of_its_own(module: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("module", [*MODULES, lists], ids=lambda module: module.__name__)
-def test_only_accounts_and_keys_are_looked_for_across_accounts(module: ModuleType) -> None:
+def test_only_accounts_and_keys_and_the_sealing_of_secrets_look_across_accounts(module: ModuleType) -> None:
     used = {node.attr for node in tree_of(module) if isinstance(node, ast.Attribute)}
 
-    assert used & OF_EVERYONE == (OF_EVERYONE if module is accounts else set())
+    expected = {accounts: OF_EVERYONE, sealing: {"everyones_rows"}}
+    assert used & OF_EVERYONE == expected.get(module, set())
 
 
 def test_every_table_that_has_an_account_is_bound_by_it() -> None:

@@ -9,10 +9,10 @@ import msgspec
 from postback.actions.access import Access, Principal
 from postback.actions.fields import Errors, Reader, read, require, text
 from postback.actions.secrets import OWN_SECRET_MIN, hash_of, new_secret, prefix_of
-from postback.actions.times import EXPECTED, unix_ms
 from postback.domain.accounts import Account, ApiKey, Scope
 from postback.domain.errors import Conflict, Forbidden, InvalidValue, NotFound
 from postback.domain.ids import ACCOUNT_DEFAULT, encode
+from postback.domain.times import EXPECTED, unix_ms
 from postback.ports import Accounts, Clock, Page, Query
 from postback.resources.fields import Refusal, shown
 

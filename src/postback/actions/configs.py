@@ -2,9 +2,26 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
-from postback.actions.config_fields import DOCUMENTED, FURTHER, READERS, check_together, policy_of
+from postback.actions.config_fields import (
+    APART,
+    DOCUMENTED,
+    FURTHER,
+    READ_ONLY,
+    READERS,
+    attributes_of,
+    check_together,
+)
+from postback.actions.config_options import SIGNED
+from postback.actions.config_secrets import (
+    live_secrets,
+    merged,
+    refuse_masks,
+    refuse_secrets_for_others,
+    rotated,
+    signing_secrets,
+)
 from postback.actions.fields import Errors, Reader, one_of, read, unix_seconds
 from postback.actions.locations import KnownLocations
 from postback.actions.repeating import until_unpassed
@@ -12,7 +29,6 @@ from postback.domain.addresses import AddressRules
 from postback.domain.configs import ConfigState, PostbackConfig
 from postback.domain.errors import Conflict, InvalidValue
 from postback.domain.ids import parse
-from postback.domain.masking import MASK, is_secret_header
 from postback.domain.urls import judge_url, parse_url
 from postback.ports import Clock, Configs, Page, Query
 
@@ -45,6 +61,13 @@ class ConfigRules:
     retention_days: int = 30
 
 
+class Saved(NamedTuple):
+    """A config as it is stored now. Whoever has just set its signing secret is shown it, this once."""
+
+    config: PostbackConfig
+    has_new_secret: bool
+
+
 @dataclass(frozen=True, slots=True)
 class ConfigActions:
     configs: Configs
@@ -55,29 +78,42 @@ class ConfigActions:
     due_now: Callable[[], None]
     """Called when what was held may go on."""
 
-    async def create(self, account: str, fields: Mapping[str, object]) -> PostbackConfig:
-        _refuse_masks(fields)
+    async def create(self, account: str, fields: Mapping[str, object]) -> Saved:
+        refuse_masks(fields)
         now_ms = self.clock()
-        config = PostbackConfig(
-            id=self.ids(), account=account, version=1, url="", created_ms=now_ms, modified_ms=now_ms
-        )
-        config = await self._composed(config, fields, sent=fields)
+        blank = PostbackConfig(id=self.ids(), account=account, version=1, url="", created_ms=now_ms, modified_ms=now_ms)
+        config = await self.compose(blank, fields, sent=fields)
         await self.configs.add(config)
-        return config
+        return _saved(blank, config)
 
-    async def change(self, account: str, config_id: str, fields: Mapping[str, object]) -> PostbackConfig:
+    async def change(self, account: str, config_id: str, fields: Mapping[str, object]) -> Saved:
         """What is not sent stays, null removes, and `***` keeps a secret."""
         number = parse("pbc", config_id)
 
-        async def change_once() -> PostbackConfig:
+        async def change_once() -> Saved:
             old = await self.configs.find(account, number)
-            _refuse_secrets_for_others(old, fields)
-            config = await self._composed(old, _merged(old, fields), sent=fields)
-            config = replace(config, modified_ms=self.clock())
+            config = await self.revised(old, fields)
             await self.configs.change(config)
-            return config
+            return _saved(old, config)
 
         return await until_unpassed(change_once)
+
+    async def rotate_secret(self, account: str, config_id: str, overlap_s: int) -> str:
+        """A new signing secret; the one before signs beside it for so many seconds more."""
+        number = parse("pbc", config_id)
+
+        async def rotate_once() -> str:
+            now_ms = self.clock()
+            old = await self.configs.find(account, number)
+            if old.format not in SIGNED:
+                raise Conflict(f"the format {old.format} has no signing secret; expected {' or '.join(SIGNED)}")
+            if not live_secrets(old.signing_secrets, now_ms):
+                raise Conflict("the config has no signing secret; set one with PUT")
+            secrets = rotated(old.signing_secrets, now_ms, overlap_s)
+            await self.configs.change(replace(old, signing_secrets=secrets, modified_ms=now_ms))
+            return secrets[0].text
+
+        return await until_unpassed(rotate_once)
 
     async def find(self, account: str, config_id: str) -> PostbackConfig:
         return await self.configs.find(account, parse("pbc", config_id))
@@ -106,12 +142,21 @@ class ConfigActions:
             await self.configs.set_state(config.account, config.id, state, None)
         return replace(config, state=state, state_reason=None)
 
-    async def _composed(
+    async def revised(self, old: PostbackConfig, fields: Mapping[str, object]) -> PostbackConfig:
+        """What a config becomes by fields that are sent now; nothing is written yet."""
+        refuse_secrets_for_others(old, fields)
+        config = await self.compose(old, merged(old, fields), sent=fields)
+        return replace(config, modified_ms=self.clock())
+
+    async def compose(
         self, config: PostbackConfig, fields: Mapping[str, object], *, sent: Mapping[str, object]
     ) -> PostbackConfig:
         """The config with all of its fields anew, of which `sent` are those that the caller names now."""
         errors = Errors()
-        values = read(fields, READERS, errors)
+        for name in READ_ONLY:
+            if name in fields:
+                errors.add(name, f"{name} can only be read")
+        values = read({name: value for name, value in fields.items() if name not in READ_ONLY}, READERS, errors)
         if "url" in sent and values.get("url"):
             self._check_url(values["url"], errors)
         location_id = values.get("location_id")
@@ -120,9 +165,10 @@ class ConfigActions:
         check_together(values, errors, sent=sent, retention_days=self.rules.retention_days)
         errors.raise_any()
         as_sent = {
-            name: fields[name] for name in (*DOCUMENTED, *FURTHER) if fields.get(name) is not None and name != "headers"
+            name: fields[name] for name in (*DOCUMENTED, *FURTHER) if fields.get(name) is not None and name not in APART
         }
-        return replace(config, as_sent=as_sent, **policy_of(values))
+        secrets = signing_secrets(config, values, self.clock())
+        return replace(config, as_sent=as_sent, signing_secrets=secrets, **attributes_of(values))
 
     def _check_url(self, url: str, errors: Errors) -> None:
         try:
@@ -131,75 +177,5 @@ class ConfigActions:
             errors.add_all(error)
 
 
-def _fields_of(config: PostbackConfig) -> dict[str, object]:
-    """The fields as their owner last sent them, secrets included."""
-    fields = dict(config.as_sent)
-    if config.basic_auth is not None:
-        fields["basic_auth_username"] = config.basic_auth.username
-        fields["basic_auth_password"] = config.basic_auth.password
-    if config.headers:
-        fields["headers"] = dict(config.headers)
-    return fields
-
-
-def _merged(old: PostbackConfig, sent: Mapping[str, object]) -> Mapping[str, object]:
-    """What was sent, over what is kept of the old; each `***` is replaced by the secret that it keeps."""
-    merged = {**_fields_of(old), **sent}
-    if merged.get("basic_auth_username") is None:
-        # Without its user a kept password is of no use. One that was sent is refused for that, whichever it is:
-        # an answer that depends on the kept one would tell it to whoever asks often enough.
-        if "basic_auth_password" not in sent:
-            merged.pop("basic_auth_password", None)
-    elif merged.get("basic_auth_password") == MASK and old.basic_auth is not None:
-        merged["basic_auth_password"] = old.basic_auth.password
-    headers = merged.get("headers")
-    if isinstance(headers, dict):
-        kept = {name.lower(): value for name, value in old.headers.items()}
-        merged["headers"] = {
-            name: kept.get(name.lower(), value) if value == MASK else value for name, value in headers.items()
-        }
-    _refuse_masks(merged)
-    return merged
-
-
-def _refuse_masks(fields: Mapping[str, object]) -> None:
-    message = f"{MASK} keeps a value, and none is set"
-    if fields.get("basic_auth_password") == MASK:
-        raise InvalidValue.of("basic_auth_password", message)
-    headers = fields.get("headers")
-    if isinstance(headers, dict):
-        for name, value in headers.items():
-            if value == MASK:
-                raise InvalidValue.of("headers", f"{name}: {message}")
-
-
-def _refuse_secrets_for_others(old: PostbackConfig, fields: Mapping[str, object]) -> None:
-    """Whoever may change a config must not get at its secrets by pointing it at a server of their own."""
-    url = fields.get("url")
-    if not isinstance(url, str) or not _goes_elsewhere(old.url, url):
-        return
-    errors = Errors()
-    message = "must be sent again, because url goes to another scheme, host or port"
-    keeps_user = fields.get("basic_auth_username", MASK) is not None
-    keeps_password = fields.get("basic_auth_password", MASK) == MASK
-    if old.basic_auth is not None and old.basic_auth.password and keeps_user and keeps_password:
-        errors.add("basic_auth_password", f"basic_auth_password {message}")
-    headers = fields.get("headers", dict.fromkeys(old.headers, MASK))
-    if isinstance(headers, dict):
-        for name, value in headers.items():
-            if value == MASK and is_secret_header(name):
-                errors.add("headers", f"{name} {message}")
-    errors.raise_any()
-
-
-def _goes_elsewhere(old: str, new: str) -> bool:
-    try:
-        will_be = parse_url(new, allow_http=True)
-    except InvalidValue:
-        # What cannot be read is refused for itself, by name.
-        return False
-    try:
-        was = parse_url(old, allow_http=True)
-    except InvalidValue:
-        return True
-    return (was.scheme, was.host, was.port) != (will_be.scheme, will_be.host, will_be.port)
+def _saved(old: PostbackConfig, new: PostbackConfig) -> Saved:
+    return Saved(new, bool(new.signing_secrets) and new.signing_secrets[:1] != old.signing_secrets[:1])

@@ -1,18 +1,20 @@
 """Publishing: from what a program sent to events that are durable, each judged for itself."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from postback.actions.access import Access, Principal
 from postback.actions.fields import Errors, Reader, read, require, text
 from postback.actions.locations import KnownLocations
-from postback.actions.times import EXPECTED, unix_ms
 from postback.domain.deliveries import Idempotency, Refused
 from postback.domain.errors import InvalidValue, Malformed, PostbackError, TooLarge
 from postback.domain.events import TYPE_EXPECTED, is_event_type
+from postback.domain.facts import is_judged, refusals
+from postback.domain.times import EXPECTED, unix_ms
 from postback.ports import Clock, Intake, NewEvent
 from postback.resources.fields import Refusal, shown
 
@@ -25,11 +27,12 @@ _DAY_MS: Final = 86_400_000
 
 
 class Published(NamedTuple):
-    """An event that is durable: what its publisher is told."""
+    """An event that is durable: what its publisher is told. `unsayable` of the deliveries will fail, unsent."""
 
     id: int
     type: str
     deliveries: int
+    unsayable: int = 0
 
 
 class Publishing:
@@ -71,7 +74,7 @@ class Publishing:
             if isinstance(answer, Refused):
                 answers.append(answer.error)
             else:
-                answers.append(Published(answer.event_id, event.type, answer.deliveries))
+                answers.append(Published(answer.event_id, event.type, answer.deliveries, answer.unsayable))
         return answers
 
     async def _event(
@@ -94,6 +97,8 @@ class Publishing:
         if len(data) > self._max_body:
             raise TooLarge(f"data has {len(data):,} bytes; at most {self._max_body:,} are taken")
         due_ms = _check(sent, data, outer_key, now_ms, self._days_ahead, errors)
+        # Most events are of types that take any object: their data is not even read.
+        facts = _judged(sent.type, data, errors) if is_judged(sent.type) else None
         account = await self._account(principal, sent, errors)
         errors.raise_any()
         key = outer_key if outer_key is not None else sent.idempotency_key
@@ -102,7 +107,7 @@ class Publishing:
             type=sent.type,
             data=data,
             location_id=sent.location_id,
-            subject=sent.subject or subject_of(sent.type, data),
+            subject=sent.subject or (subject_of(sent.type, data) if facts is None else _subject(sent.type, facts)),
             occurred_at=sent.occurred_at,
             due_at_ms=due_ms if due_ms is not None and due_ms > now_ms else None,
             idempotency=None if key is None else _idempotency(key, sent, data),
@@ -139,6 +144,17 @@ def subject_of(event_type: str, data: bytes) -> str | None:
     return None
 
 
+def _subject(event_type: str, facts: Mapping[str, Any]) -> str | None:
+    """The same of data that was read already; of a pass it is whom it is for, of a saved MMS its id."""
+    for name in _SENDER_FIRST if event_type.endswith(".received") else _OWN_FIRST:
+        value = facts.get(name)
+        if type(value) is int and value >= 0:
+            value = str(value)
+        if isinstance(value, str) and 0 < len(value.encode()) <= SUBJECT_MAX:
+            return value
+    return None
+
+
 class _Sent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     type: str = ""
     data: msgspec.Raw = msgspec.Raw(b"")
@@ -160,6 +176,11 @@ class _Facts(msgspec.Struct, gc=False, rename={"from_": "from"}):
 
 _SENT: Final = msgspec.json.Decoder(_Sent)
 _FACTS: Final = msgspec.json.Decoder(_Facts)
+# A number beyond what numbers can hold is infinite, not an error: fields that no type lists are free.
+_OBJECT: Final = msgspec.json.Decoder(dict[str, Any], float_hook=float)
+
+_OWN_FIRST: Final = ("id", "to", "from", "mobile", "email", "reference_value", "mms_id")
+_SENDER_FIRST: Final = ("id", "from", "to", "mobile", "email")
 
 
 def _decode(text: bytes, errors: Errors) -> _Sent:
@@ -208,6 +229,29 @@ def _check(sent: _Sent, data: bytes, outer_key: str | None, now_ms: int, days_ah
     if outer_key is not None:
         _try(_KEY, "Idempotency-Key", outer_key, errors)
     return _check_times(sent, now_ms, days_ahead, errors)
+
+
+def _judged(event_type: str, data: bytes, errors: Errors) -> Mapping[str, Any] | None:
+    """The data of a type that the catalog describes, with what it forbids gathered as `data.<field>`."""
+    if not data.startswith(b"{"):
+        return None
+    try:
+        facts: Mapping[str, Any] = _OBJECT.decode(data)
+    except msgspec.DecodeError:
+        # It counts the sign of a number among its digits, and refuses the longest that others take.
+        facts = _by_the_standard_library(data)
+    for name, messages in refusals(event_type, facts).items():
+        for message in messages:
+            errors.add(f"data.{name}", message)
+    return facts
+
+
+def _by_the_standard_library(data: bytes) -> Mapping[str, Any]:
+    try:
+        facts: Mapping[str, Any] = json.loads(data)
+    except ValueError:
+        raise Malformed("the data has a number of too many digits") from None
+    return facts
 
 
 def _check_times(sent: _Sent, now_ms: int, days_ahead: int, errors: Errors) -> int | None:

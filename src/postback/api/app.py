@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from postback import __version__
-from postback.api import accounts, configs, deliveries, operations, publish
+from postback.api import account_wide, accounts, configs, deliveries, eventtypes, operations, publish
 from postback.api.answers import answer
 from postback.api.documents import openapi
 from postback.api.edge import Edge
@@ -52,7 +52,7 @@ def framework(services: Services) -> FastAPI:
     app.add_middleware(Answering)
     for resource in RESOURCES.values():
         app.include_router(routes_of(resource))
-    for part in (configs, deliveries, accounts, operations):
+    for part in (configs, account_wide, deliveries, eventtypes, accounts, operations):
         app.include_router(part.router)
     return app
 

@@ -1,14 +1,21 @@
 """/v2/postbackconfigs: who wants to hear of what, where."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from fastapi import APIRouter, Request, Response
 
+from postback.actions.config_secrets import OVERLAP_MAX_S, OVERLAP_S
 from postback.actions.configs import FILTERS, LISTED
+from postback.actions.fields import Reader as FieldReader
+from postback.actions.fields import text, whole
 from postback.api.answers import answer, no_content
 from postback.api.documents import ONE, READING, WRITING, documented, list_parameters, listed, query, wrapped
-from postback.api.fields import fields_of
+from postback.api.fields import fields_of, values_of
 from postback.api.keys import Joined, Reader, Writer
 from postback.api.lists import Parameters, listing, page_of
-from postback.api.views import CONFIG_EXPANDS, config_view
+from postback.api.schema_parts import ref
+from postback.api.views import CONFIG_EXPANDS, attempt_view, config_view
 from postback.domain.errors import InvalidValue
 from postback.resources.fields import shown
 
@@ -17,6 +24,9 @@ router = APIRouter(tags=["postback configs"])
 _ONE = wrapped("postbackconfig", "PostbackConfig")
 _NEW = wrapped("postbackconfig", "NewPostbackConfig")
 
+_ROTATION: Final[Mapping[str, FieldReader]] = {"overlap": whole(0, OVERLAP_MAX_S)}
+_TEST: Final[Mapping[str, FieldReader]] = {"event_type": text()}
+
 
 @router.post(
     "/v2/postbackconfigs",
@@ -24,8 +34,9 @@ _NEW = wrapped("postbackconfig", "NewPostbackConfig")
 )
 async def create_postbackconfig(request: Request, principal: Writer, services: Joined) -> Response:
     fields = await fields_of(request, services, "postbackconfig")
-    config = await services.config_actions.create(principal.account, fields)
-    return answer(201, {"postbackconfig": config_view(config, services.base_url)})
+    config, has_new_secret = await services.config_actions.create(principal.account, fields)
+    view = config_view(config, services.base_url, shows_secret=has_new_secret)
+    return answer(201, {"postbackconfig": view})
 
 
 @router.get(
@@ -71,13 +82,15 @@ async def show_postbackconfig(request: Request, config_id: str, principal: Reade
         body=_NEW,
         errors=(404, *WRITING),
         description="What is not sent stays, null removes. A url on another scheme, host or port needs the Basic "
-        "password and the secret headers sent again.",
+        "password and the secret headers sent again; the signing secret is then replaced by a new one. A signing "
+        "secret that is new by this change is shown in full, this once.",
     ),
 )
 async def change_postbackconfig(request: Request, config_id: str, principal: Writer, services: Joined) -> Response:
     fields = await fields_of(request, services, "postbackconfig")
-    config = await services.config_actions.change(principal.account, config_id, fields)
-    return answer(200, {"postbackconfig": config_view(config, services.base_url)})
+    config, has_new_secret = await services.config_actions.change(principal.account, config_id, fields)
+    view = config_view(config, services.base_url, shows_secret=has_new_secret)
+    return answer(200, {"postbackconfig": view})
 
 
 @router.delete(
@@ -120,3 +133,56 @@ async def pause_postbackconfig(config_id: str, principal: Writer, services: Join
 async def resume_postbackconfig(config_id: str, principal: Writer, services: Joined) -> Response:
     config = await services.config_actions.resume(principal.account, config_id)
     return answer(200, {"postbackconfig": config_view(config, services.base_url, ["state"])})
+
+
+@router.post(
+    "/v2/postbackconfigs/{config_id}/rotate-secret",
+    **documented(
+        "Replace the signing secret",
+        answer=ref("RotatedSecret"),
+        body=ref("Rotation"),
+        needs_body=False,
+        errors=(404, 409, *WRITING),
+        description="The new one is shown this once. Until the overlap ends attempts are signed with both.",
+    ),
+)
+async def rotate_secret(request: Request, config_id: str, principal: Writer, services: Joined) -> Response:
+    values = await values_of(request, services, _ROTATION)
+    overlap_s = values.get("overlap", OVERLAP_S)
+    secret = await services.config_actions.rotate_secret(principal.account, config_id, overlap_s)
+    return answer(200, {"signing_secret": secret})
+
+
+@router.get(
+    "/v2/postbackconfigs/{config_id}/explain",
+    **documented(
+        "Would this config get that event, and why",
+        answer=ref("Explained"),
+        parameters=[query("event_id", "The event, which may have happened before the config was made.")],
+        errors=(*ONE, 422),
+    ),
+)
+async def explain_postbackconfig(request: Request, config_id: str, principal: Reader, services: Joined) -> Response:
+    event_id = Parameters(request, "event_id").text("event_id")
+    if not event_id:
+        raise InvalidValue.of("event_id", "Event Id cannot be blank.")
+    explained = await services.config_checks.explain(principal.account, config_id, event_id)
+    return answer(200, {"wants": explained.wants, "reasons": explained.reasons})
+
+
+@router.post(
+    "/v2/postbackconfigs/{config_id}/test",
+    **documented(
+        "Send an example event now",
+        answer=wrapped("attempt", "Attempt"),
+        body=ref("Test"),
+        needs_body=False,
+        errors=(404, *WRITING),
+        description="One attempt, the same way as any delivery, also while the config is paused or disabled. It is in "
+        "the log, marked as a test.",
+    ),
+)
+async def test_postbackconfig(request: Request, config_id: str, principal: Writer, services: Joined) -> Response:
+    values = await values_of(request, services, _TEST)
+    attempt, sent = await services.config_checks.test(principal.account, config_id, values.get("event_type"))
+    return answer(200, {"attempt": attempt_view(attempt, sent)})

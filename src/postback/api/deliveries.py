@@ -6,7 +6,7 @@ from postback.api.answers import answer
 from postback.api.documents import LOG_PARAMETERS, ONE, READING, documented, query, wrapped
 from postback.api.keys import Joined, Reader, Writer
 from postback.api.lists import PAGE_SIZE, PAGE_SIZE_MAX, Parameters
-from postback.api.schemas import ref
+from postback.api.schema_parts import ref
 from postback.api.views import attempt_view, delivery_view, event_view, event_with_deliveries_view
 from postback.domain.deliveries import State
 from postback.domain.errors import InvalidValue, NotFound

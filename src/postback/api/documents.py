@@ -6,7 +6,8 @@ from typing import Any, Final
 from fastapi import FastAPI
 
 from postback.api.lists import PAGE_SIZE, PAGE_SIZE_MAX
-from postback.api.schemas import SCHEMAS, Schema, a_list, an_object, ref
+from postback.api.schema_parts import Schema, a_list, an_object, ref
+from postback.api.schemas import SCHEMAS
 
 READING: Final = (401, 403)
 ONE: Final = (401, 403, 404)
@@ -34,6 +35,7 @@ def documented(
     also: int | None = None,
     answer: Schema | None = None,
     body: Schema | None = None,
+    needs_body: bool = True,
     parameters: Sequence[Schema] = (),
     errors: Sequence[int] = (),
     description: str | None = None,
@@ -43,7 +45,7 @@ def documented(
     if parameters:
         extra["parameters"] = list(parameters)
     if body is not None:
-        extra["requestBody"] = {"required": True, "content": _json(body)}
+        extra["requestBody"] = {"required": needs_body, "content": _json(body)}
     return {
         "summary": summary,
         "description": description or summary + ".",

@@ -1,11 +1,13 @@
 """The fields that a request sends in its body."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import Request
 
+from postback.actions.fields import Errors, Reader, read
 from postback.api.body import JSON, media_type, read_body
-from postback.api.jsontext import read_object
+from postback.api.jsontext import read_object, read_plain_object
 from postback.api.services import Services
 
 
@@ -13,3 +15,13 @@ async def fields_of(request: Request, services: Services, wrapper: str) -> dict[
     """What stands inside the wrapper: `{"contact": {…}}`."""
     media_type(request.scope, JSON)
     return read_object(await read_body(request.scope, request.receive, services.body_limits), wrapper)
+
+
+async def values_of(request: Request, services: Services, readers: Mapping[str, Reader]) -> dict[str, Any]:
+    """What stands in a body of one level: `{"overlap": 3600}`; nothing where there is no body."""
+    media_type(request.scope, JSON)
+    fields = read_plain_object(await read_body(request.scope, request.receive, services.body_limits))
+    errors = Errors()
+    values = read(fields, readers, errors)
+    errors.raise_any()
+    return values

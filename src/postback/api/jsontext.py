@@ -45,6 +45,14 @@ def read_object(body: bytes, wrapper: str) -> dict[str, Any]:
     return fields
 
 
+def read_plain_object(body: bytes) -> dict[str, Any]:
+    """The fields of a body that has no wrapper, and may be left out."""
+    value = _parse(utf8(body)) if body else {}
+    if not isinstance(value, dict):
+        raise Malformed("the body is not a JSON object")
+    return value
+
+
 class _Envelope(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     event: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     events: Sequence[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET

@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl, urlencode
 from fastapi import Request
 
 from postback.actions.fields import Reader
-from postback.actions.times import EXPECTED, unix_ms
 from postback.domain.errors import InvalidValue
+from postback.domain.times import EXPECTED, unix_ms
 from postback.ports import Query
 from postback.resources.fields import Refusal, shown
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from postback.api.answers import HEADERS, answer
 from postback.api.documents import documented
 from postback.api.keys import Joined, LocalOrReader
-from postback.api.schemas import ANY_OBJECT, TEXT, an_object
+from postback.api.schema_parts import ANY_OBJECT, TEXT, an_object
 from postback.domain.errors import Unavailable
 from postback.observability import METRICS_CONTENT_TYPE
 

@@ -1,6 +1,6 @@
 """POST /v2/events: the busiest route, so no more stands between the socket and the intake than has to."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -12,7 +12,7 @@ from postback.api.documents import WRITING, documented, header, wrapped
 from postback.api.errors import body_of
 from postback.api.jsontext import Texts, read_events, read_lines
 from postback.api.keys import principal_of
-from postback.api.schemas import Schema, a_list, an_object, ref
+from postback.api.schema_parts import Schema, a_list, an_object, ref
 from postback.api.services import Services
 from postback.domain.accounts import Scope as KeyScope
 from postback.domain.errors import InvalidValue, PostbackError, Unavailable
@@ -76,13 +76,17 @@ def _idempotency_key(scope: Scope) -> str | None:
 def _single(answer: Published | PostbackError) -> dict[str, Any]:
     if isinstance(answer, PostbackError):
         raise answer
-    return {"id": event_text(answer.id), "type": answer.type, "deliveries": answer.deliveries}
+    return {"id": event_text(answer.id), "type": answer.type, "deliveries": answer.deliveries, **_unsayable(answer)}
 
 
 def _in_batch(answer: Published | PostbackError) -> dict[str, Any]:
     if isinstance(answer, PostbackError):
         return body_of(answer)
-    return {"id": event_text(answer.id), "deliveries": answer.deliveries}
+    return {"id": event_text(answer.id), "deliveries": answer.deliveries, **_unsayable(answer)}
+
+
+def _unsayable(answer: Published) -> Mapping[str, int]:
+    return {"unsayable": answer.unsayable} if answer.unsayable else {}
 
 
 def _refuse_all_unavailable(answers: Sequence[Published | PostbackError]) -> None:

@@ -1,137 +1,31 @@
 """What things look like, as JSON Schemas with examples: for the OpenAPI document."""
 
-from typing import Any, Final
+from typing import Final
 
-from postback.actions.config_fields import CREDENTIAL_MAX, EXPANDS, IN_FLIGHT_MAX, TIMEOUT_MAX_S, TIMEOUT_MIN_S
 from postback.actions.publish import DAYS_AHEAD, KEY_MAX, SUBJECT_MAX
+from postback.api.config_schemas import CONFIG_SCHEMAS
+from postback.api.schema_parts import (
+    ANY_OBJECT,
+    FLAG,
+    LINKS,
+    NUMBER,
+    NUMBER_OR_NULL,
+    TEXT,
+    TEXT_OR_NULL,
+    TIME,
+    TIME_OR_NULL,
+    Schema,
+    a_list,
+    an_object,
+    ref,
+    said,
+)
 from postback.domain.accounts import Scope
-from postback.domain.configs import MAX_IN_FLIGHT, RESOURCES, ConfigState
 from postback.domain.deliveries import State, Verdict
 from postback.domain.events import TYPE_MAX
-from postback.domain.policy import ATTEMPTS_MAX, INTERVAL_MAX_S, SCHEDULE_MAX_WAITS, WAIT_MAX_S, SuccessRule
 from postback.domain.wire import Reason
-from postback.formats import FORMATS
 from postback.resources import RESOURCES as RECORDS
 from postback.resources import Field, Kind, Resource
-
-Schema = dict[str, Any]
-
-FLAG: Final[Schema] = {"enum": ["0", "1", 0, 1, False, True]}
-TEXT: Final[Schema] = {"type": "string"}
-NUMBER: Final[Schema] = {"type": "integer"}
-TEXT_OR_NULL: Final[Schema] = {"type": ["string", "null"]}
-NUMBER_OR_NULL: Final[Schema] = {"type": ["integer", "null"]}
-TIME: Final[Schema] = {"type": "string", "format": "date-time"}
-TIME_OR_NULL: Final[Schema] = {"type": ["string", "null"], "format": "date-time"}
-ANY_OBJECT: Final[Schema] = {"type": "object"}
-LINKS: Final[Schema] = {
-    "type": "object",
-    "properties": {"self": {"type": "object", "properties": {"href": {"type": "string", "format": "uri"}}}},
-}
-
-
-def said(schema: Schema, description: str, **more: Any) -> Schema:
-    return {**schema, "description": description, **more}
-
-
-def an_object(properties: Schema, *, required: tuple[str, ...] = (), **more: Any) -> Schema:
-    schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False, **more}
-    return {**schema, "required": list(required)} if required else schema
-
-
-def a_list(items: Schema, **more: Any) -> Schema:
-    return {"type": "array", "items": items, **more}
-
-
-def ref(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-_SECONDS: Final[Schema] = {"type": "number", "minimum": TIMEOUT_MIN_S, "maximum": TIMEOUT_MAX_S}
-
-CONFIG_FIELDS: Final[Schema] = {
-    "location_id": said(TEXT, "The location whose events are wanted."),
-    "resource": said(TEXT, "The kind of record whose changes are wanted.", enum=list(RESOURCES)),
-    "on_create": said(FLAG, "Whether creations are wanted.", default="0"),
-    "on_update": said(FLAG, "Whether changes are wanted.", default="0"),
-    "on_delete": said(FLAG, "Whether deletions are wanted.", default="0"),
-    "url": said(TEXT, "Where the POSTs go.", format="uri", maxLength=2048),
-    "is_active": said(FLAG, "Off: events from now on make no delivery.", default="1"),
-    "format": said(TEXT, "How events are said.", enum=list(FORMATS), default="api-default"),
-    "number_of_attempts": said(
-        NUMBER, "Attempts in all, the first included.", minimum=1, maximum=ATTEMPTS_MAX, default=1
-    ),
-    "attempt_interval": said(
-        NUMBER_OR_NULL, "Seconds between attempts.", minimum=1, maximum=INTERVAL_MAX_S, default=300
-    ),
-    "expands": said(
-        TEXT,
-        "Related records to add, joined by commas. "
-        + "; ".join(f"{resource}: {', '.join(names)}" for resource, names in EXPANDS.items()),
-        default="",
-    ),
-    "product_transaction_id": said(TEXT, "Required for transaction and transactionbatch; not for contact."),
-    "name": said(TEXT, "For people.", maxLength=256),
-    "success_status": said(TEXT, "Which answers acknowledge.", enum=list(SuccessRule), default="2xx"),
-    "retry_schedule": a_list(
-        {"type": "integer", "minimum": 1, "maximum": WAIT_MAX_S},
-        description="Seconds to wait after each failed attempt, instead of attempt_interval; the last repeats.",
-        minItems=1,
-        maxItems=SCHEDULE_MAX_WAITS,
-    ),
-    "connect_timeout": said(_SECONDS, "Seconds for name, connection and TLS together.", default=10),
-    "response_timeout": said(_SECONDS, "Seconds until the head of the answer is complete.", default=10),
-    "total_timeout": said(
-        {**_SECONDS, "maximum": 2 * TIMEOUT_MAX_S}, "Seconds for an attempt; by default the two others together."
-    ),
-    "max_in_flight": said(
-        NUMBER, "Attempts under way at the same time.", minimum=1, maximum=IN_FLIGHT_MAX, default=MAX_IN_FLIGHT
-    ),
-    "headers": said(
-        {"type": "object", "additionalProperties": TEXT},
-        "Own headers. Those named like a secret are shown as ***, which sent back keeps the value.",
-        maxProperties=30,
-    ),
-}
-
-_CREDENTIALS: Final[Schema] = {
-    "basic_auth_username": said(TEXT_OR_NULL, "Sent as Basic auth; never shown.", maxLength=CREDENTIAL_MAX),
-    "basic_auth_password": said(TEXT_OR_NULL, "Never shown; *** keeps it.", maxLength=CREDENTIAL_MAX),
-}
-
-_CONFIG_EXAMPLE: Final[Schema] = {
-    "location_id": "loc_1c8m4qy3r7v2t",
-    "resource": "contact",
-    "on_create": "1",
-    "on_update": "1",
-    "on_delete": "1",
-    "url": "https://client.example/receiver",
-    "is_active": "1",
-    "format": "api-default",
-    "number_of_attempts": 3,
-    "attempt_interval": 300,
-    "expands": "",
-}
-
-_CONFIG: Final = an_object(
-    {
-        "id": TEXT,
-        **CONFIG_FIELDS,
-        "created_ts": said(NUMBER, "Unix seconds."),
-        "modified_ts": said(NUMBER, "Unix seconds."),
-        "_links": LINKS,
-        "state": said(TEXT, "With expand=state, and after pause and resume.", enum=list(ConfigState)),
-        "state_reason": TEXT_OR_NULL,
-        "policy": said(ANY_OBJECT, "With expand=policy: what applies, defaults included."),
-    },
-    example={
-        "id": "pbc_1c8m4r0000000",
-        **_CONFIG_EXAMPLE,
-        "created_ts": 1790000000,
-        "modified_ts": 1790000000,
-        "_links": {"self": {"href": "http://127.0.0.1:8080/v2/postbackconfigs/pbc_1c8m4r0000000"}},
-    },
-)
 
 _EVENT: Final[Schema] = {
     "id": TEXT,
@@ -146,11 +40,14 @@ _EVENT: Final[Schema] = {
 _NEW_EVENT: Final = an_object(
     {
         "type": said(TEXT, "Such as contact.created.", maxLength=TYPE_MAX),
-        "location_id": said(TEXT_OR_NULL, "Without it no config hears of the event."),
+        "location_id": said(TEXT_OR_NULL, "Without it only configs of all locations hear of the event."),
         "subject": said(
             TEXT_OR_NULL, "What it is about; by default data.id, or a number or address.", maxLength=SUBJECT_MAX
         ),
-        "data": said(ANY_OBJECT, "Kept and sent as it came, byte for byte."),
+        "data": said(
+            ANY_OBJECT,
+            "Kept and sent as it came, byte for byte. Of messaging events what /v2/eventtypes lists is checked.",
+        ),
         "idempotency_key": said(
             TEXT_OR_NULL, "The same again answers the first event; with another body 409.", maxLength=KEY_MAX
         ),
@@ -165,6 +62,10 @@ _NEW_EVENT: Final = an_object(
         "data": {"from": "15551230000", "to": "12345", "text": "HELLO", "received": "2026-09-21T12:00:00-04:00"},
         "idempotency_key": "inbound-8841",
     },
+)
+
+_UNSAYABLE: Final = said(
+    NUMBER, "How many of the deliveries fail unsent, since their format cannot say this event; left out where none."
 )
 
 _DELIVERY: Final[Schema] = {
@@ -190,6 +91,7 @@ _ATTEMPT: Final = an_object(
         "finished_at": TIME,
         "worker": TEXT_OR_NULL,
         "manual": said({"type": "boolean"}, "Whether it follows a replay."),
+        "test": said({"type": "boolean"}, "Whether it was a test."),
         "request": {
             "oneOf": [
                 an_object({"url": TEXT, "headers": ANY_OBJECT, "body": TEXT_OR_NULL}),
@@ -266,13 +168,12 @@ def _field(field: Field, *, shown: bool) -> Schema:
 _NEXT_CURSOR: Final = said(TEXT_OR_NULL, "What to send as cursor for the next part; null at the end.")
 
 SCHEMAS: Final[Schema] = {
-    "PostbackConfig": _CONFIG,
-    "NewPostbackConfig": an_object({**CONFIG_FIELDS, **_CREDENTIALS}, example=_CONFIG_EXAMPLE),
+    **CONFIG_SCHEMAS,
     **{resource.name.capitalize(): record_schema(resource, shown=True) for resource in RECORDS.values()},
     **{f"New{resource.name.capitalize()}": record_schema(resource, shown=False) for resource in RECORDS.values()},
     "NewEvent": _NEW_EVENT,
-    "PublishedEvent": an_object({"id": TEXT, "type": TEXT, "deliveries": NUMBER}),
-    "PublishedInBatch": an_object({"id": TEXT, "deliveries": NUMBER}),
+    "PublishedEvent": an_object({"id": TEXT, "type": TEXT, "deliveries": NUMBER, "unsayable": _UNSAYABLE}),
+    "PublishedInBatch": an_object({"id": TEXT, "deliveries": NUMBER, "unsayable": _UNSAYABLE}),
     "Event": an_object(_EVENT),
     "EventWithDeliveries": an_object({**_EVENT, "data": ANY_OBJECT, "deliveries": a_list(ref("Delivery"))}),
     "Events": an_object({"events": a_list(ref("Event")), "next_cursor": _NEXT_CURSOR}),

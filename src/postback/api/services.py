@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from postback.actions.access import Access
+from postback.actions.account_wide import AccountWideActions
 from postback.actions.accounts import AccountActions
+from postback.actions.config_checks import ConfigChecks
 from postback.actions.configs import ConfigActions, ConfigRules
 from postback.actions.locations import KnownLocations
 from postback.actions.log import LogActions
@@ -13,7 +15,7 @@ from postback.actions.publish import Publishing
 from postback.actions.records import RecordActions
 from postback.api.body import BodyLimits
 from postback.domain.addresses import AddressRules
-from postback.ports import Accounts, Clock, Configs, Intake, Log, Queue, Records
+from postback.ports import Accounts, Clock, Configs, Courier, Intake, Log, Queue, Records
 
 MEBIBYTE = 1 << 20
 
@@ -31,6 +33,7 @@ class Services:
     accounts: Accounts
     log: Log
     intake: Intake
+    courier: Courier
     clock: Clock
     ids: Callable[[], int]
     public_url: str
@@ -76,6 +79,14 @@ class Services:
     def config_actions(self) -> ConfigActions:
         rules = ConfigRules(self.addresses, self.allow_http, self.retention_days)
         return ConfigActions(self.configs, self.locations, rules, self.clock, self.ids, self.due_now)
+
+    @cached_property
+    def config_checks(self) -> ConfigChecks:
+        return ConfigChecks(self.configs, self.log, self.courier)
+
+    @cached_property
+    def account_wide(self) -> AccountWideActions:
+        return AccountWideActions(self.configs, self.config_actions, self.clock, self.ids)
 
     @cached_property
     def record_actions(self) -> RecordActions:

@@ -5,48 +5,64 @@ from typing import Any, Final
 
 import msgspec
 
-from postback.actions.config_fields import DEFAULTS, DOCUMENTED, FURTHER
+from postback.actions.config_fields import DEFAULTS, DOCUMENTED, FURTHER, OF_A_RESOURCE
+from postback.actions.config_options import applying_options
 from postback.actions.log import SentRequest
-from postback.actions.times import rfc3339
 from postback.domain.accounts import Account, ApiKey
 from postback.domain.configs import PostbackConfig
 from postback.domain.deliveries import Verdict
 from postback.domain.events import Event
 from postback.domain.ids import config_text, delivery_text, encode, event_text
-from postback.domain.masking import masked
+from postback.domain.masking import MASK, masked
 from postback.domain.records import Record
+from postback.domain.times import rfc3339
 from postback.ports import AttemptView, DeliveryView
 from postback.resources import Resource
 
 View = dict[str, Any]
 
 
-def config_view(config: PostbackConfig, public_url: str, expand: Sequence[str] = ()) -> View:
+def config_view(
+    config: PostbackConfig, public_url: str, expand: Sequence[str] = (), *, shows_secret: bool = False
+) -> View:
     """The documented fields, then the further ones that the owner set, each as it was sent; credentials never."""
     # A row that cannot be read has kept nothing of what was sent, and is shown all the same.
     known = {"location_id": config.location_id, "resource": config.resource, "url": config.url, "format": config.format}
-    sent = {**DEFAULTS, **known, **_effective_policy(config), **config.as_sent}
+    sent = {**DEFAULTS, **known, **config.as_sent, **_retries(config)}
     view: View = {"id": config_text(config.id)}
-    view |= {name: sent[name] for name in DOCUMENTED}
+    view |= {name: sent[name] for name in DOCUMENTED if config.resource is not None or name not in OF_A_RESOURCE}
     view |= {"created_ts": config.created_ms // 1000, "modified_ts": config.modified_ms // 1000}
-    view |= {name: sent[name] for name in FURTHER if name in config.as_sent}
-    if config.headers:
-        view["headers"] = masked(config.headers)
+    further = {**config.as_sent, **_apart(config, shows_secret=shows_secret)}
+    view |= {name: further[name] for name in FURTHER if name in further}
+    if config.purpose is not None:
+        view["purpose"] = config.purpose
     view["_links"] = _links(public_url, "postbackconfigs", config_text(config.id))
     for name in expand:
         view |= CONFIG_EXPANDS[name](config)
     return view
 
 
-def _effective_policy(config: PostbackConfig) -> View:
-    """With a schedule of its own a config has no fixed interval, and as many attempts as the schedule makes."""
-    if "retry_schedule" not in config.as_sent:
-        return {}
-    return {"number_of_attempts": config.retry.attempts, "attempt_interval": None}
+def _retries(config: PostbackConfig) -> View:
+    """As they hold: a schedule, the owner's or the format's, is no fixed interval."""
+    waits = config.retry.waits_s
+    is_fixed = len(waits) == 1 and "retry_schedule" not in config.as_sent
+    return {"number_of_attempts": config.retry.attempts, "attempt_interval": waits[0] if is_fixed else None}
+
+
+def _apart(config: PostbackConfig, *, shows_secret: bool) -> View:
+    view: View = {"headers": masked(config.headers)} if config.headers else {}
+    if config.signing_secrets:
+        view["signing_secret"] = config.signing_secrets[0].text if shows_secret else MASK
+    return view
 
 
 def _state(config: PostbackConfig) -> View:
-    return {"state": config.state, "state_reason": config.state_reason}
+    warned = config.warned
+    return {
+        "state": config.state,
+        "state_reason": config.state_reason,
+        "warning": None if warned is None else {"text": warned.text, "since": rfc3339(warned.since_ms)},
+    }
 
 
 def _policy(config: PostbackConfig) -> View:
@@ -54,11 +70,14 @@ def _policy(config: PostbackConfig) -> View:
         "policy": {
             "number_of_attempts": config.retry.attempts,
             "waits": config.retry.waits_s,
+            "jitter": config.retry.jitter,
             "success_status": config.success,
             "connect_timeout": config.deadlines.connect_s,
             "response_timeout": config.deadlines.response_s,
             "total_timeout": config.deadlines.total_s,
             "max_in_flight": config.max_in_flight,
+            "rate_limit": config.rate_limit,
+            **applying_options(config.format, config.options),
         }
     }
 
@@ -116,6 +135,7 @@ def attempt_view(attempt: AttemptView, request: SentRequest | None) -> View:
         "finished_at": rfc3339(attempt.ended_ms),
         "worker": None if attempt.worker is None else encode(attempt.worker),
         "manual": attempt.manual,
+        "test": attempt.test,
         "request": None if request is None else _request(request),
         "status": attempt.status,
         "reason": attempt.reason,

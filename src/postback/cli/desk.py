@@ -40,7 +40,7 @@ def desk(url: str | None, key: str | None, account: str | None = None) -> Iterat
     from postback.cli.store import StoreDesk
 
     with asyncio.Runner() as runner:
-        here = StoreDesk.open(runner, database, account)
+        here = StoreDesk.open(runner, settings, account)
         try:
             yield here
         finally:

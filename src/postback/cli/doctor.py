@@ -55,10 +55,11 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield Finding("settings", "ok", "all read; `settings` shows them")
     yield Finding("python", "ok", sys.version.split()[0])
     yield _sqlite_version()
-    yield from _key_file(settings)
+    yield from _private_file("operator key", settings.key_file, is_given=settings.api_key is not None)
+    yield from _private_file("secret key", settings.secret_file, is_given=settings.secret_key is not None)
     yield from _disk(database)
     if database.exists():
-        yield from _database(database)
+        yield from _database(database, settings)
     else:
         yield Finding("database", "note", f"{database} does not exist yet; the first `serve` makes it")
     holder = lock_holder(database) if database.parent.is_dir() else None
@@ -80,16 +81,15 @@ def _sqlite_version() -> Finding:
     )
 
 
-def _key_file(settings: Settings) -> Iterator[Finding]:
-    path = settings.key_file
-    if settings.api_key is not None:
-        yield Finding("operator key", "ok", "given by the settings")
+def _private_file(what: str, path: Path, *, is_given: bool) -> Iterator[Finding]:
+    if is_given:
+        yield Finding(what, "ok", "given by the settings")
     elif not path.exists():
-        yield Finding("operator key", "note", f"{path} does not exist; the first `serve` makes it")
+        yield Finding(what, "note", f"{path} does not exist; the first `serve` makes it")
     elif path.stat().st_mode & 0o077:
-        yield Finding("operator key", "wrong", f"{path} can be read by others; chmod 600 it and make a new key")
+        yield Finding(what, "wrong", f"{path} can be read by others; chmod 600 it and make a new key")
     else:
-        yield Finding("operator key", "ok", f"in {path}, readable by its owner only")
+        yield Finding(what, "ok", f"in {path}, readable by its owner only")
 
 
 def _disk(database: Path) -> Iterator[Finding]:
@@ -104,11 +104,11 @@ def _disk(database: Path) -> Iterator[Finding]:
         yield Finding("disk", "wrong", f"{folder} cannot be written")
 
 
-def _database(path: Path) -> Iterator[Finding]:
+def _database(path: Path, settings: Settings) -> Iterator[Finding]:
     try:
         connection = sqlite3.connect(_address(path), uri=True, timeout=READ_S)
         try:
-            yield from _contents(connection, path)
+            yield from _contents(connection, path, settings)
         finally:
             connection.close()
     except (OSError, sqlite3.Error) as error:
@@ -125,7 +125,7 @@ def _log_of(path: Path) -> Path:
     return path.with_name(path.name + "-wal")
 
 
-def _contents(connection: sqlite3.Connection, path: Path) -> Iterator[Finding]:
+def _contents(connection: sqlite3.Connection, path: Path, settings: Settings) -> Iterator[Finding]:
     def ask(question: str) -> object:
         row = connection.execute(question).fetchone()
         return row[0] if row else None
@@ -143,6 +143,7 @@ def _contents(connection: sqlite3.Connection, path: Path) -> Iterator[Finding]:
     log = _log_of(path)
     sizes = f"{path.stat().st_size >> 10:,} KiB, log {log.stat().st_size >> 10 if log.exists() else 0:,} KiB"
     yield Finding("size", "ok", sizes)
+    yield _secrets(connection, path, settings)
     counts = dict(connection.execute(_OWED).fetchall())
     text = ", ".join(f"{state} {counts.get(state, 0):,}" for state in ("pending", "claimed", "held"))
     yield Finding("owed", "ok", text)
@@ -165,6 +166,30 @@ def _integrity(connection: sqlite3.Connection) -> Finding:
     finally:
         connection.set_progress_handler(None, 0)
     return Finding("integrity", "ok" if sound == "ok" else "wrong", f"quick_check: {sound}")
+
+
+def _secrets(connection: sqlite3.Connection, path: Path, settings: Settings) -> Finding:
+    """Whether all keys are at hand that the secrets were encrypted with; none of them is opened."""
+    # Its libraries take a while to load, which no other command should wait for.
+    from postback.storage.database import CannotOpen
+    from postback.storage.secret_file import SecretFile
+    from postback.storage.vault import PREFIX_LENGTH, is_clear, key_id, key_id_of
+
+    query = f"SELECT DISTINCT substr(secrets, 1, {PREFIX_LENGTH}) FROM config_versions"  # noqa: S608 - a number
+    beginnings = [beginning for (beginning,) in connection.execute(query)]
+    used = {found for found in map(key_id_of, beginnings) if found is not None}
+    try:
+        keys = settings.secret_keys or SecretFile(path).read()
+    except CannotOpen as error:
+        return Finding("secrets", "wrong", str(error))
+    known = [key_id(key) for key in keys]
+    if missing := sorted(used - set(known)):
+        return Finding("secrets", "wrong", f"encrypted with keys that are not there: {', '.join(missing)}")
+    if any(map(is_clear, beginnings)):
+        return Finding("secrets", "note", "some are not encrypted yet; the next start does it")
+    if old := sorted(used - set(known[:1])):
+        return Finding("secrets", "note", f"can be read, some with old keys ({', '.join(old)}); `rewrap` changes that")
+    return Finding("secrets", "ok", "can be read" if used else "there are none")
 
 
 # What is finished is not owed any more; held is what waits for a config that is paused or disabled.

@@ -1,16 +1,19 @@
-"""`events`: publish an event from the command line."""
+"""`events`: publish an event, and look up what types of event there are."""
 
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from postback.cli.client import Account, Json, Key, Url, connect
-from postback.cli.output import CommandError, Exit, print_facts, print_json
+from postback.cli.output import CommandError, Exit, print_facts, print_json, print_table
+from postback.domain.catalog import SAYABLE
+from postback.domain.described import described_types
+from postback.domain.patterns import EXPECTED, is_pattern
 
-app = typer.Typer(help="Publish events.", no_args_is_help=True)
+app = typer.Typer(help="Events: send one, list their types.", no_args_is_help=True)
 
 
 @app.command()
@@ -46,6 +49,68 @@ def send(
         print_json(accepted)
     else:
         print_facts(accepted)
+
+
+@app.command()
+def types(
+    pattern: Annotated[str, typer.Argument(help="Such as sms.*, or one type to see all of it.")] = "*",
+    format_name: Annotated[str | None, typer.Option("--format", help="Only those that this format can say.")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Show the event types that the product knows by name; of one its fields and an example. No server is needed."""
+    if not is_pattern(pattern):
+        raise CommandError(f"PATTERN is {pattern!r}; {EXPECTED}", Exit.USAGE)
+    if format_name is not None and format_name not in SAYABLE:
+        raise CommandError(f"--format is {format_name!r}; expected one of {', '.join(SAYABLE)}", Exit.USAGE)
+    found = described_types((pattern,), format_name)
+    if as_json:
+        print_json(found)
+    elif [one["type"] for one in found] == [pattern]:
+        _print_type(found[0])
+    else:
+        rows = [(one["type"], _codes(one["codes"]), one["origin"], one["description"]) for one in found]
+        print_table(["Type", "Code", "Origin", "Meaning"], rows, _NO_TYPES)
+
+
+_NO_TYPES: Final = "no such event types are known by name; any other may be sent, with any object as data"
+
+
+def _print_type(known: dict[str, Any]) -> None:
+    named = {"type": "type", "meaning": "description", "origin": "origin", "formats": "formats"}
+    print_facts({**{label: known[name] for label, name in named.items()}, "code": _codes(known["codes"]) or None})
+    for way in known["variants"] or [known]:
+        print()
+        if "told_by" in way:
+            print(f"{_told_by(**way['told_by'])}: {_codes(way['codes'])}")
+        rows = [(_name(field), _takes(field), field["description"]) for field in way["fields"]]
+        print_table(["Field (* required)", "Takes", "Meaning"], rows, "any object is taken as data")
+        print(f"Example: {json.dumps(way['example'])}")
+
+
+def _codes(codes: dict[str, Any]) -> str:
+    """The codes of the newest layout, and those of the others where they differ."""
+    newest, *others = ((layout, _joined(told)) for layout, told in codes.items())
+    return newest[1] + "".join(f" ({layout}: {told})" for layout, told in others if told != newest[1])
+
+
+def _joined(codes: str | list[str]) -> str:
+    return codes if isinstance(codes, str) else ", ".join(codes)
+
+
+def _told_by(field: str, value: str | None) -> str:
+    return f"with {field}" if value is None else f"{field} = {value}"
+
+
+def _name(field: dict[str, Any]) -> str:
+    return f"{field['name']} *" if field["required"] else str(field["name"])
+
+
+def _takes(field: dict[str, Any]) -> str:
+    if "choices" not in field:
+        return str(field["type"])
+    default = f"; by default {field['default']}" if "default" in field and len(field["choices"]) > 1 else ""
+    return ", ".join(field["choices"]) + default
 
 
 def _object(text: str) -> Any:

@@ -56,6 +56,11 @@ def _say(text: str) -> None:
 def announcement(started: "Started") -> str:
     """What is said once the server answers: address, key, warnings, and lines to paste."""
     parts = [f"postback listens on {started.address}", _about_key(started)]
+    if started.secret_path is not None:
+        parts.append(
+            f"Secrets of postback configs are encrypted with the key in {started.secret_path}\n"
+            "  without a copy of it, a copy of the database cannot be used."
+        )
     if started.allows_loopback:
         parts.append(
             "! Receivers on this machine's loopback addresses may be called (POSTBACK_ALLOW_NETWORKS):\n"

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 from postback.actions.access import Access, Principal
@@ -13,6 +12,7 @@ from postback.cli.client import PAGE_SIZE
 from postback.domain.accounts import Scope
 from postback.domain.ids import ACCOUNT_DEFAULT, SLOTS, IdSource
 from postback.ports import Page, Query
+from postback.settings import Settings
 from postback.storage.accounts import SqlAccounts
 from postback.storage.sqlite import SqliteStore
 
@@ -37,8 +37,10 @@ class StoreDesk:
         self._principal = Principal(account, frozenset(Scope), is_operator=True, key_id="the command line")
 
     @classmethod
-    def open(cls, runner: asyncio.Runner, database: Path, account: str | None) -> "StoreDesk":
-        store = runner.run(SqliteStore.open(database, lambda: time.time_ns() // 1_000_000))
+    def open(cls, runner: asyncio.Runner, settings: Settings, account: str | None) -> "StoreDesk":
+        store = runner.run(
+            SqliteStore.open(settings.database, lambda: time.time_ns() // 1_000_000, secret_keys=settings.secret_keys)
+        )
         here = cls(runner, store, account or ACCOUNT_DEFAULT)
         try:
             # An account that was named wrongly is told before anything is done for it.

@@ -92,6 +92,8 @@ class Settlement(NamedTuple):
     rendered_ms: int = 0
     disables: str | None = None
     """Why the config is to be disabled with this (a 410), or None."""
+    warns: str | None = None
+    """What the config's owner is to be warned of from now on; "" ends a warning, None leaves it as it is."""
 
 
 def interruption_wait_ms(interruptions: int) -> int:
@@ -123,12 +125,14 @@ class NewDeliveries(NamedTuple):
 
 class Accepted(NamedTuple):
     """An event that is durable now. `claims` are its deliveries that the accepting worker is to carry out;
-    `known` says that its idempotency key had been used before, and that this is the first event again."""
+    `known` says that its idempotency key had been used before, and that this is the first event again.
+    `unsayable` of the deliveries will fail, because the format of their config cannot say this event."""
 
     event_id: int
     deliveries: int
     claims: Sequence[Claim] = ()
     known: bool = False
+    unsayable: int = 0
 
 
 class Refused(NamedTuple):

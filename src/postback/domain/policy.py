@@ -1,6 +1,6 @@
 """What the owner of a config chose about success, retries and time, and its arithmetic."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -51,3 +51,40 @@ class Deadlines:
     connect_s: float = 10.0
     response_s: float = 10.0
     total_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormatPolicy:
+    """What comes with a format where the owner chose nothing.
+
+    `empty_answer`: the receiver was told to answer with nothing, and quickly; one that does otherwise gets a warning.
+    """
+
+    success: SuccessRule = SuccessRule.ANY_2XX
+    retry: RetryPolicy = RetryPolicy()
+    deadlines: Deadlines = Deadlines()
+    empty_answer: bool = False
+
+
+_HOUR_S: Final = 3600
+_MODERN: Final = FormatPolicy(
+    # The schedule of the Standard Webhooks specification.
+    retry=RetryPolicy(8, (5, 300, 1800, 2 * _HOUR_S, 5 * _HOUR_S, 10 * _HOUR_S, 10 * _HOUR_S), jitter=True),
+    deadlines=Deadlines(5.0, 15.0, 20.0),
+)
+
+POLICIES: Final[Mapping[str, FormatPolicy]] = {
+    "api-default": FormatPolicy(),
+    # One attempt and five resends, 200 and nothing else: Overview, Postback Notification System.
+    "xml": FormatPolicy(success=SuccessRule.EXACTLY_200, retry=RetryPolicy(6)),
+    # About one second to answer, with no body: Callbacks.
+    "sms-callback": FormatPolicy(deadlines=Deadlines(1.0, 1.0, 1.0), empty_answer=True),
+    "json": _MODERN,
+    "cloudevents": _MODERN,
+}
+"""Format → its policy."""
+
+
+def policy_of_format(name: str) -> FormatPolicy:
+    """Also for a format that nobody knows, whose deliveries fail."""
+    return POLICIES.get(name, POLICIES["api-default"])

@@ -13,6 +13,17 @@ class AttemptFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class TestFinished:
+    """A test that somebody asked for: it is in the log of the config, and in no count."""
+
+    # Not a test, whatever pytest thinks of the name.
+    __test__ = False
+
+    settlement: Settlement
+    config: PostbackConfig
+
+
+@dataclass(frozen=True, slots=True)
 class EventsAccepted:
     events: int
     deliveries: int
@@ -50,4 +61,4 @@ class InternalError:
     error: BaseException
 
 
-Fact = AttemptFinished | EventsAccepted | StaleSettlements | WorkerDied | StoreFailed | InternalError
+Fact = AttemptFinished | TestFinished | EventsAccepted | StaleSettlements | WorkerDied | StoreFailed | InternalError

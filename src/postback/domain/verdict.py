@@ -7,12 +7,18 @@ from typing import Final, NamedTuple
 
 from postback.domain.configs import PostbackConfig
 from postback.domain.deliveries import Claim, Verdict
-from postback.domain.policy import RETRY_AFTER_MAX_S
+from postback.domain.policy import RETRY_AFTER_MAX_S, policy_of_format
 from postback.domain.wire import Answered, Outcome, Reason, Unreachable
 
 GONE: Final = 410
 
 _HOPELESS: Final = frozenset({Reason.CANNOT_RENDER, Reason.POISON, Reason.EXPIRED})
+
+
+WARNED_LEAST_MS: Final = 60_000
+"""A warning stays this long at least: a receiver that is right every other time must not cost a write each time."""
+
+_LATE: Final = frozenset({Reason.RESPONSE_TIMEOUT, Reason.CONNECT_TIMEOUT})
 
 
 class Decision(NamedTuple):
@@ -42,6 +48,36 @@ def decide(claim: Claim, config: PostbackConfig, outcome: Outcome, now_ms: int, 
     if wait_ms is None:
         return Decision(Verdict.FAILED)
     return Decision(Verdict.RETRY, max(wait_ms, retry_after_ms(outcome, now_ms) or 0))
+
+
+def warning(config: PostbackConfig, outcome: Outcome, now_ms: int) -> str | None:
+    """What the config's owner is to be warned of from now on: receivers of some formats must answer at once, and with
+    nothing. "" ends a warning that no longer holds, None leaves things as they are.
+
+    The rule is that of Callbacks, Special restrictions.
+    """
+    if not policy_of_format(config.format).empty_answer:
+        return None
+    found = _misbehaviour(config, outcome)
+    if found is None or config.warned is None:
+        return found or None
+    if found:
+        return None if found == config.warned.text else found
+    return "" if now_ms - config.warned.since_ms >= WARNED_LEAST_MS else None
+
+
+def _misbehaviour(config: PostbackConfig, outcome: Outcome) -> str | None:
+    """An empty text where the receiver did as it should, None where its answer says nothing about that."""
+    match outcome:
+        case Unreachable(reason=reason) if reason in _LATE:
+            return f"it did not answer within {config.deadlines.total_s:g} s: store what arrives, and process it later"
+        case Answered(status=status) if not config.success.accepts(status):
+            return None
+        case Answered(body=body) if body:
+            return "it answered with a body: the answer must be empty, without even blank HTML"
+        case Answered():
+            return ""
+    return None
 
 
 def retry_after_ms(outcome: Outcome, now_ms: int) -> int | None:

@@ -5,9 +5,11 @@ from collections.abc import Callable
 
 from postback.domain.configs import PostbackConfig
 from postback.domain.deliveries import Claim, Settlement
-from postback.domain.errors import CannotRender
+from postback.domain.destinations import destination
+from postback.domain.errors import CannotRender, InvalidValue
 from postback.domain.telemetry import InternalError
-from postback.domain.verdict import decide
+from postback.domain.urls import parse_url
+from postback.domain.verdict import decide, warning
 from postback.domain.wire import Destination, Outcome, Reason, Request, Timings, Unreachable
 from postback.formats import render
 from postback.ports import Clock, Dice, Report, Sender
@@ -45,12 +47,13 @@ class Attempter:
     def _decide(
         self, claim: Claim, config: PostbackConfig, rendered_ms: int, body: bytes | None, outcome: Outcome
     ) -> Settlement:
+        now_ms = self._clock()
         try:
-            decision = decide(claim, config, outcome, self._clock(), self._dice)
+            decision = decide(claim, config, outcome, now_ms, self._dice)
         except Exception as error:  # noqa: BLE001 - whatever came back, the delivery must come to a settlement
             self._report(InternalError(error))
             outcome = Unreachable(Reason.INTERNAL_ERROR, type(error).__name__, outcome.timings)
-            decision = decide(claim, config, outcome, self._clock(), self._dice)
+            decision = decide(claim, config, outcome, now_ms, self._dice)
         return Settlement(
             claim,
             decision.verdict,
@@ -60,8 +63,24 @@ class Attempter:
             hashlib.sha256(body).digest() if body is not None else None,
             rendered_ms,
             decision.disables,
+            warning(config, outcome, now_ms),
         )
 
 
 def _unsent(reason: Reason, detail: str) -> Unreachable:
     return Unreachable(reason, detail, Timings())
+
+
+def destination_of(config: PostbackConfig) -> Destination | None:
+    """Where a config's POSTs go, or None when its row says something that cannot be used."""
+    try:
+        url = parse_url(config.url, allow_http=True)
+        return destination(
+            url,
+            headers=config.headers,
+            basic_auth=config.basic_auth,
+            deadlines=config.deadlines,
+            asker=config.account,
+        )
+    except InvalidValue:
+        return None

@@ -1,6 +1,7 @@
 """Claim → attempt → settle, for ever: gives claims to their lanes and settles what has come of them."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from itertools import count
@@ -8,13 +9,10 @@ from typing import Final, TypeVar
 
 from postback.domain.configs import ConfigState, PostbackConfig, Snapshot
 from postback.domain.deliveries import Claim, Settlement, Verdict
-from postback.domain.destinations import destination
-from postback.domain.errors import InvalidValue, NotFound, Unavailable
+from postback.domain.errors import NotFound, Unavailable
 from postback.domain.telemetry import AttemptFinished, StaleSettlements, StoreFailed
-from postback.domain.urls import parse_url
 from postback.domain.verdict import retry_after_ms
-from postback.domain.wire import Destination
-from postback.engine.attempt import Attempter
+from postback.engine.attempt import Attempter, destination_of
 from postback.engine.lanes import Host, Lane, Lanes
 from postback.engine.snapshots import Snapshots
 from postback.engine.waiting import happens
@@ -58,6 +56,9 @@ class Dispatcher:
         self._something_finished = asyncio.Event()
         self._look_now = asyncio.Event()
         self._next_look = 0.0
+        # Lanes with work in the store that only their rate keeps, and when the first of them may go on.
+        self._throttled: dict[int, Lane] = {}
+        self._next_token = math.inf
         # Lanes to claim for, those that found no place longest waiting first.
         self._refill: dict[int, Lane] = {}
         self._unsettled = 0
@@ -111,7 +112,7 @@ class Dispatcher:
                 self._report(StoreFailed("claim", str(error)))
                 self._next_look = self._now() + STORE_RETRY_S[min(failures, len(STORE_RETRY_S) - 1)]
                 failures += 1
-            await happens(self._look_now, self._next_look - self._now())
+            await happens(self._look_now, min(self._next_look, self._next_token) - self._now())
             self._look_now.clear()
 
     async def settle(self, stopping: asyncio.Event) -> None:
@@ -158,7 +159,10 @@ class Dispatcher:
             self._lanes.forget_idle()
             self._refill |= {lane.config.id: lane for lane in await self._due()}
         now = self._now()
+        self._unthrottle(now)
         room = self._lanes.share(list(self._refill.values()), now)
+        for lane in self._refill.values():
+            self._throttle(lane, now)
         self._refill = {key: lane for key, lane in self._refill.items() if key not in room and lane.room(now) > 0}
         if not room:
             return
@@ -204,15 +208,39 @@ class Dispatcher:
             due.append(lane)
         return due
 
+    def _throttle(self, lane: Lane, now: float) -> None:
+        """Come back to the lane when its rate allows, where that is what keeps it."""
+        wait_s = lane.wait_for_tokens_s(now)
+        if wait_s is not None:
+            self._throttled[lane.config.id] = lane
+            self._next_token = min(self._next_token, now + wait_s)
+
+    def _unthrottle(self, now: float) -> None:
+        if now < self._next_token:
+            return
+        self._next_token = math.inf
+        throttled, self._throttled = self._throttled, {}
+        for config_id, lane in throttled.items():
+            if lane.wait_for_tokens_s(now) is None:
+                self._refill[config_id] = lane
+            else:
+                self._throttle(lane, now)
+
     def _look_at(self, when: float) -> None:
         if when < self._next_look:
             self._next_look = when
             self._look_now.set()
 
     def _ask_to_refill(self, lane: Lane) -> None:
-        """Claim for a lane that has spilled and now has room for half a window: many small claims cost more than few."""
-        if lane.spilled and not self._is_draining and lane.room(self._now()) * 2 >= lane.window.size:
+        """Claim for a lane that has spilled and has room again."""
+        if not lane.spilled or self._is_draining:
+            return
+        now = self._now()
+        if lane.is_worth_a_claim(now):
             self._refill[lane.config.id] = lane
+            self._look_now.set()
+        elif lane.config.id not in self._throttled and lane.wait_for_tokens_s(now) is not None:
+            self._throttle(lane, now)
             self._look_now.set()
 
     # --- attempting ---------------------------------------------------------------------------------------------
@@ -311,7 +339,7 @@ class Dispatcher:
 
     def _lane(self, config: PostbackConfig) -> Lane:
         lane = self._lanes.lanes.get(config.id)
-        return lane if lane is not None else self._lanes.open(config, _destination(config))
+        return lane if lane is not None else self._lanes.open(config, destination_of(config))
 
     def _renew(self, snapshot: Snapshot) -> None:
         """The configs of an account changed: its lanes go by the new versions, and deleted ones take nothing more."""
@@ -319,27 +347,12 @@ class Dispatcher:
             config = snapshot.configs.get(lane.config.id) or replace(lane.config, state=ConfigState.DELETED)
             if config is not lane.config:
                 host = lane.host
-                self._lanes.refresh(lane, config, _destination(config))
+                self._lanes.refresh(lane, config, destination_of(config), self._now())
                 self._to_relieve.add(config.id)
                 if lane.host is not host:
                     self._pump_freed(host)
         if self._to_relieve:
             self.wake()
-
-
-def _destination(config: PostbackConfig) -> Destination | None:
-    """Where a config's POSTs go, or None when its row says something that cannot be used."""
-    try:
-        url = parse_url(config.url, allow_http=True)
-        return destination(
-            url,
-            headers=config.headers,
-            basic_auth=config.basic_auth,
-            deadlines=config.deadlines,
-            asker=config.account,
-        )
-    except InvalidValue:
-        return None
 
 
 def _withdraw(lane: Lane) -> Sequence[Claim]:

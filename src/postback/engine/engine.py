@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from postback.engine.attempt import Attempter
+from postback.engine.courier import TestCourier
 from postback.engine.dispatcher import Dispatcher
 from postback.engine.housekeeper import Housekeeper
 from postback.engine.intake import Intake
@@ -28,7 +29,7 @@ class Limits:
 
 
 class Engine:
-    """One worker. `run` returns when it has been stopped in good order; `intake` is its way in."""
+    """One worker. `run` returns when it has been stopped in good order; `intake` is its way in, `courier` that of tests."""
 
     def __init__(
         self,
@@ -51,10 +52,17 @@ class Engine:
         self._is_ending = False
         self.lanes = Lanes(limits.places, limits.memory)
         snapshots = Snapshots(configs)
-        self._dispatcher = Dispatcher(
-            queue, snapshots, self.lanes, Attempter(sender, clock, dice, report), report, clock, now
-        )
+        attempter = Attempter(sender, clock, dice, report)
+        self._dispatcher = Dispatcher(queue, snapshots, self.lanes, attempter, report, clock, now)
         self.intake = Intake(queue, snapshots, self._dispatcher, clock, report)
+        self.courier = TestCourier(
+            queue,
+            attempter,
+            clock,
+            report,
+            next_id=self.intake.next_id,
+            worker=lambda: self._dispatcher.worker,
+        )
         self._housekeeper = Housekeeper(
             queue, clock, now, report, beat_every_s=limits.lease_s / BEATS_A_LEASE, retention_days=limits.retention_days
         )

@@ -13,6 +13,7 @@ from postback.domain.ids import IdSource
 from postback.domain.telemetry import EventsAccepted, InternalError, StoreFailed
 from postback.engine.dispatcher import Dispatcher
 from postback.engine.snapshots import Snapshots
+from postback.formats import is_sayable
 from postback.ports import Clock, NewEvent, Queue, Report, Worker
 
 EVENTS_WAITING_MAX: Final = 20_000
@@ -58,6 +59,12 @@ class Intake:
         self._ids = IdSource(self._clock, worker.slot, worker.last_id)
         self._is_open = True
 
+    def next_id(self) -> int:
+        """The id of an event that comes in by another way; Unavailable while nothing is accepted."""
+        if not self._is_open:
+            raise Unavailable("the server is stopping; ask again in a moment")
+        return self._ids()
+
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Answer]:
         if not events:
             return []
@@ -93,11 +100,14 @@ class Intake:
         # Only what was matched with configs that changed in the meantime goes round again.
         while places:
             units: list[NewDeliveries] = []
+            unsayable: list[int] = []
             matched: list[tuple[_Submission, int]] = []
             try:
                 for submission, place in places:
                     try:
-                        units.append(await self._unit(submission.events[place]))
+                        unit, count = await self._unit(submission.events[place])
+                        units.append(unit)
+                        unsayable.append(count)
                         matched.append((submission, place))
                     except NotFound as error:
                         self._answer(submission, place, Refused(error))
@@ -117,9 +127,10 @@ class Intake:
                     if submission.answers[place] is None:
                         self._answer(submission, place, Refused(error))
                 return
-            places = self._accepted(matched, units, answers)
+            places = self._accepted(matched, units, unsayable, answers)
 
-    async def _unit(self, new: NewEvent) -> NewDeliveries:
+    async def _unit(self, new: NewEvent) -> tuple[NewDeliveries, int]:
+        """The event with its deliveries, and how many of these its configs' formats cannot say."""
         snapshot = self._snapshots.held(new.account) or await self._snapshots.of(new.account)
         event = Event(
             self._ids(),
@@ -132,8 +143,9 @@ class Intake:
             new.data,
         )
         wanting = snapshot.wanting(event)
+        unsayable = sum(not is_sayable(event, config) for config in wanting)
         is_later = new.due_at_ms is not None
-        return NewDeliveries(
+        unit = NewDeliveries(
             event,
             [
                 Target(
@@ -147,14 +159,19 @@ class Intake:
             new.changes,
             new.due_at_ms,
         )
+        return unit, unsayable
 
     def _accepted(
-        self, places: Sequence[tuple[_Submission, int]], units: Sequence[NewDeliveries], answers: Sequence[Answer]
+        self,
+        places: Sequence[tuple[_Submission, int]],
+        units: Sequence[NewDeliveries],
+        unsayable: Sequence[int],
+        answers: Sequence[Answer],
     ) -> Sequence[tuple[_Submission, int]]:
         """Begin and answer what is durable now; back come those that have to be matched again."""
         again = []
         events = deliveries = 0
-        for (submission, place), unit, answer in zip(places, units, answers, strict=True):
+        for (submission, place), unit, count, answer in zip(places, units, unsayable, answers, strict=True):
             if isinstance(answer, Refused) and isinstance(answer.error, ConfigsPassed):
                 self._unreserve(unit)
                 self._snapshots.forget(unit.event.account)
@@ -166,6 +183,8 @@ class Intake:
                 events += 1
                 deliveries += len(unit.targets)
                 self._begin(unit, answer)
+                if count:
+                    answer = answer._replace(unsayable=count)  # noqa: PLW2901 - the same answer, told in full
             self._answer(submission, place, answer)
         self._report(EventsAccepted(events, deliveries))
         return again

@@ -11,6 +11,7 @@ from typing import Final
 from postback.domain.configs import PostbackConfig
 from postback.domain.deliveries import Claim
 from postback.domain.wire import Destination, Outcome
+from postback.engine.rates import Bucket
 from postback.engine.windows import HOST_MOST, LANE_START, Window, blames_the_host, overwhelms
 
 SHARE_OF_SHRUNK: Final = 4
@@ -47,6 +48,7 @@ class Lane:
 
     __slots__ = (
         "account",
+        "bucket",
         "config",
         "destination",
         "host",
@@ -65,6 +67,8 @@ class Lane:
         self.destination = destination
         self.host = host
         self.window = Window(LANE_START, config.max_in_flight)
+        # Full at whatever time it is first asked.
+        self.bucket = Bucket(config.rate_limit, 0.0) if config.rate_limit is not None else None
         self.in_flight = 0
         self.reserved = 0
         self.waiting: deque[Claim] = deque()
@@ -88,11 +92,33 @@ class Lane:
         if self.is_held(now):
             return 0
         if self.window.shrunk or self.host.window.shrunk:
-            return max(0, min(self.window.size, self.host.window.size) - self.places)
-        return max(0, 2 * self.window.size - self.places)
+            room = min(self.window.size, self.host.window.size) - self.places
+        else:
+            room = 2 * self.window.size - self.places
+        if self.bucket is not None:
+            room = min(room, self.bucket.tokens(now) - self.reserved - len(self.waiting))
+        return max(0, room)
 
     def may_start(self, now: float) -> bool:
-        return bool(self.waiting) and self.in_flight < self.window.size and not self.is_held(now)
+        return (
+            bool(self.waiting)
+            and self.in_flight < self.window.size
+            and not self.is_held(now)
+            and (self.bucket is None or self.bucket.tokens(now) > 0)
+        )
+
+    def is_worth_a_claim(self, now: float) -> bool:
+        """Whether there is room for half a window, or for all that the rate gives: many small claims cost more than few."""
+        room = self.room(now)
+        if self.bucket is not None and room > 0:
+            return True
+        return room * 2 >= self.window.size
+
+    def wait_for_tokens_s(self, now: float) -> float | None:
+        """How long until its rate lets it take more; None where its rate is not what keeps it."""
+        if self.bucket is None or self.bucket.tokens(now) > self.reserved + len(self.waiting):
+            return None
+        return self.bucket.wait_s(now)
 
 
 class Lanes:
@@ -125,7 +151,7 @@ class Lanes:
         """The lanes of an account."""
         return self._by_account.get(account, ())
 
-    def refresh(self, lane: Lane, config: PostbackConfig, destination: Destination | None) -> None:
+    def refresh(self, lane: Lane, config: PostbackConfig, destination: Destination | None, now: float) -> None:
         """The config was edited: from the next attempt on the lane goes by the new version."""
         host = self._host(config.id, destination)
         if host is not lane.host:
@@ -134,6 +160,12 @@ class Lanes:
             lane.host = host
         lane.config, lane.destination = config, destination
         lane.window.limit(config.max_in_flight)
+        if config.rate_limit is None:
+            lane.bucket = None
+        elif lane.bucket is None:
+            lane.bucket = Bucket(config.rate_limit, now)
+        else:
+            lane.bucket.change(config.rate_limit, now)
 
     def reserve(self, lane: Lane, size: int, now: float) -> bool:
         """A place for an event that is being accepted, where the lane has room and nothing older waits in the store."""
@@ -166,6 +198,8 @@ class Lanes:
             return None
         lane.in_flight += 1
         lane.host.in_flight += 1
+        if lane.bucket is not None:
+            lane.bucket.take(now)
         return lane.waiting.popleft()
 
     def finish(self, lane: Lane, outcome: Outcome, success: bool, paused_until: float) -> None:
@@ -193,8 +227,10 @@ class Lanes:
             self._shrunk_taken -= 1
 
     def excess(self, lane: Lane, now: float) -> Sequence[Claim]:
-        """Waiting claims that the lane can no longer carry out soon: paused, or its window has shrunk below them."""
+        """Waiting claims that the lane can no longer carry out soon: paused, its window has shrunk, its rate is lower."""
         allowed = 0 if lane.is_held(now) else max(0, lane.window.size - (lane.in_flight if lane.window.shrunk else 0))
+        if lane.bucket is not None:
+            allowed = min(allowed, lane.bucket.tokens(now))
         return [lane.waiting.pop() for _ in range(len(lane.waiting) - allowed)]
 
     def freed(self, host: Host) -> Iterable[Lane]:

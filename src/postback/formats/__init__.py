@@ -1,18 +1,19 @@
 """How an event becomes bytes for a receiver, and back. Nothing beyond the standard library is imported at import.
 
-A format is a module with `NAME`, `can_say`, `render` and `parse`; both directions stand in one file.
+A format is a module with `NAME`, `render` and `parse`; both directions stand in one file.
 """
 
 from collections.abc import Mapping
 from typing import Final, Protocol
 
+from postback.domain.catalog import SAYABLE
 from postback.domain.configs import PostbackConfig
 from postback.domain.errors import CannotRender
 from postback.domain.events import Event
-from postback.formats import api_default
+from postback.formats import api_default, cloudevents, json_webhook, sms_callback, xml_postback
 from postback.formats.body import Parsed, Rendered
 
-__all__ = ["FORMATS", "Format", "Parsed", "Rendered", "render"]
+__all__ = ["FORMATS", "Format", "Parsed", "Rendered", "is_sayable", "render"]
 
 
 class Format(Protocol):
@@ -20,17 +21,23 @@ class Format(Protocol):
 
     NAME: str
 
-    def can_say(self, event_type: str, /) -> bool:
-        """Whether events of this type can be said at all; the data of a single one may still be beyond it."""
-
     def render(self, event: Event, config: PostbackConfig, counter: int, now_ms: int, /) -> Rendered:
         """The bytes of attempt number `counter`; CannotRender for what this format cannot say."""
 
-    def parse(self, body: bytes, content_type: str, /) -> Parsed:
-        """What a body shows; Malformed where it is none of this format."""
+    def parse(self, body: bytes, content_type: str, time_zone: str | None = None, /) -> Parsed:
+        """What a body shows; Malformed where it is none of this format. `time_zone` (IANA) is that of local dates."""
 
 
-FORMATS: Final[Mapping[str, Format]] = {api_default.NAME: api_default}
+FORMATS: Final[Mapping[str, Format]] = {
+    api_default.NAME: api_default,
+    xml_postback.NAME: xml_postback,
+    sms_callback.NAME: sms_callback,
+    json_webhook.NAME: json_webhook,
+    cloudevents.NAME: cloudevents,
+}
+
+
+_SELECTIVE: Final = frozenset(name for name, types in SAYABLE.items() if types is not None)
 
 
 def render(event: Event, config: PostbackConfig, counter: int, now_ms: int) -> Rendered:
@@ -39,3 +46,14 @@ def render(event: Event, config: PostbackConfig, counter: int, now_ms: int) -> R
     if chosen is None:
         raise CannotRender(f"format is {config.format!r}; expected one of {', '.join(FORMATS)}")
     return chosen.render(event, config, counter, now_ms)
+
+
+def is_sayable(event: Event, config: PostbackConfig) -> bool:
+    """Whether this event can be said to this config. Formats that put the data in as it is can say whatever was accepted."""
+    if config.format not in _SELECTIVE:
+        return True
+    try:
+        render(event, config, 1, 0)
+    except CannotRender:
+        return False
+    return True

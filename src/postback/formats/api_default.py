@@ -9,9 +9,10 @@ from typing import Final
 from urllib.parse import parse_qsl, quote_plus
 
 from postback.domain.configs import PostbackConfig
-from postback.domain.errors import CannotRender, Malformed
+from postback.domain.errors import Malformed
 from postback.domain.events import Event, is_event_type, split_type
 from postback.formats.body import Parsed, Rendered
+from postback.formats.json_data import with_expands, without_white_space
 
 NAME: Final = "api-default"
 CONTENT_TYPE: Final = "application/x-www-form-urlencoded"
@@ -19,30 +20,24 @@ PARAMETERS: Final = ("type", "resource", "number_of_attempts", "data")
 
 _WORD_OF_VERB: Final = {"created": "CREATE", "updated": "UPDATE", "deleted": "DELETE"}
 _VERB_OF_WORD: Final = {word: verb for verb, word in _WORD_OF_VERB.items()}
-_LISTS: Final = frozenset({"account_vault_cau_logs", "changelogs", "notes", "tags", "transaction_histories"})
-"""Expands that are lists: one that we have nothing for is empty, where any other is null."""
 
 _CACHED_BYTES: Final = 4096
 _NUMBER_DIGITS: Final = 9
-
-
-def can_say(event_type: str) -> bool:
-    return is_event_type(event_type)
 
 
 def render(event: Event, config: PostbackConfig, counter: int, _now_ms: int) -> Rendered:
     subject, verb = split_type(event.type)
     head = f"type={_WORD_OF_VERB.get(verb) or verb.upper()}&resource={subject}&number_of_attempts={counter}&data="
     if config.expands:
-        data = _form_encoded(_with_expands(event, config))
+        data = _form_encoded(with_expands(event, config))
     elif len(event.data) <= _CACHED_BYTES:
         data = _encoded(event.data)
     else:
-        data = _form_encoded(_without_white_space(event.data))
+        data = _form_encoded(without_white_space(event.data))
     return Rendered(CONTENT_TYPE, head.encode() + data)
 
 
-def parse(body: bytes, content_type: str) -> Parsed:
+def parse(body: bytes, content_type: str, _time_zone: str | None = None) -> Parsed:
     if content_type.partition(";")[0].strip().lower() != CONTENT_TYPE:
         raise Malformed(f"the content type is {content_type[:100]!r}; expected {CONTENT_TYPE}")
     try:
@@ -71,42 +66,7 @@ def parse(body: bytes, content_type: str) -> Parsed:
 # The same event goes to several configs, and again on a retry: its encoded data differs in nothing.
 @lru_cache(maxsize=512)
 def _encoded(data: bytes) -> bytes:
-    return _form_encoded(_without_white_space(data))
-
-
-def _without_white_space(data: bytes) -> bytes:
-    """The object with its key order, numbers and escapes untouched."""
-    import msgspec  # noqa: PLC0415 - not installed where only the receiver's part is
-
-    try:
-        compact = msgspec.json.format(data, indent=-1)
-        # The formatter lets any byte pass inside a string.
-        compact.decode()
-    except (ValueError, RecursionError) as error:
-        raise CannotRender(f"the data of the event cannot be read: {error}") from None
-    if not compact.startswith(b"{"):
-        raise CannotRender("the data of the event is not a JSON object")
-    return compact
-
-
-def _with_expands(event: Event, config: PostbackConfig) -> bytes:
-    """The record with the keys that the config asks for after its own, in the config's order."""
-    import msgspec  # noqa: PLC0415
-
-    data = _without_white_space(event.data)
-    members = msgspec.json.Decoder(dict[str, msgspec.Raw])
-    known = members.decode(data)
-    related = members.decode(_without_white_space(event.expands)) if event.expands else {}
-    added = b"".join(
-        b",%b:%b" % (json.dumps(name).encode(), bytes(related[name]) if name in related else _nothing_for(name))
-        for name in dict.fromkeys(config.expands)
-        if name not in known
-    )
-    return b"{" + (data[1:-1] + added).lstrip(b",") + b"}"
-
-
-def _nothing_for(name: str) -> bytes:
-    return b"[]" if name in _LISTS else b"null"
+    return _form_encoded(without_white_space(data))
 
 
 _SAFE: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~"

@@ -17,12 +17,16 @@ class Rendered(NamedTuple):
 class Parsed(NamedTuple):
     """The facts that a body shows; what its format does not carry is None.
 
-    `type` is the event type, `data` the JSON object as it stood in the body.
+    `type` is the event type, `data` the JSON object: as it stood in the body, or in our field names where the body
+    names the facts otherwise. `occurred_at` is RFC 3339.
     """
 
     type: str
     data: bytes
     number_of_attempts: int | None = None
+    id: str | None = None
+    occurred_at: str | None = None
+    location_id: str | None = None
 
     @property
     def resource(self) -> str:

@@ -1,12 +1,23 @@
-"""A version of a config as a row: its body, and apart from it whatever must never be shown."""
+"""A version of a config as a row: its body, and apart from it, sealed, whatever must never be shown."""
 
 from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
 
-from postback.domain.configs import BasicAuth, ConfigState, PostbackConfig
+from postback.domain.catalog import SAYABLE
+from postback.domain.configs import (
+    BasicAuth,
+    ConfigState,
+    FormatOptions,
+    PostbackConfig,
+    Purpose,
+    SigningSecret,
+    Warned,
+    matches,
+)
 from postback.domain.policy import Deadlines, RetryPolicy, SuccessRule
+from postback.storage.vault import Place, Vault
 
 UNREADABLE: Final = "unreadable"
 """The format of a config whose row cannot be read: no such format exists, so its deliveries fail, visibly."""
@@ -24,11 +35,12 @@ class _Wanted(msgspec.Struct, frozen=True, kw_only=True):
     on_update: bool
     on_delete: bool
     is_active: bool
+    format: str
+    event_types: tuple[str, ...] = ()
 
 
 class _Body(_Wanted, frozen=True, kw_only=True):
     url: str
-    format: str
     expands: tuple[str, ...]
     product_transaction_id: str | None
     success: SuccessRule
@@ -39,21 +51,40 @@ class _Body(_Wanted, frozen=True, kw_only=True):
     created_ms: int
     # Holds the place of a secret, so that what was sent is echoed in its order.
     as_sent: dict[str, Any]
+    # What follows is not in rows of the first schema.
+    options: FormatOptions = FormatOptions()
+    rate_limit: float | None = None
+    purpose: Purpose | None = None
+    has_secrets: bool = True
 
 
 class _Secrets(msgspec.Struct, frozen=True, kw_only=True):
     basic_auth_password: str
     headers: dict[str, str]
     as_sent: dict[str, Any]
+    signing_secrets: tuple[SigningSecret, ...] = ()
 
 
 _WANTED: Final = msgspec.json.Decoder(_Wanted)
 _BODY: Final = msgspec.json.Decoder(_Body)
 _SECRETS: Final = msgspec.json.Decoder(_Secrets)
+_NO_SECRETS: Final = _Secrets(basic_auth_password="", headers={}, as_sent={})
 
 
-def encode(config: PostbackConfig) -> tuple[str, str]:
-    """(body, secrets), both JSON."""
+def place_of(config_id: int, version: int, account: str) -> Place:
+    """Where the secrets of a version stand."""
+    return Place("config_versions", config_id, version, account)
+
+
+def encode(config: PostbackConfig, version: int, vault: Vault) -> tuple[str, str]:
+    """(body, secrets) of a version: the body is JSON; the secrets are sealed, and empty where there are none."""
+    secrets = _Secrets(
+        basic_auth_password=config.basic_auth.password if config.basic_auth is not None else "",
+        headers=dict(config.headers),
+        as_sent={name: value for name, value in config.as_sent.items() if name in _SECRET_FIELDS},
+        signing_secrets=config.signing_secrets,
+    )
+    has_secrets = secrets != _NO_SECRETS
     body = _Body(
         location_id=config.location_id,
         resource=config.resource,
@@ -72,13 +103,17 @@ def encode(config: PostbackConfig) -> tuple[str, str]:
         basic_auth_username=config.basic_auth.username if config.basic_auth is not None else None,
         created_ms=config.created_ms,
         as_sent={name: None if name in _SECRET_FIELDS else value for name, value in config.as_sent.items()},
+        event_types=config.event_types,
+        options=config.options,
+        rate_limit=config.rate_limit,
+        purpose=config.purpose,
+        has_secrets=has_secrets,
     )
-    secrets = _Secrets(
-        basic_auth_password=config.basic_auth.password if config.basic_auth is not None else "",
-        headers=dict(config.headers),
-        as_sent={name: value for name, value in config.as_sent.items() if name in _SECRET_FIELDS},
-    )
-    return msgspec.json.encode(body).decode(), msgspec.json.encode(secrets).decode()
+    text = msgspec.json.encode(body).decode()
+    if not has_secrets:
+        return text, ""
+    place = place_of(config.id, version, config.account)
+    return text, vault.seal(msgspec.json.encode(secrets).decode(), place)
 
 
 def decode(
@@ -88,9 +123,12 @@ def decode(
     version: int,
     body: str,
     secrets: str,
+    vault: Vault,
     modified_ms: int,
     state: str = ConfigState.ACTIVE,
     state_reason: str | None = None,
+    purpose: str | None = None,
+    warned: Warned | None = None,
 ) -> PostbackConfig:
     """The config of a row. One that cannot be read (damaged, or of a newer version) still says what it wants as far
     as it can, in the format `unreadable`: an account must not lose all of its configs to one."""
@@ -102,11 +140,18 @@ def decode(
         # A state that nobody knows holds what is owed.
         state=ConfigState(state) if state in list(ConfigState) else ConfigState.DISABLED,
         state_reason=state_reason,
+        # Also of one that cannot be read: whoever sets up the purpose anew must find it.
+        purpose=Purpose(purpose) if purpose in list(Purpose) else None,
+        warned=warned,
         created_ms=modified_ms,
         modified_ms=modified_ms,
     )
     try:
-        return _complete(config, _BODY.decode(body), _SECRETS.decode(secrets))
+        read = _BODY.decode(body)
+        place = place_of(config_id, version, account)
+        has_any = read.has_secrets or secrets
+        kept = _SECRETS.decode(vault.open(secrets, place)) if has_any else _NO_SECRETS
+        return _complete(config, read, kept)
     except (ValueError, RecursionError) as error:
         reason = state_reason or f"this config cannot be read: {error}"
         return replace(_wanting(config, body), format=UNREADABLE, state_reason=reason)
@@ -124,16 +169,21 @@ def _complete(config: PostbackConfig, body: _Body, secrets: _Secrets) -> Postbac
         on_update=body.on_update,
         on_delete=body.on_delete,
         is_active=body.is_active,
+        event_types=body.event_types,
         url=body.url,
         format=body.format,
+        options=body.options,
         expands=body.expands,
         product_transaction_id=body.product_transaction_id,
         success=body.success,
         retry=body.retry,
         deadlines=body.deadlines,
         max_in_flight=body.max_in_flight,
+        rate_limit=body.rate_limit,
         basic_auth=BasicAuth(username, secrets.basic_auth_password) if username is not None else None,
         headers=secrets.headers,
+        signing_secrets=secrets.signing_secrets,
+        purpose=body.purpose,
         created_ms=body.created_ms,
         as_sent={**body.as_sent, **secrets.as_sent},
     )
@@ -142,6 +192,12 @@ def _complete(config: PostbackConfig, body: _Body, secrets: _Secrets) -> Postbac
 def _wanting(config: PostbackConfig, body: str) -> PostbackConfig:
     """What an unreadable config wants, as far as that can be read: then its new deliveries fail where people look."""
     try:
-        return replace(config, **msgspec.structs.asdict(_WANTED.decode(body)))
+        wanted = _WANTED.decode(body)
     except (ValueError, RecursionError):
         return config
+    fields = msgspec.structs.asdict(wanted)
+    sayable = SAYABLE.get(wanted.format)
+    if sayable is not None and wanted.event_types:
+        # Patterns mean what the format can say, and it will not be there to ask.
+        fields["event_types"] = tuple(sorted(one for one in sayable if matches(wanted.event_types, wanted.format, one)))
+    return replace(config, **fields)

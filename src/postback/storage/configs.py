@@ -1,11 +1,12 @@
 """Postback configs: a row with the state of each, and a row for each of its versions, which never change."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, and_
+from sqlalchemy import Connection, Insert, Row, Select, Update, and_
+from sqlalchemy.exc import IntegrityError
 
-from postback.domain.configs import ConfigState, PostbackConfig, Snapshot
+from postback.domain.configs import ConfigState, PostbackConfig, Snapshot, Warned
 from postback.domain.errors import NotFound, RevisionPassed
 from postback.domain.ids import config_text
 from postback.ports import Page, Query
@@ -14,6 +15,7 @@ from postback.storage.config_rows import decode, encode
 from postback.storage.database import Database
 from postback.storage.records import demand_location
 from postback.storage.tables import accounts, config_versions, configs
+from postback.storage.vault import Vault
 
 _FIELDS: Final[Mapping[str, lists.Listed]] = {
     "location_id": lists.text(configs.c.location_id),
@@ -37,6 +39,9 @@ _FIELDS: Final[Mapping[str, lists.Listed]] = {
 }
 
 
+_GONE: Final = {"state": ConfigState.DELETED, "state_reason": None, "location_id": None}
+
+
 class SqlConfigs:
     """Keeps the port Configs."""
 
@@ -49,7 +54,7 @@ class SqlConfigs:
             version = connection.execute(scope.rows(account, accounts, accounts.c.config_version)).scalar_one_or_none()
             if version is None:
                 raise NotFound("account", account)
-            found = [_config(row) for row in connection.execute(_present(account))]
+            found = [self._config(row) for row in connection.execute(_present(account))]
             return Snapshot(account, version, {config.id: config for config in found})
 
         return await self._database.read(read)
@@ -60,20 +65,7 @@ class SqlConfigs:
     async def add(self, config: PostbackConfig) -> None:
         def write(connection: Connection) -> None:
             self._announce(connection, config.account)
-            if config.location_id is not None:
-                demand_location(connection, config.account, config.location_id)
-            connection.execute(
-                scope.add(config.account, configs).values(
-                    id=config.id,
-                    version=config.version,
-                    location_id=config.location_id,
-                    state=config.state,
-                    state_reason=config.state_reason,
-                    created_ms=config.created_ms,
-                    modified_ms=config.modified_ms,
-                )
-            )
-            _add_version(connection, config, config.version)
+            _insert(connection, config, self._database.vault)
 
         await self._database.write(write)
 
@@ -82,26 +74,14 @@ class SqlConfigs:
         row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
         if row is None:
             raise _not_found(config_id)
-        return _config(row)
+        return self._config(row)
 
     async def change(self, config: PostbackConfig) -> None:
         def write(connection: Connection) -> None:
-            if config.location_id is not None:
-                demand_location(connection, config.account, config.location_id)
-            changed = connection.execute(
-                scope.change(config.account, configs)
-                .where(
-                    configs.c.id == config.id,
-                    configs.c.version == config.version,
-                    configs.c.state != ConfigState.DELETED,
-                )
-                .values(version=config.version + 1, location_id=config.location_id, modified_ms=config.modified_ms)
-            )
-            if changed.rowcount == 0:
+            if not _replace(connection, config, self._database.vault):
                 if connection.execute(_present(config.account).where(configs.c.id == config.id)).first() is None:
                     raise _not_found(config.id)
-                raise RevisionPassed(f"{config_text(config.id)} was changed by someone else in between")
-            _add_version(connection, config, config.version + 1)
+                raise _passed(config.id)
             self._announce(connection, config.account)
 
         await self._database.write(write)
@@ -112,17 +92,31 @@ class SqlConfigs:
         )
 
     async def delete(self, account: str, config_id: int) -> None:
-        await self._database.write(
-            lambda connection: self._put(
-                connection, account, config_id, state=ConfigState.DELETED, state_reason=None, location_id=None
-            )
-        )
+        await self._database.write(lambda connection: self._put(connection, account, config_id, **_GONE))
+
+    async def arrange(
+        self, added: Sequence[PostbackConfig], changed: Sequence[PostbackConfig], deleted: Sequence[PostbackConfig]
+    ) -> None:
+        def write(connection: Connection) -> None:
+            for account in {config.account for config in (*added, *changed, *deleted)}:
+                self._announce(connection, account)
+            # What goes first makes room for what comes with the same purpose.
+            for config in deleted:
+                if not _remove(connection, config, self._database.clock()):
+                    raise _passed(config.id)
+            for config in changed:
+                if not _replace(connection, config, self._database.vault):
+                    raise _passed(config.id)
+            for config in added:
+                _insert(connection, config, self._database.vault)
+
+        await self._database.write(write)
 
     async def list(self, account: str, query: Query) -> Page[PostbackConfig]:
         rows, total = await self._database.read(
             lambda connection: lists.page(connection, _present(account), _FIELDS, query, configs.c.id)
         )
-        return Page([_config(row) for row in rows], total)
+        return Page([self._config(row) for row in rows], total)
 
     def _put(self, connection: Connection, account: str, config_id: int, **values: object) -> None:
         changed = connection.execute(
@@ -142,8 +136,26 @@ class SqlConfigs:
             raise NotFound("account", account)
         self._database.changed(account)
 
+    def _config(self, row: Row[Any]) -> PostbackConfig:
+        return decode(
+            config_id=row.id,
+            account=row.account,
+            version=row.version,
+            # A version that is missing is one that cannot be read.
+            body=row.body or "",
+            secrets=row.secrets or "",
+            vault=self._database.vault,
+            modified_ms=row.modified_ms,
+            state=row.state,
+            state_reason=row.state_reason,
+            purpose=row.purpose,
+            warned=Warned(row.warning, row.warned_ms) if row.warning is not None else None,
+        )
 
-def version_of(connection: Connection, account: str, config_id: int, version: int) -> PostbackConfig | None:
+
+def version_of(
+    connection: Connection, vault: Vault, account: str, config_id: int, version: int
+) -> PostbackConfig | None:
     """A version as it was, also of a config that is deleted; None where there is none."""
     query = scope.rows(account, config_versions).where(
         config_versions.c.config_id == config_id, config_versions.c.version == version
@@ -157,6 +169,7 @@ def version_of(connection: Connection, account: str, config_id: int, version: in
         version=version,
         body=row.body,
         secrets=row.secrets,
+        vault=vault,
         modified_ms=row.created_ms,
     )
 
@@ -178,8 +191,70 @@ def _present(account: str) -> Select[Any]:
     )
 
 
-def _add_version(connection: Connection, config: PostbackConfig, version: int) -> None:
-    body, secrets = encode(config)
+def _insert(connection: Connection, config: PostbackConfig, vault: Vault) -> None:
+    if config.location_id is not None:
+        demand_location(connection, config.account, config.location_id)
+    statement = scope.add(config.account, configs).values(
+        id=config.id,
+        version=config.version,
+        location_id=config.location_id,
+        state=config.state,
+        state_reason=config.state_reason,
+        created_ms=config.created_ms,
+        modified_ms=config.modified_ms,
+        purpose=config.purpose,
+    )
+    _run(connection, config, statement)
+    _add_version(connection, config, config.version, vault)
+
+
+def _replace(connection: Connection, config: PostbackConfig, vault: Vault) -> bool:
+    """Put the next version in place of the one that it was made from; False where that is not the present one.
+
+    What was wrong with the last version says nothing of this one: its warning goes.
+    """
+    if config.location_id is not None:
+        demand_location(connection, config.account, config.location_id)
+    statement = _version(config).values(
+        version=config.version + 1,
+        location_id=config.location_id,
+        modified_ms=config.modified_ms,
+        purpose=config.purpose,
+        warning=None,
+        warned_ms=None,
+    )
+    if not _run(connection, config, statement):
+        return False
+    _add_version(connection, config, config.version + 1, vault)
+    return True
+
+
+def _remove(connection: Connection, config: PostbackConfig, now_ms: int) -> bool:
+    """False where this is not its present version."""
+    statement = _version(config).values(modified_ms=now_ms, **_GONE)
+    return connection.execute(statement).rowcount > 0
+
+
+def _version(config: PostbackConfig) -> Update:
+    """UPDATE the config while this is its present version."""
+    return scope.change(config.account, configs).where(
+        configs.c.id == config.id, configs.c.version == config.version, configs.c.state != ConfigState.DELETED
+    )
+
+
+def _run(connection: Connection, config: PostbackConfig, statement: Insert | Update) -> int:
+    """How many rows it changed; RevisionPassed where another config has the purpose already."""
+    try:
+        return connection.execute(statement).rowcount
+    except IntegrityError as error:
+        taken = _present(config.account).where(configs.c.purpose == config.purpose, configs.c.id != config.id)
+        if config.purpose is None or connection.execute(taken).first() is None:
+            raise
+        raise RevisionPassed(f"someone else set up {config.purpose} in between") from error
+
+
+def _add_version(connection: Connection, config: PostbackConfig, version: int, vault: Vault) -> None:
+    body, secrets = encode(config, version, vault)
     connection.execute(
         scope.add(config.account, config_versions).values(
             config_id=config.id, version=version, created_ms=config.modified_ms, body=body, secrets=secrets
@@ -187,18 +262,8 @@ def _add_version(connection: Connection, config: PostbackConfig, version: int) -
     )
 
 
-def _config(row: Row[Any]) -> PostbackConfig:
-    return decode(
-        config_id=row.id,
-        account=row.account,
-        version=row.version,
-        # A version that is missing is one that cannot be read.
-        body=row.body or "",
-        secrets=row.secrets or "",
-        modified_ms=row.modified_ms,
-        state=row.state,
-        state_reason=row.state_reason,
-    )
+def _passed(config_id: int) -> RevisionPassed:
+    return RevisionPassed(f"{config_text(config_id)} was changed by someone else in between")
 
 
 def _not_found(config_id: int) -> NotFound:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from postback.domain.errors import PostbackError
 from postback.ports import Clock
+from postback.storage.vault import Vault
 
 T = TypeVar("T")
 
@@ -16,6 +17,10 @@ class Database(Protocol):
 
     @property
     def clock(self) -> Clock: ...
+
+    @property
+    def vault(self) -> Vault:
+        """What seals and opens the secrets of this database."""
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Run it in a transaction that sees one state of the store and may write nothing."""

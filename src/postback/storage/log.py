@@ -18,6 +18,7 @@ from postback.storage.configs import version_of
 from postback.storage.database import Database
 from postback.storage.log_keys import ENDS, Key, held_configs, in_time, keys_of_page, of_events
 from postback.storage.tables import attempts, events, owed
+from postback.storage.vault import Vault
 
 _EVENT: Final = tuple(events.c[name] for name in Event._fields)
 _OUTLINE: Final = tuple(
@@ -91,7 +92,7 @@ class SqlLog:
             views = _views(connection, account, {event_id}, lambda table: _is(table, key))
             if not views:
                 raise NotFound("dlv", delivery_text(*key))
-            return views[0], _attempts(connection, account, key)
+            return views[0], _attempts(connection, account, key, self._database.vault)
 
         return await self._database.read(read)
 
@@ -161,11 +162,11 @@ def _counted(row: Row[Any]) -> int:
     return int(row.counter) if is_attempt else 0
 
 
-def _attempts(connection: Connection, account: str, key: Key) -> Sequence[AttemptView]:
+def _attempts(connection: Connection, account: str, key: Key, vault: Vault) -> Sequence[AttemptView]:
     query = scope.rows(account, attempts).where(_is(attempts, key)).order_by(attempts.c.n)
     rows = connection.execute(query).all()
     numbers = {row.config_version for row in rows if row.config_version is not None}
-    versions = {number: version_of(connection, account, key[1], number) for number in numbers}
+    versions = {number: version_of(connection, vault, account, key[1], number) for number in numbers}
     return [_attempt(row, versions) for row in rows]
 
 
@@ -176,7 +177,8 @@ def _attempt(row: Row[Any], versions: Mapping[int, PostbackConfig | None]) -> At
         verdict=row.verdict,
         config=versions.get(row.config_version),
         worker=row.worker,
-        manual=bool(row.manual),
+        manual=row.manual == 1,
+        test=row.manual == 2,
         started_ms=row.started_ms,
         rendered_ms=row.rendered_ms,
         sent_ms=row.sent_ms,

@@ -28,6 +28,9 @@ METADATA: Final = MetaData()
 # Only an INTEGER primary key is SQLite's own row id: a BIGINT would be a second tree beside the table.
 _ROW_ID: Final = BigInteger().with_variant(Integer(), "sqlite")
 
+# The account-wide settings are views on configs: there is one of each purpose.
+_HAS_A_PURPOSE: Final = text("purpose IS NOT NULL AND state <> 'deleted'")
+
 accounts = Table(
     "accounts",
     METADATA,
@@ -89,12 +92,24 @@ configs = Table(
     Column("state_reason", Text),
     Column("created_ms", BigInteger, nullable=False),
     Column("modified_ms", BigInteger, nullable=False),
+    Column("purpose", Text),
+    # What the owner is to be warned of, and since when.
+    Column("warning", Text),
+    Column("warned_ms", BigInteger),
     ForeignKeyConstraint(["account"], ["accounts.id"]),
     ForeignKeyConstraint(["account", "location_id"], ["records.account", "records.id"]),
     CheckConstraint("state IN ('active', 'paused', 'disabled', 'deleted')", name="states_are_known"),
     CheckConstraint("state <> 'deleted' OR location_id IS NULL", name="deleted_configs_hold_no_location"),
     Index("configs_of_account", "account", "created_ms", "id"),
     Index("configs_of_location", "account", "location_id"),
+    Index(
+        "configs_of_purpose",
+        "account",
+        "purpose",
+        unique=True,
+        sqlite_where=_HAS_A_PURPOSE,
+        postgresql_where=_HAS_A_PURPOSE,
+    ),
 )
 
 config_versions = Table(
@@ -105,7 +120,7 @@ config_versions = Table(
     Column("account", Text, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
-    # What must never be shown: passwords and the values of the owner's headers.
+    # What must never be shown, sealed by the vault: passwords, signing secrets, the values of the owner's headers.
     Column("secrets", Text, nullable=False),
     PrimaryKeyConstraint("config_id", "version"),
     sqlite_with_rowid=False,

@@ -1,7 +1,8 @@
 """Connections to the file: one that writes, a few that read, each also as SQLAlchemy sees it."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -42,6 +43,18 @@ class Door:
         with self._engine.connect() as connection:
             return function(connection)
 
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, for whoever has the store to itself: the writer's transactions begin elsewhere."""
+        self.raw.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.raw.execute("COMMIT")
+        except BaseException:
+            if self.raw.in_transaction:
+                self.raw.execute("ROLLBACK")
+            raise
+
     def close(self) -> None:
         self._engine.dispose()
         self.raw.close()
@@ -49,7 +62,7 @@ class Door:
 
 def open_writer(path: Path) -> Door:
     """The one connection that writes; makes the file where there is none."""
-    # It holds the passwords of receivers: nobody else may read it, nor the files that SQLite puts beside it.
+    # It holds what people are told, and sealed passwords: nobody else may read it, nor the files beside it.
     path.touch(mode=0o600)
     raw = _connect(f"{path.absolute().as_uri()}?mode=rw", path)
     # The first two take effect only while the file is empty.

@@ -107,7 +107,7 @@ class Journal:
 
 def settled_row(settlement: Settlement, worker: int, n: int, counter: int, manual: int, now: int) -> AttemptRow:
     """The row of an attempt as its settlement tells it: verdict, wait and reason are the settlement's own."""
-    claim, verdict, outcome, config_version, wait_ms, body_hash, rendered_ms, _ = settlement
+    claim, verdict, outcome, config_version, wait_ms, body_hash, rendered_ms, *_ = settlement
     timings = outcome.timings
     rendered = rendered_ms or None
     if isinstance(outcome, Answered):

@@ -1,21 +1,34 @@
-"""What people ask of single deliveries, and what time makes necessary: replay, cancel, bury, expire."""
+"""What people ask of single deliveries, and what time makes necessary: tests, replay, cancel, bury, expire."""
 
 import sqlite3
 from typing import Final
 
-from postback.domain.deliveries import Verdict
+from postback.domain.deliveries import Settlement, Verdict
 from postback.domain.errors import Conflict, NotFound
 from postback.domain.ids import delivery_text, first_id_at
 from postback.domain.wire import Reason
-from postback.storage.sqlite.journal import OWED_COLUMNS, Journal, Owed, end
+from postback.storage.sqlite.accepting import INSERT_EVENT
+from postback.storage.sqlite.journal import INSERT_ATTEMPT, OWED_COLUMNS, Journal, Owed, end, settled_row
 
 # Verdicts of a row that is no outcome of a POST, though it ended the delivery.
 _NO_POST: Final = f"'{Reason.POISON}', '{Reason.EXPIRED}', '{Reason.CANCELLED}', '{Reason.CANNOT_RENDER}'"
 _OUTCOMES: Final = f"{Verdict.RETRY:d}, {Verdict.DELIVERED:d}, {Verdict.FAILED:d}"
 
+TEST: Final = 2
+"""What `manual` says of a test; 1 says that a person asked for the delivery, 0 that nobody did."""
+
 VACUUMED_PAGES: Final = 256
 SEEN_MS: Final = 24 * 3600 * 1000
 """Free pages given back to the disk at most when retention has nothing left to remove."""
+
+
+def keep_test(raw: sqlite3.Connection, now: int, worker: int, settlement: Settlement) -> None:
+    """Nobody tries a test again: what was no success has failed."""
+    event, claim = settlement.claim.event, settlement.claim
+    verdict = Verdict.DELIVERED if settlement.verdict is Verdict.DELIVERED else Verdict.FAILED
+    ended = settlement._replace(verdict=verdict, wait_ms=0)
+    INSERT_EVENT.run(raw, [(*event[:7], 1, event.data, event.expands)])
+    INSERT_ATTEMPT.run(raw, [settled_row(ended, worker, 1, claim.attempts + 1, TEST, now)])
 
 
 def replay(raw: sqlite3.Connection, now: int, account: str, event_id: int, config_id: int) -> None:

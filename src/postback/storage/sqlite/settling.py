@@ -79,6 +79,8 @@ def settle(
                 moved.append((attempts, interruptions + 1, due_at_ms, *key))
         if given.disables is not None:
             _disable(raw, event.account, config_id, given.disables, now, changed)
+        if given.warns is not None:
+            _warn(raw, given, now, changed)
 
     raw.executemany(END, ended)
     raw.executemany(MOVE_ON, moved)
@@ -110,8 +112,27 @@ def _disable(
         (why, now, config_id),
     )
     if disabled.rowcount:
-        raw.execute("UPDATE accounts SET config_version = config_version + 1 WHERE id = ?", (account,))
-        changed(account)
+        _announce(raw, account, changed)
+
+
+def _warn(raw: sqlite3.Connection, settlement: Settlement, now: int, changed: Callable[[str], None]) -> None:
+    """What a receiver does is said of the version it was sent with: a later one is not warned of it."""
+    claim, warning = settlement.claim, settlement.warns or None
+    warned = raw.execute(
+        """
+        UPDATE configs
+        SET warning = ?, warned_ms = ?
+        WHERE id = ? AND version = ? AND state <> 'deleted' AND warning IS NOT ?
+        """,
+        (warning, None if warning is None else now, claim.config_id, settlement.config_version, warning),
+    )
+    if warned.rowcount:
+        _announce(raw, claim.event.account, changed)
+
+
+def _announce(raw: sqlite3.Connection, account: str, changed: Callable[[str], None]) -> None:
+    raw.execute("UPDATE accounts SET config_version = config_version + 1 WHERE id = ?", (account,))
+    changed(account)
 
 
 def _journal_late(raw: sqlite3.Connection, settlement: Settlement, worker: int, now: int) -> None:

@@ -1,33 +1,29 @@
 """The store as everyone else sees it: opens the file, hands writes to the writer and reads to the readers."""
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from postback.domain.deliveries import Accepted, Claim, NewDeliveries, Refused, Settlement
 from postback.domain.errors import Unavailable
 from postback.domain.ids import IdSource
 from postback.domain.records import Change
 from postback.ports import Clock, Waiting, Worker
-from postback.storage import migrations
-from postback.storage.database import CannotOpen
-from postback.storage.lockfile import LockFile
 from postback.storage.records import apply_changes
 from postback.storage.sqlite import claiming, keeping, settling, workers
 from postback.storage.sqlite.accepting import Accepting
 from postback.storage.sqlite.checkpoints import Checkpointer, OwnCheckpoints
-from postback.storage.sqlite.connections import APPLICATION_ID, Door, checkpoints_apart, open_writer
+from postback.storage.sqlite.connections import Door, checkpoints_apart
 from postback.storage.sqlite.now import Now
+from postback.storage.sqlite.opening import Opened, open_file
 from postback.storage.sqlite.readers import LoopReader, Readers, ThreadReaders
 from postback.storage.sqlite.transactions import Transactions
 from postback.storage.sqlite.writer import LoopWriter, ThreadWriter, Writer
+from postback.storage.vault import Vault
 
 T = TypeVar("T")
 
@@ -45,22 +41,21 @@ class SqliteStore:
 
     def __init__(
         self,
-        path: Path,
+        opened: Opened,
         clock: Clock,
-        lock: LockFile,
-        door: Door,
         *,
         inline: bool,
         alone: bool,
         lease_ms: int,
         failed: Callable[[str], None],
     ) -> None:
-        self.path = path
+        self.path = path = opened.path
         self._clock = clock
         self._alone = alone
         self._lease_ms = lease_ms
-        self._lock = lock
-        self._door = door
+        self._opened = opened
+        self._door = door = opened.door
+        self._vault = opened.keys.vault
         # Both are used by the writer alone. Claims of an earlier process are void before this one makes any.
         self._now = Now(clock)
         self._tokens = IdSource(clock, 0, workers.last_id(door.raw))
@@ -90,33 +85,25 @@ class SqliteStore:
         alone: bool = True,
         lease_ms: int = workers.LEASE_MS,
         failed: Callable[[str], None] = _ignore,
+        secret_keys: Sequence[bytes] = (),
     ) -> "SqliteStore":
         """Lock the file, bring its schema up to date, and be ready.
 
+        `secret_keys` are those of its secrets, the one that seals first; by default they stand in a file beside it.
         `inline` works without any thread, on the loop itself: for a loop whose time is not the world's.
         `alone` says that one process at a time works on the file, so that whoever enlists finds only the dead;
         without it workers live by their heartbeat.
         """
-        # Where a link leads: SQLite puts its log beside the file itself, and there the lock must be as well.
-        path = Path(os.path.realpath(path))  # noqa: ASYNC240 - once, before anything runs
-        lock = LockFile(path)
-        try:
-            door = open_writer(path)
-            try:
-                _migrate(door, path)
-            except BaseException:
-                door.close()
-                raise
-        except BaseException as error:
-            lock.release()
-            if isinstance(error, OSError | sqlite3.Error | DBAPIError):
-                raise CannotOpen(f"{path} cannot be opened: {error}") from error
-            raise
-        return cls(path, clock, lock, door, inline=inline, alone=alone, lease_ms=lease_ms, failed=failed)
+        opened = open_file(path, secret_keys)
+        return cls(opened, clock, inline=inline, alone=alone, lease_ms=lease_ms, failed=failed)
 
     @property
     def clock(self) -> Clock:
         return self._clock
+
+    @property
+    def vault(self) -> Vault:
+        return self._vault
 
     @property
     def broken(self) -> str | None:
@@ -131,8 +118,7 @@ class SqliteStore:
             self._checkpointer.close()
         # The last connection to close moves the log into the database: the writer's.
         await self._readers.close()
-        self._door.close()
-        self._lock.release()
+        self._opened.close()
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         return await self._read(lambda door: door.run(query))
@@ -176,6 +162,9 @@ class SqliteStore:
     async def settle(self, worker: Worker, settlements: Sequence[Settlement]) -> int:
         return await self._submit(lambda raw: settling.settle(raw, worker.id, self._now.ms, self.changed, settlements))
 
+    async def keep_test(self, worker: Worker, settlement: Settlement) -> None:
+        await self._submit(lambda raw: keeping.keep_test(raw, self._now.ms, worker.id, settlement))
+
     async def replay(self, account: str, event_id: int, config_id: int) -> None:
         await self._submit(lambda raw: keeping.replay(raw, self._now.ms, account, event_id, config_id))
 
@@ -204,20 +193,3 @@ class SqliteStore:
     async def _submit(self, work: Callable[[sqlite3.Connection], T]) -> T:
         future: asyncio.Future[T] = self._writer.submit(work)
         return await future
-
-
-def _migrate(door: Door, path: Path) -> None:
-    """Make or update the schema, all or nothing; a file of another program is refused untouched."""
-    door.raw.execute("BEGIN IMMEDIATE")
-    try:
-        found = door.raw.execute("PRAGMA application_id").fetchone()[0]
-        tables = door.raw.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-        if tables and found != APPLICATION_ID:
-            raise CannotOpen(f"{path} is a SQLite database of another program; give postback a file of its own")
-        door.raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        door.run(partial(migrations.upgrade, database=str(path)))
-        door.raw.execute("COMMIT")
-    except BaseException:
-        if door.raw.in_transaction:
-            door.raw.execute("ROLLBACK")
-        raise

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postback.actions.times import rfc3339, unix_ms
+from postback.domain.times import rfc3339, unix_ms
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,25 @@
 """Times as texts: RFC 3339 with an offset in, RFC 3339 in UTC out."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 EXPECTED: Final = "expected a time with an offset (RFC 3339), such as 2026-09-21T12:00:00Z"
 
-_TIME: Final = re.compile(
+TIME: Final = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d)T(?P<clock>\d\d:\d\d:\d\d)(?:\.(?P<fraction>\d{1,9}))?"
     r"(?:Z|(?P<sign>[+-])(?P<hours>\d\d)(?::(?P<minutes>\d\d))?)",
     re.ASCII,
 )
+"""Named groups: date, clock, fraction, and sign, hours, minutes of the offset, which are None for Z."""
+
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - offsets are applied as numbers: no overflow in the years 1 and 9999
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 def unix_ms(text: str) -> int | None:
     """The time that the text names, or None where it names none (a leap second, an offset of 25 hours, the year 0)."""
-    match = _TIME.fullmatch(text)
+    match = TIME.fullmatch(text)
     if match is None:
         return None
     try:
@@ -33,4 +35,4 @@ def unix_ms(text: str) -> int | None:
 
 def rfc3339(ms: int) -> str:
     """Unix milliseconds as a time in UTC."""
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03d}Z"
+    return (_EPOCH + ms * _MILLISECOND).isoformat(timespec="milliseconds") + "Z"

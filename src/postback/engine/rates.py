@@ -1,0 +1,45 @@
+"""How many deliveries a second a config takes: a bucket of tokens, one for each attempt."""
+
+from typing import Final
+
+BURST_S: Final = 0.1
+"""What a lane did not use it may make up for, but not more than this much time's worth: never twice its rate at once."""
+
+LEAST_WAIT_S: Final = 0.02
+"""Fast lanes are looked at again after this long, with several tokens, rather than for each single one."""
+
+
+class Bucket:
+    """Fills with `rate` tokens a second. `now` is the loop's monotonic time in seconds."""
+
+    __slots__ = ("_at", "_most", "_tokens", "rate")
+
+    def __init__(self, rate: float, now: float) -> None:
+        self.rate = rate
+        self._most = max(1.0, rate * BURST_S)
+        self._tokens = self._most
+        self._at = now
+
+    def tokens(self, now: float) -> int:
+        """Whole tokens that are there."""
+        return int(self._filled(now))
+
+    def take(self, now: float) -> None:
+        self._tokens = self._filled(now) - 1.0
+        self._at = now
+
+    def wait_s(self, now: float) -> float:
+        """Until it is worth looking again."""
+        return max((1.0 - self._filled(now)) / self.rate, LEAST_WAIT_S)
+
+    def change(self, rate: float, now: float) -> None:
+        """Another rate from now on; what was used stays used."""
+        tokens = self._filled(now)
+        self.rate = rate
+        self._most = max(1.0, rate * BURST_S)
+        self._tokens = min(tokens, self._most)
+        self._at = now
+
+    def _filled(self, now: float) -> float:
+        # Rounded, because a token that is 0.9999999 there would be waited for once more.
+        return min(self._most, round(self._tokens + (now - self._at) * self.rate, 9))

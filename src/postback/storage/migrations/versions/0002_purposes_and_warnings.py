@@ -1,0 +1,21 @@
+"""What a config of the account-wide settings is for, and what its owner is warned of."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    op.add_column("configs", sa.Column("purpose", sa.Text(), nullable=True))
+    op.add_column("configs", sa.Column("warning", sa.Text(), nullable=True))
+    op.add_column("configs", sa.Column("warned_ms", sa.BigInteger(), nullable=True))
+    op.create_index(
+        "configs_of_purpose",
+        "configs",
+        ["account", "purpose"],
+        unique=True,
+        sqlite_where=sa.text("purpose IS NOT NULL AND state <> 'deleted'"),
+        postgresql_where=sa.text("purpose IS NOT NULL AND state <> 'deleted'"),
+    )
