@@ -3,7 +3,7 @@
 
     python3 run.py serve          start the server (API and engine, SQLite in the current folder)
     python3 run.py demo           see it deliver, step by step
-    python3 run.py test [...]     run the tests; arguments go to pytest
+    python3 run.py test [...]     run all tests, some at a time; with arguments, those go to pytest
     python3 run.py check          format, lint, types, import contracts, tests
     python3 run.py <any other>    goes to the command line program; try: python3 run.py --help
 
@@ -40,6 +40,9 @@ CHECKS = {
     "import contracts": ["-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],
 }
 
+# The whole suite on several processors; the tests of a file stay together, for what they share.
+TOGETHER = ["--numprocesses", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
+
 NO_INSTALLER = """\
 This Python ({python}) has neither pip nor ensurepip, and uv is not on PATH. One of them is needed, for instance:
     apt-get install python3-pip
@@ -67,7 +70,7 @@ def main(arguments: list[str]) -> int:
         return check(python)
     if command == "test":
         os.chdir(ROOT)
-        become(python, "-m", "pytest", *rest)
+        become(python, "-m", "pytest", *(rest or TOGETHER))
     become(python, "-m", "postback", *arguments)
     return 1
 

@@ -1,6 +1,6 @@
 """The smallest receiver: an ASGI server that stores, and a worker beside it that processes each event exactly once.
 
-    pip install postback uvicorn
+    pip install <this repository> uvicorn
     python receiver_asgi.py
 
 It listens on http://127.0.0.1:9000 (PORT) and keeps everything in inbox.db (INBOX). With WEBHOOK_SECRET it takes only

@@ -1,6 +1,6 @@
 """A receiver in a Django project of one file, at /postbacks; its worker is a process of its own.
 
-    pip install postback django
+    pip install <this repository> django
     python receiver_django.py runserver 9000
     python receiver_django.py work
 

@@ -1,6 +1,6 @@
 """A receiver in a FastAPI application, at /postbacks; its worker lives as long as the application.
 
-    pip install postback fastapi uvicorn
+    pip install <this repository> fastapi uvicorn
     uvicorn receiver_fastapi:app --port 9000
 
 Everything is kept in inbox.db (INBOX). With WEBHOOK_SECRET only what was signed with it is taken.

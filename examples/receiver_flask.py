@@ -1,6 +1,6 @@
 """A receiver in a Flask application, at /postbacks; its worker is a command of the application.
 
-    pip install postback flask
+    pip install <this repository> flask
     flask --app receiver_flask run --port 9000
     flask --app receiver_flask work
 

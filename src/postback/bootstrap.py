@@ -45,9 +45,10 @@ from postback.transport.tls import client_context
 
 BACKLOG: Final = 4096
 REQUESTS_END_S: Final = 2
+TESTS_END_S: Final = 1
 SETTLEMENTS_END_S: Final = 4
-"""How long API requests under way may take at the end, and the last settlements after the grace: together with its
-20 s less than the 30 s after which supervisors kill."""
+"""How long API requests under way may take at the end, of these the ones that wait for a receiver, and the last settlements
+after the grace: together with its 20 s less than the 30 s after which supervisors kill."""
 
 IDLE_CONNECTION_S: Final = 75
 BROKEN_S: Final = 1.0
@@ -178,6 +179,7 @@ class _Server:
 
                 # First nothing new comes in, then what was accepted is brought to a good end.
                 api.should_exit = True
+                asyncio.get_running_loop().call_later(TESTS_END_S, self._engine.courier.stop)
                 await answering
                 self._engine_stopping.set()
                 return await self._ends(engine)

@@ -16,8 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from postback.domain.configs import PostbackConfig
-from postback.domain.deliveries import Settlement, Verdict
+from postback.domain.deliveries import Verdict
 from postback.domain.ids import config_text, event_text
 from postback.domain.telemetry import (
     AttemptFinished,
@@ -144,11 +143,11 @@ class Observer:
     def __call__(self, fact: Fact) -> None:
         metrics, log = self._metrics, self._log
         match fact:
-            case AttemptFinished(settlement, config):
-                self._count(settlement)
-                self._tell("attempt", settlement, config)
-            case TestFinished(settlement, config):
-                self._tell("test", settlement, config)
+            # Taken apart inside: patterns that do it cost more, and every delivery comes this way.
+            case AttemptFinished():
+                self._attempt("attempt", fact, counts=True)
+            case TestFinished():
+                self._attempt("test", fact, counts=False)
             case EventsAccepted(events, deliveries):
                 metrics.events += events
                 metrics.deliveries += deliveries
@@ -167,17 +166,17 @@ class Observer:
             case _:
                 assert_never(fact)
 
-    def _count(self, settlement: Settlement) -> None:
-        verdict, outcome = settlement.verdict, settlement.outcome
-        self._metrics.attempts[verdict, _reason(settlement)] += 1
-        self._metrics.took.add(outcome.timings.total_ms / 1000)
-        if verdict is Verdict.DELIVERED:
-            self._metrics.latency.add(_latency_ms(settlement) / 1000)
-
-    def _tell(self, what: str, settlement: Settlement, config: PostbackConfig) -> None:
+    def _attempt(self, what: str, fact: AttemptFinished | TestFinished, *, counts: bool) -> None:
         """One wide line."""
+        settlement, config = fact.settlement, fact.config
         claim, outcome, verdict = settlement.claim, settlement.outcome, settlement.verdict
         event, timings = claim.event, outcome.timings
+        started_ms = settlement.rendered_ms or claim.claimed_ms
+        # From acceptance to the end of the attempt.
+        latency_ms = max(0, started_ms + timings.total_ms - event.accepted_ms)
+        reason = "" if verdict is Verdict.DELIVERED else reason_of(outcome).value
+        if counts:
+            self._count(verdict, reason, timings.total_ms, latency_ms)
         level = logging.WARNING if verdict is Verdict.FAILED else logging.INFO
         if not self._log.is_enabled_for(level):
             return
@@ -193,13 +192,13 @@ class Observer:
             "to": _origin(config.url),
             "attempt": claim.attempts + 1,
             "bytes": len(event.data),
-            "waited_ms": _started_ms(settlement) - claim.claimed_ms,
+            "waited_ms": started_ms - claim.claimed_ms,
             "dns_ms": timings.dns_ms,
             "connect_ms": timings.connect_ms,
             "tls_ms": timings.tls_ms,
             "first_byte_ms": timings.first_byte_ms,
             "total_ms": timings.total_ms,
-            "latency_ms": _latency_ms(settlement),
+            "latency_ms": latency_ms,
         }
         if claim.manual:
             facts["manual"] = True
@@ -211,7 +210,7 @@ class Observer:
             facts["status"] = outcome.status
         else:
             facts["detail"] = excerpt(outcome.detail)
-        if reason := _reason(settlement):
+        if reason:
             facts["reason"] = reason
         if verdict is Verdict.RETRY:
             facts["again_in_ms"] = settlement.wait_ms
@@ -222,19 +221,11 @@ class Observer:
         write = self._log.warning if level == logging.WARNING else self._log.info
         write(f"{what} {_NAMES[verdict]}", **facts)
 
-
-def _reason(settlement: Settlement) -> str:
-    return "" if settlement.verdict is Verdict.DELIVERED else reason_of(settlement.outcome).value
-
-
-def _started_ms(settlement: Settlement) -> int:
-    return settlement.rendered_ms or settlement.claim.claimed_ms
-
-
-def _latency_ms(settlement: Settlement) -> int:
-    """From acceptance to the end of the attempt."""
-    ended_ms = _started_ms(settlement) + settlement.outcome.timings.total_ms
-    return max(0, ended_ms - settlement.claim.event.accepted_ms)
+    def _count(self, verdict: Verdict, reason: str, took_ms: int, latency_ms: int) -> None:
+        self._metrics.attempts[verdict, reason] += 1
+        self._metrics.took.add(took_ms / 1000)
+        if verdict is Verdict.DELIVERED:
+            self._metrics.latency.add(latency_ms / 1000)
 
 
 _config_id = lru_cache(4096)(config_text)

@@ -6,14 +6,12 @@ import pytest
 
 from postback.domain.configs import FormatOptions
 from postback.domain.event_types import Layout
-from postback.domain.ids import parse
 from postback.domain.policy import POLICIES, Deadlines, RetryPolicy, SuccessRule
-from tests.api.client import Api, Client, Reply
-from tests.build import ACCOUNT
+from tests.api.asking import a_config, change, post, stored
+from tests.api.client import Api, Client
 
 pytestmark = pytest.mark.anyio
 
-URL = "http://127.0.0.1:9000/receiver"
 EXAMPLES: dict[str, str] = {
     "api-default": "*",
     "xml": "sms.*",
@@ -21,25 +19,6 @@ EXAMPLES: dict[str, str] = {
     "json": "*",
     "cloudevents": "*",
 }
-
-
-async def post(client: Client, **fields: Any) -> Reply:
-    return await client.post("/v2/postbackconfigs", {"postbackconfig": {"url": URL, **fields}})
-
-
-async def a_config(client: Client, **fields: Any) -> dict[str, Any]:
-    reply = await post(client, **fields)
-    assert reply.status == 201, reply.body
-    config: dict[str, Any] = reply.json["postbackconfig"]
-    return config
-
-
-async def change(client: Client, config: dict[str, Any], **fields: Any) -> Reply:
-    return await client.put(f"/v2/postbackconfigs/{config['id']}", {"postbackconfig": fields})
-
-
-async def stored(api: Api, config: dict[str, Any]) -> Any:
-    return await api.services.configs.find(ACCOUNT, parse("pbc", config["id"]))
 
 
 @pytest.mark.parametrize("chosen", POLICIES)

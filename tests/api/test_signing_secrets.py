@@ -203,7 +203,7 @@ async def test_a_rotation_shows_the_new_secret_and_lets_the_old_one_sign_for_a_w
     assert sorted(await kept(api, config), key=lambda secret: secret.expires_ms or 0) == [
         SigningSecret(with_overlap["signing_secret"]),
         SigningSecret(by_default["signing_secret"], clock() + 3_600_000),
-        SigningSecret(config["signing_secret"], clock() - 60_000 + 86_400_000),
+        SigningSecret(config["signing_secret"], clock() + 3_600_000),
     ]
     assert (await kept(api, config))[0].text == with_overlap["signing_secret"]
     assert (await change(client, config, name="x"))["signing_secret"] == "***"
@@ -215,6 +215,26 @@ async def test_without_an_overlap_the_old_secret_signs_no_more(api: Api, client:
     new = (await rotate(client, config, {"overlap": 0})).json["signing_secret"]
 
     assert await kept(api, config) == (SigningSecret(new),)
+
+
+async def test_a_secret_that_became_known_ends_with_all_before_it_by_one_rotation(api: Api, client: Client) -> None:
+    """Rotated with an overlap, then found to have leaked: the first one went on signing for the rest of its day."""
+    config = await a_config(client)
+    await rotate(client, config)
+
+    new = (await rotate(client, config, {"overlap": 0})).json["signing_secret"]
+
+    assert await kept(api, config) == (SigningSecret(new),)
+
+
+async def test_a_longer_overlap_prolongs_no_earlier_secret(api: Api, client: Client, clock: ClockDouble) -> None:
+    config = await a_config(client)
+    await rotate(client, config, {"overlap": 100})
+
+    await rotate(client, config, {"overlap": 5000})
+
+    ends = {secret.text: secret.expires_ms for secret in await kept(api, config)}
+    assert ends[config["signing_secret"]] == clock() + 100_000
 
 
 async def test_what_has_ended_is_forgotten(api: Api, client: Client, clock: ClockDouble) -> None:
@@ -237,9 +257,8 @@ async def test_at_most_five_secrets_live_and_those_that_would_end_first_go_first
     first, second, third, fourth, fifth = (reply.json["signing_secret"] for reply in replies)
     secrets = await kept(api, config)
     assert secrets[0] == SigningSecret(fifth)
-    # The first was rotated away with 100 seconds to go.
-    assert {secret.text for secret in secrets} == {config["signing_secret"], second, third, fourth, fifth}
-    assert first not in {secret.text for secret in secrets}
+    assert {secret.text for secret in secrets} == {first, second, third, fourth, fifth}
+    assert config["signing_secret"] not in {secret.text for secret in secrets}
 
 
 async def test_a_config_without_a_secret_has_nothing_to_rotate(api: Api, client: Client) -> None:

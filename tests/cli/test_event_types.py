@@ -87,6 +87,13 @@ def test_a_type_that_nobody_knows_is_no_error(cli: Cli) -> None:
     assert "any other may be sent" in ended.out
 
 
+def test_types_that_a_format_cannot_say_are_not_called_unknown(cli: Cli) -> None:
+    ended = cli("events", "types", "contact.*", "--format", "xml")
+
+    assert ended.code == Exit.OK
+    assert ended.out == "xml can say none of them; without --format they are shown\n"
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -66,6 +67,20 @@ def test_it_fails_the_first_times_and_then_recovers() -> None:
 
     assert statuses == [503, 503, 200]
     assert heard == [(1, b"a", 503), (2, b"b", 503), (3, b"c", 200)]
+
+
+def test_what_broke_off_is_not_shown_as_if_it_were_whole() -> None:
+    heard: list[bytes] = []
+
+    with (
+        TestReceiver(lambda got, _: heard.append(got.body)) as receiver,
+        socket.create_connection(("127.0.0.1", receiver.port), 10) as connection,
+    ):
+        connection.sendall(b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nTO=120255")
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(100) == b""
+
+    assert heard == []
 
 
 def test_it_waits_before_it_answers_and_not_at_its_end() -> None:

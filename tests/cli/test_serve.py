@@ -1,11 +1,14 @@
 """`serve` as people start and stop it: its greeting, its key, and what is managed while it does not run."""
 
 import json
+import signal
+import socket
 import sqlite3
 import stat
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -214,3 +217,24 @@ def test_keys_and_accounts_are_managed_while_no_server_runs(cli: Cli, tmp_path: 
     assert served.stop() == 0
     assert cli("keys", "revoke", made["id"]).code == 0
     assert [one["name"] for one in json.loads(cli("keys", "list", "--json").out)] == ["first start"]
+
+
+def test_who_waits_for_a_test_when_the_server_stops_gets_a_503_and_the_log_no_traceback(tmp_path: Path) -> None:
+    """It was a 500 in plain text, and an error with its traceback in the log for each."""
+    served = Served(tmp_path, POSTBACK_GRACE="1")
+    served.announced()
+    client = Client(served.url, (tmp_path / "postback.db.key").read_text().strip())
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as threads:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/in"
+        config = {"event_types": ["*"], "url": url, "response_timeout": 30}
+        made = client.post("/v2/postbackconfigs", {"postbackconfig": config})["postbackconfig"]["id"]
+        testing = threads.submit(client.post, f"/v2/postbackconfigs/{made}/test", {"event_type": "sms.sent"})
+        under_way, _ = silent.accept()
+        with under_way:
+            served.process.send_signal(signal.SIGTERM)
+            with pytest.raises(Refused, match="the server is stopping"):
+                testing.result(SECONDS)
+            _, log = served.process.communicate(timeout=SECONDS)
+
+    assert served.process.returncode == 0
+    assert "Traceback" not in log

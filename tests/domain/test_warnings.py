@@ -51,7 +51,17 @@ def test_what_is_warned_of_already_is_not_written_again() -> None:
     warned = replace(CALLBACK, warned=Warned(text, NOON))
 
     assert warning(warned, answered(200, body=b"ok"), NOON + 1) is None
-    assert warning(warned, unreachable(Reason.RESPONSE_TIMEOUT), NOON + 1) not in (None, "")
+    assert warning(warned, answered(200, body=b"ok"), NOON + 10 * WARNED_LEAST_MS) is None
+
+
+def test_another_warning_takes_the_place_of_one_but_not_at_once() -> None:
+    """A receiver that was late and answered with a body by turns made a new state of its config with each attempt:
+    a write each, and all that was just being accepted for the account matched again."""
+    warned = replace(CALLBACK, warned=Warned("it answered with a body", NOON))
+    late = unreachable(Reason.RESPONSE_TIMEOUT)
+
+    assert warning(warned, late, NOON + WARNED_LEAST_MS - 1) is None
+    assert "within 1 s" in (warning(warned, late, NOON + WARNED_LEAST_MS) or "")
 
 
 def test_a_good_answer_ends_a_warning_but_not_at_once() -> None:

@@ -131,6 +131,24 @@ async def test_a_test_that_the_end_of_the_server_cuts_short_is_on_record_as_inte
     assert (view.state, attempt.reason) == (State.FAILED, "interrupted")
 
 
+async def test_who_waits_for_a_test_when_the_server_stops_is_told_so(scene: Scene) -> None:
+    """Its connection was cut: a 500 without a word of why, and a traceback in the log for each."""
+    scene.receives("r0", slowly(60.0))
+    config = await scene.add_config(0)
+    await scene.start(grace_s=0.5)
+    testing = asyncio.ensure_future(scene.engine.courier.test(config, scene.new_event()))
+    await scene.pass_(0.1)
+
+    scene.engine.courier.stop()
+
+    with pytest.raises(Unavailable, match="the server is stopping"):
+        await testing
+    with pytest.raises(Unavailable, match="the server is stopping"):
+        await scene.engine.courier.test(config, scene.new_event())
+    await scene.stop()
+    assert await given.event_ids(scene.store) == []
+
+
 async def test_tests_of_other_accounts_cannot_be_found(scene: Scene) -> None:
     config = await scene.add_config(0)
     await scene.start()

@@ -50,6 +50,41 @@ async def test_each_config_that_wants_an_event_gets_it_and_no_other(scene: Scene
     assert {post.host for post in scene.town.posts} == {"r0", "r3"}
 
 
+async def test_a_config_that_cannot_be_read_is_counted_as_one_that_cannot_be_told(scene: Scene) -> None:
+    """Its delivery failed without a POST, as it has to, but nobody told the publisher of it."""
+    await scene.add_config(0, format="unreadable")
+    await scene.add_config(1)
+    await scene.start()
+
+    [event] = await scene.publish()
+    await scene.rest()
+
+    assert (event.deliveries, event.unsayable) == (2, 1)
+    assert await scene.states([event], 0) == [State.FAILED]
+    assert await scene.states([event], 1) == [State.DELIVERED]
+
+
+async def test_a_bug_in_the_format_of_one_subscriber_does_not_block_the_publisher(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether a format can say the event is asked before the commit, and whatever that raised refused the event for all."""
+
+    def breaks(_event: Event, config: PostbackConfig) -> bool:
+        return bool(1 // (config.id - CONFIG_ID))
+
+    monkeypatch.setattr("postback.engine.intake.is_sayable", breaks)
+    await scene.add_config(0)
+    await scene.add_config(1)
+    await scene.start()
+
+    [event] = await scene.publish()
+    await scene.rest()
+
+    assert (event.deliveries, event.unsayable) == (2, 0)
+    assert await scene.states([event], 1) == [State.DELIVERED]
+    assert [type(fact.error) for fact in scene.reported(InternalError)] == [ZeroDivisionError]
+
+
 async def test_an_event_that_nobody_wants_is_kept_all_the_same(scene: Scene) -> None:
     await scene.start()
 

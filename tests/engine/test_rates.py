@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from postback.domain.policy import RetryPolicy
+from postback.domain.policy import Deadlines, RetryPolicy
 from postback.engine.rates import BURST_S, Bucket
 from tests.engine.scene import Scene
 
@@ -41,6 +41,13 @@ def test_whoever_waits_as_long_as_it_says_finds_a_token(rate: float) -> None:
         bucket.take(7.0)
 
     assert bucket.tokens(7.0 + bucket.wait_s(7.0)) >= 1
+
+
+def test_who_waits_behind_others_waits_for_their_tokens_too() -> None:
+    bucket = Bucket(0.5, 0.0)
+
+    assert bucket.tokens(7.0) == 1
+    assert bucket.wait_s(7.0, spoken_for=1) == 2.0
 
 
 def test_another_rate_does_not_give_back_what_was_used() -> None:
@@ -131,6 +138,33 @@ async def test_a_rate_that_is_lowered_gives_back_what_waits_in_memory(scene: Sce
 
     later = [post.at for post in scene.posts()][4:]
     assert all(second - first >= 1 - 1e-6 for first, second in pairwise(later))
+
+
+async def test_a_slow_receiver_of_a_limited_config_is_not_asked_for_fifty_times_a_second(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token was there, but spoken for by a delivery that waited for a place in the window: the lane was looked at
+    every 20 ms until the receiver answered, and each such lane made the worker busier."""
+    looks = 0
+    tokens = Bucket.tokens
+
+    def counted(bucket: Bucket, now: float) -> int:
+        nonlocal looks
+        looks += 1
+        return tokens(bucket, now)
+
+    monkeypatch.setattr(Bucket, "tokens", counted)
+    scene.receives("r0", (60.0, scene.ok()))
+    await scene.add_config(0, rate_limit=1.0, deadlines=Deadlines(5.0, 70.0, 70.0))
+    await scene.start()
+    await scene.publish(20)
+    await scene.pass_(10)
+    assert len(scene.posts()) == 4
+
+    before = looks
+    await scene.pass_(20)
+
+    assert looks - before < 300
 
 
 async def test_a_limited_config_starts_again_after_a_restart(scene: Scene) -> None:

@@ -17,13 +17,15 @@ from tests.build import NOON, a_config, an_event
 
 GOLDEN = Path(__file__).parent / "golden"
 FORM = "application/x-www-form-urlencoded"
-CONTACTS = sorted(path.stem for path in GOLDEN.glob("contact_*.form"))
+SAMPLES = sorted(path.stem for path in GOLDEN.glob("*.form"))
+VERBS = {"create": "created", "update": "updated", "delete": "deleted"}
 
-each_contact = pytest.mark.parametrize("name", CONTACTS)
+each_sample = pytest.mark.parametrize("name", SAMPLES)
 
 
 def the_event_type(name: str) -> str:
-    return {"create": "contact.created", "update": "contact.updated", "delete": "contact.deleted"}[name.split("_")[1]]
+    resource, word, *_ = name.split("_")
+    return f"{resource}.{VERBS[word]}"
 
 
 def data_of(body: bytes) -> bytes:
@@ -34,12 +36,13 @@ def golden(name: str) -> bytes:
     return (GOLDEN / name).read_bytes()
 
 
-def test_there_are_four_samples() -> None:
-    assert len(CONTACTS) == 4
+def test_there_are_twelve_samples_of_four_resources() -> None:
+    assert len(SAMPLES) == 12
+    assert {name.split("_")[0] for name in SAMPLES} == {"accountvault", "contact", "transaction", "transactionbatch"}
 
 
-@each_contact
-def test_a_contact_goes_out_as_documented(name: str) -> None:
+@each_sample
+def test_a_record_goes_out_as_documented(name: str) -> None:
     record = json.loads(golden(f"{name}.data.json"))
     event = an_event(type=the_event_type(name), data=json.dumps(record, indent=3).encode())
 
@@ -50,17 +53,17 @@ def test_a_contact_goes_out_as_documented(name: str) -> None:
     assert rendered.headers == ()
 
 
-@each_contact
+@each_sample
 def test_a_documented_body_is_understood(name: str) -> None:
     parsed = api_default.parse(golden(f"{name}.form").rstrip(b"\n"), FORM)
 
     assert parsed.type == the_event_type(name)
-    assert parsed.resource == "contact"
+    assert name.startswith(f"{parsed.resource}_")
     assert parsed.number_of_attempts == 1
     assert json.loads(parsed.data) == json.loads(golden(f"{name}.data.json"))
 
 
-@each_contact
+@each_sample
 def test_a_body_reads_as_the_docs_print_it(name: str) -> None:
     printed = json.loads(golden(f"{name}.json"))
 
@@ -192,6 +195,8 @@ def test_data_too_large_to_be_remembered_is_encoded_all_the_same() -> None:
         b"type=CREATE&resource=contact&number_of_attempts=1&data=\xff",
         b"type=CRE%0D%0AATE&resource=contact&number_of_attempts=1&data={}",
         b"type=CREATE&resource=&number_of_attempts=1&data={}",
+        b"type=CREATE&resource=contact&number_of_attempts=1&data=%7B%22a%22%3ANaN%7D",
+        b"type=CREATE&resource=contact&number_of_attempts=1&data=%7B%22a%22%3A-Infinity%7D",
     ],
 )
 def test_a_body_that_is_no_postback_is_malformed(body: bytes) -> None:

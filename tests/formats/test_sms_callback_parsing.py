@@ -103,7 +103,8 @@ def test_the_case_of_names_within_the_meta_data_is_kept() -> None:
 def test_content_types_are_understood_with_parameters_and_in_any_case() -> None:
     expected = understood(STOP)
 
-    assert understood(STOP, "Application/JSON; charset=utf-8") == expected
+    for content_type in ("Application/JSON; charset=utf-8", "text/json", "application/vnd.receipt+json"):
+        assert understood(STOP, content_type) == expected
     assert understood(urlencode(STOP).encode(), "application/X-WWW-form-urlencoded;charset=UTF-8") == expected
 
 

@@ -93,6 +93,13 @@ def test_times_have_an_offset_of_hours_and_minutes_and_other_notations_stay_as_t
         assert read(elements(ORIGIN="SUB", CODE="N301", TIMESTAMP=shown))[1]["timestamp"] == stands
 
 
+@pytest.mark.parametrize("code", ["E101", "E501", "E999", "N101"])
+def test_a_time_that_older_documents_show_on_failures_has_minutes_in_its_offset_too(code: str) -> None:
+    body = elements(ORIGIN="MMS_MT", CODE=code, STATUS="Message Failed", TIMESTAMP="2014-03-12T14:02:11-04")
+
+    assert read(body)[1]["timestamp"] == "2014-03-12T14:02:11-04:00"
+
+
 def test_an_empty_mask_is_no_mask_and_other_empty_elements_are_empty_texts() -> None:
     _, data = read(elements(ORIGIN="SMS_MT", CODE="N201", FROM_MASK="", FROM=""))
 

@@ -38,6 +38,11 @@ print(sorted(name for name in names - set(sys.stdlib_module_names) if not name.s
 """
 
 
+def test_type_checkers_believe_the_types() -> None:
+    """Without the marker they take everything of an installed package for Any."""
+    assert (SOURCES / "postback" / "py.typed").is_file()
+
+
 def test_everything_runs_with_the_standard_library_alone(tmp_path: Path) -> None:
     bodies = [one for _, one in KINDS.values()] + [posted("json")]
     told = subprocess.run(

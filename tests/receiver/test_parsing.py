@@ -39,6 +39,14 @@ def test_where_the_content_type_says_nothing_the_body_does(name: str, content_ty
     assert parse(one.body, content_type) == parse(one.body, one.content_type)
 
 
+@pytest.mark.parametrize("content_type", ["text/json", "Application/Vnd.Example+JSON; charset=utf-8"])
+@pytest.mark.parametrize("name", [name for name, (_, one) in KINDS.items() if one.content_type.endswith("json")])
+def test_json_is_json_by_any_of_its_names(name: str, content_type: str) -> None:
+    _, one = KINDS[name]
+
+    assert parse(one.body, content_type) == parse(one.body, one.content_type)
+
+
 def test_an_xml_postback_speaks_in_our_names() -> None:
     body = (
         b"<?xml version='1.0'?>\n<POSTBACK><ORIGIN>SMS_MO</ORIGIN><CODE>N211</CODE><FROM>12025550166</FROM>"

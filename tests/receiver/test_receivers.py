@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from postback.receiver import Inbox, asgi_receiver, wsgi_receiver
+from postback.receiver import Inbox, asgi_receiver, receive, wsgi_receiver
 from tests.receiver.bodies import FORM, KINDS, OTHER_SECRET, SECRET, posted
 
 MAX_BODY = 5000
@@ -215,7 +215,13 @@ def test_local_dates_are_kept_with_their_zone(send: Send, inbox: Inbox) -> None:
 @pytest.mark.parametrize("make", [asgi_receiver, wsgi_receiver])
 @pytest.mark.parametrize(
     ("options", "why"),
-    [({"secrets": "hunter2"}, "a signing secret"), ({"time_zone": "Mars/Olympus"}, "time_zone is 'Mars/Olympus'")],
+    [
+        ({"secrets": "hunter2"}, "a signing secret"),
+        ({"secrets": ""}, "a signing secret"),
+        ({"time_zone": "Mars/Olympus"}, "time_zone is 'Mars/Olympus'; expected a name such as"),
+        ({"time_zone": "../localtime"}, "time_zone is '../localtime'; expected a name such as"),
+        ({"time_zone": ""}, "time_zone is ''; expected a name such as"),
+    ],
 )
 def test_what_would_refuse_every_request_is_told_at_the_start(
     inbox: Inbox, make: Any, options: dict[str, Any], why: str
@@ -224,6 +230,47 @@ def test_what_would_refuse_every_request_is_told_at_the_start(
         make(inbox, **options)
 
     assert "hunter2" not in str(told.value)
+
+
+def test_where_no_zone_is_known_it_is_said_what_is_missing(monkeypatch: pytest.MonkeyPatch, inbox: Inbox) -> None:
+    """Small containers have no zones, and without dependencies there is no tzdata: a right name was called wrong."""
+    monkeypatch.setattr("postback.receiver.answering.ZoneInfo", {}.__getitem__)
+    monkeypatch.setattr("postback.receiver.answering.available_timezones", set)
+
+    with pytest.raises(ValueError, match="time_zone is 'Europe/Paris'; expected the package tzdata"):
+        wsgi_receiver(inbox, time_zone="Europe/Paris")
+
+
+@pytest.mark.parametrize("name", ["content-length", "Content-Length"])
+def test_a_view_takes_no_half_of_a_form(inbox: Inbox, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Django gives a view what arrived before the connection broke; a number lost its last digits in this way."""
+    one = posted("xml", xml_content_type="form")
+    headers = {**one.headers, name: str(len(one.body))}
+
+    assert receive(inbox, one.body[:-4], headers) == 400
+    assert "it broke off: " in caplog.text
+    assert inbox.counts()["waiting"] == 0
+    assert receive(inbox, one.body, headers) == 200
+
+
+@pytest.mark.parametrize("length", ["", "-1", "many", "\u00b2", "9" * 5000])
+def test_a_length_that_is_none_says_nothing(inbox: Inbox, length: str) -> None:
+    one = posted("xml")
+
+    assert receive(inbox, one.body, {**one.headers, "content-length": length}) == 200
+
+
+@pytest.mark.parametrize("secrets", ["", None, ("",), "hunter2"])
+def test_a_view_whose_secret_is_not_set_takes_nothing(
+    inbox: Inbox, secrets: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """os.environ.get("WEBHOOK_SECRET", "") where it is not set: everybody's postbacks were stored, signed or not."""
+    one = posted("json")
+
+    assert receive(inbox, one.body, one.headers, secrets=secrets) == 503
+
+    assert inbox.counts()["waiting"] == 0
+    assert "could not be checked or stored" in caplog.text
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

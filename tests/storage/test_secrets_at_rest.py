@@ -21,7 +21,7 @@ from postback.storage import migrations
 from postback.storage.configs import SqlConfigs
 from postback.storage.database import CannotOpen
 from postback.storage.secret_file import SecretFile
-from postback.storage.sqlite import SqliteStore
+from postback.storage.sqlite import SqliteStore, unlocking
 from postback.storage.sqlite.connections import APPLICATION_ID, open_writer
 from postback.storage.vault import key_id, key_id_of
 from tests.build import ACCOUNT, CONFIG_ID, NOON, a_config, an_event
@@ -343,8 +343,7 @@ async def test_a_database_of_the_first_schema_is_brought_up_and_its_secrets_are_
     assert await found_config(path) == config
 
 
-async def test_what_was_in_clear_is_gone_from_the_free_places_of_the_file_too(path: Path) -> None:
-    given_a_database_of_the_first_schema(path)
+def given_removed_versions(path: Path) -> None:
     raw = sqlite3.connect(path)
     # Versions of before, removed: SQLite marks their places as free and leaves the bytes, unless it is built to wipe.
     raw.execute("PRAGMA secure_delete = OFF")
@@ -359,9 +358,35 @@ async def test_what_was_in_clear_is_gone_from_the_free_places_of_the_file_too(pa
     raw.close()
     assert CANARIES[3].encode() in all_bytes(path)
 
+
+async def test_what_was_in_clear_is_gone_from_the_free_places_of_the_file_too(path: Path) -> None:
+    given_a_database_of_the_first_schema(path)
+    given_removed_versions(path)
+
     store = await SqliteStore.open(path, ClockDouble())
     while_open = all_bytes(path)
     await store.close()
 
     assert CANARIES[3].encode() not in while_open
+    assert CANARIES[3].encode() not in all_bytes(path)
+
+
+async def test_a_start_that_was_killed_before_the_file_was_written_anew_is_made_good_by_the_next(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All was sealed by then, so nothing in the tables told the next start that the file's free places were legible."""
+    given_a_database_of_the_first_schema(path)
+    given_removed_versions(path)
+
+    def killed(_door: object) -> None:
+        raise CannotOpen("killed here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(unlocking, "forget_what_stood_there", killed)
+        with pytest.raises(CannotOpen, match="killed here"):
+            await open_and_close(path)
+    assert CANARIES[3].encode() in all_bytes(path)
+
+    await open_and_close(path)
+
     assert CANARIES[3].encode() not in all_bytes(path)

@@ -90,11 +90,13 @@ def signing_secrets(old: PostbackConfig, values: Mapping[str, Any], now_ms: int)
 
 
 def rotated(secrets: Sequence[SigningSecret], now_ms: int, overlap_s: int) -> tuple[SigningSecret, ...]:
-    """A new one in front. The one before signs beside it until the overlap ends, earlier ones until their own end;
-    of more than LIVE_MAX those go first that would end first."""
-    current, *earlier = live_secrets(secrets, now_ms)
-    ends = [SigningSecret(current.text, now_ms + overlap_s * 1000)] if overlap_s else []
-    by_end = sorted([*ends, *earlier], key=lambda secret: secret.expires_ms or 0, reverse=True)
+    """A new one in front. No other signs longer than the overlap: without one, whoever knows an old one knows nothing
+    any more. Of more than LIVE_MAX those go first that would end first."""
+    end_ms = now_ms + overlap_s * 1000
+    ending = [
+        SigningSecret(secret.text, min(end_ms, secret.expires_ms or end_ms)) for secret in live_secrets(secrets, now_ms)
+    ]
+    by_end = sorted(ending, key=lambda secret: secret.expires_ms or 0, reverse=True) if overlap_s else []
     return (SigningSecret(new_secret()), *by_end[: LIVE_MAX - 1])
 
 

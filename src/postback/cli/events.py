@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
@@ -70,10 +70,13 @@ def types(
         _print_type(found[0])
     else:
         rows = [(one["type"], _codes(one["codes"]), one["origin"], one["description"]) for one in found]
-        print_table(["Type", "Code", "Origin", "Meaning"], rows, _NO_TYPES)
+        print_table(["Type", "Code", "Origin", "Meaning"], rows, _nothing(pattern, format_name))
 
 
-_NO_TYPES: Final = "no such event types are known by name; any other may be sent, with any object as data"
+def _nothing(pattern: str, format_name: str | None) -> str:
+    if described_types((pattern,)):
+        return f"{format_name} can say none of them; without --format they are shown"
+    return "no such event types are known by name; any other may be sent, with any object as data"
 
 
 def _print_type(known: dict[str, Any]) -> None:

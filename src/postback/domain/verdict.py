@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from postback.domain.configs import PostbackConfig
 from postback.domain.deliveries import Claim, Verdict
-from postback.domain.policy import RETRY_AFTER_MAX_S, policy_of_format
+from postback.domain.policy import POLICIES, RETRY_AFTER_MAX_S
 from postback.domain.wire import Answered, Outcome, Reason, Unreachable
 
 GONE: Final = 410
@@ -16,8 +16,10 @@ _HOPELESS: Final = frozenset({Reason.CANNOT_RENDER, Reason.POISON, Reason.EXPIRE
 
 
 WARNED_LEAST_MS: Final = 60_000
-"""A warning stays this long at least: a receiver that is right every other time must not cost a write each time."""
+"""A warning stays this long at least: a receiver that is right every other time, or wrong in two ways by turns, must not
+cost a write each time."""
 
+_MUST_BE_EMPTY: Final = frozenset(name for name, policy in POLICIES.items() if policy.empty_answer)
 _LATE: Final = frozenset({Reason.RESPONSE_TIMEOUT, Reason.CONNECT_TIMEOUT})
 
 
@@ -56,14 +58,14 @@ def warning(config: PostbackConfig, outcome: Outcome, now_ms: int) -> str | None
 
     The rule is that of Callbacks, Special restrictions.
     """
-    if not policy_of_format(config.format).empty_answer:
+    if config.format not in _MUST_BE_EMPTY:
         return None
     found = _misbehaviour(config, outcome)
     if found is None or config.warned is None:
         return found or None
-    if found:
-        return None if found == config.warned.text else found
-    return "" if now_ms - config.warned.since_ms >= WARNED_LEAST_MS else None
+    if found == config.warned.text or now_ms - config.warned.since_ms < WARNED_LEAST_MS:
+        return None
+    return found
 
 
 def _misbehaviour(config: PostbackConfig, outcome: Outcome) -> str | None:

@@ -12,8 +12,8 @@ from postback.domain.telemetry import TestFinished
 from postback.engine.attempt import Attempter, destination_of
 from postback.ports import Clock, NewEvent, Queue, Report, Worker
 
-TESTS_AT_ONCE: Final = 50
-"""People wait for them; more than this many are no people."""
+TESTS_AT_ONCE: Final = 10
+"""Of one account. People wait for them; more than this many are no people, and must not keep others from testing."""
 
 
 class TestCourier:
@@ -39,19 +39,26 @@ class TestCourier:
         self._report = report
         self._next_id = next_id
         self._worker = worker
-        self._under_way = 0
+        self._is_stopping = False
+        self._under_way: dict[asyncio.Future[Settlement], str] = {}
+        """Each test, and whose it is."""
 
     async def test(self, config: PostbackConfig, event: NewEvent) -> int:
-        if self._under_way >= TESTS_AT_ONCE:
+        if self._is_stopping:
+            raise _stopping()
+        if list(self._under_way.values()).count(config.account) >= TESTS_AT_ONCE:
             raise Unavailable("too many tests are under way; ask again in a moment")
-        self._under_way += 1
-        try:
-            settlement = await self._attempt(config, self._claim(config, event))
-        finally:
-            self._under_way -= 1
+        settlement = await self._attempt(config, self._claim(config, event))
         await self._queue.keep_test(self._worker(), settlement)
         self._report(TestFinished(settlement, config))
         return settlement.claim.event.id
+
+    def stop(self) -> None:
+        """Who still waits is told that the server stops, before its connection is cut."""
+        self._is_stopping = True
+        for attempted in self._under_way:
+            if not attempted.done():
+                attempted.set_exception(_stopping())
 
     def _claim(self, config: PostbackConfig, new: NewEvent) -> Claim:
         now_ms = self._clock()
@@ -76,7 +83,15 @@ class TestCourier:
             if not attempted.done():
                 attempted.set_result(settlement)
 
-        self._attempter.start(claim, config, destination_of(config), settled)
-        settlement = await attempted
+        self._under_way[attempted] = config.account
+        try:
+            self._attempter.start(claim, config, destination_of(config), settled)
+            settlement = await attempted
+        finally:
+            del self._under_way[attempted]
         verdict = Verdict.DELIVERED if settlement.verdict is Verdict.DELIVERED else Verdict.FAILED
         return settlement._replace(verdict=verdict, wait_ms=0, disables=None, warns=None)
+
+
+def _stopping() -> Unavailable:
+    return Unavailable("the server is stopping; ask again in a moment")

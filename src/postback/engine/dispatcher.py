@@ -221,6 +221,9 @@ class Dispatcher:
         self._next_token = math.inf
         throttled, self._throttled = self._throttled, {}
         for config_id, lane in throttled.items():
+            if not lane.spilled:
+                # Its work was claimed since; it may even be idle, and forgotten.
+                continue
             if lane.wait_for_tokens_s(now) is None:
                 self._refill[config_id] = lane
             else:

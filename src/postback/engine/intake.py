@@ -143,7 +143,13 @@ class Intake:
             new.data,
         )
         wanting = snapshot.wanting(event)
-        unsayable = sum(not is_sayable(event, config) for config in wanting)
+        unsayable = 0
+        for config in wanting:
+            try:
+                if not is_sayable(event, config):
+                    unsayable += 1
+            except Exception as error:  # noqa: BLE001 - one subscriber never blocks a publisher, nor do our bugs in its format
+                self._report(InternalError(error))
         is_later = new.due_at_ms is not None
         unit = NewDeliveries(
             event,

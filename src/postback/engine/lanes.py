@@ -116,9 +116,10 @@ class Lane:
 
     def wait_for_tokens_s(self, now: float) -> float | None:
         """How long until its rate lets it take more; None where its rate is not what keeps it."""
-        if self.bucket is None or self.bucket.tokens(now) > self.reserved + len(self.waiting):
+        if self.bucket is None:
             return None
-        return self.bucket.wait_s(now)
+        spoken_for = self.reserved + len(self.waiting)
+        return None if self.bucket.tokens(now) > spoken_for else self.bucket.wait_s(now, spoken_for)
 
 
 class Lanes:

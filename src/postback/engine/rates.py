@@ -28,9 +28,9 @@ class Bucket:
         self._tokens = self._filled(now) - 1.0
         self._at = now
 
-    def wait_s(self, now: float) -> float:
-        """Until it is worth looking again."""
-        return max((1.0 - self._filled(now)) / self.rate, LEAST_WAIT_S)
+    def wait_s(self, now: float, spoken_for: int = 0) -> float:
+        """Until it is worth looking again for a token beside those that are spoken for."""
+        return max((spoken_for + 1.0 - self._filled(now)) / self.rate, LEAST_WAIT_S)
 
     def change(self, rate: float, now: float) -> None:
         """Another rate from now on; what was used stays used."""

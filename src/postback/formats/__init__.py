@@ -37,7 +37,7 @@ FORMATS: Final[Mapping[str, Format]] = {
 }
 
 
-_SELECTIVE: Final = frozenset(name for name, types in SAYABLE.items() if types is not None)
+_SAYS_ALL: Final = frozenset(name for name, types in SAYABLE.items() if types is None)
 
 
 def render(event: Event, config: PostbackConfig, counter: int, now_ms: int) -> Rendered:
@@ -50,7 +50,7 @@ def render(event: Event, config: PostbackConfig, counter: int, now_ms: int) -> R
 
 def is_sayable(event: Event, config: PostbackConfig) -> bool:
     """Whether this event can be said to this config. Formats that put the data in as it is can say whatever was accepted."""
-    if config.format not in _SELECTIVE:
+    if config.format in _SAYS_ALL:
         return True
     try:
         render(event, config, 1, 0)

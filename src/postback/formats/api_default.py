@@ -12,7 +12,7 @@ from postback.domain.configs import PostbackConfig
 from postback.domain.errors import Malformed
 from postback.domain.events import Event, is_event_type, split_type
 from postback.formats.body import Parsed, Rendered
-from postback.formats.json_data import with_expands, without_white_space
+from postback.formats.json_data import refuse_constant, with_expands, without_white_space
 
 NAME: Final = "api-default"
 CONTENT_TYPE: Final = "application/x-www-form-urlencoded"
@@ -47,7 +47,7 @@ def parse(body: bytes, content_type: str, _time_zone: str | None = None) -> Pars
             raise Malformed("a parameter is there twice")
         word, resource, number, data = (shown[name] for name in PARAMETERS)
         # Numbers stay text: int() refuses one of 5,000 digits, which is JSON all the same.
-        is_object = isinstance(json.loads(data, parse_int=str, parse_float=str), dict)
+        shown_data = json.loads(data, parse_int=str, parse_float=str, parse_constant=refuse_constant)
     except KeyError as error:
         raise Malformed(f"the parameter {error.args[0]} is missing") from None
     except (ValueError, RecursionError) as error:
@@ -58,7 +58,7 @@ def parse(body: bytes, content_type: str, _time_zone: str | None = None) -> Pars
         raise Malformed(f"type {word[:100]!r} and resource {resource[:100]!r} are not those of an event")
     if not (number.isascii() and number.isdigit() and len(number) <= _NUMBER_DIGITS):
         raise Malformed(f"number_of_attempts is {number[:100]!r}; expected a number")
-    if not is_object:
+    if not isinstance(shown_data, dict):
         raise Malformed("data is not a JSON object")
     return Parsed(event_type, data.encode(), int(number))
 

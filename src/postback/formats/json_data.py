@@ -101,10 +101,11 @@ def _decode(text: str, start: int) -> tuple[Any, int]:
         raise ValueError("it is nested too deeply") from None
 
 
-def _refuse(constant: str) -> Never:
+def refuse_constant(constant: str) -> Never:
+    """NaN and Infinity, which the standard library reads in JSON and nobody may write there."""
     raise ValueError(f"{constant} is not JSON")
 
 
 _WHITE_SPACE: Final = re.compile(r"[ \t\n\r]*")
 # int() refuses a number of 5,000 digits, which is JSON all the same.
-_DECODER: Final = json.JSONDecoder(parse_int=float, parse_constant=_refuse)
+_DECODER: Final = json.JSONDecoder(parse_int=float, parse_constant=refuse_constant)

@@ -19,7 +19,7 @@ from postback.domain.facts import with_constants
 from postback.domain.times import TIME, rfc3339, unix_ms
 from postback.formats.body import Parsed, Rendered
 from postback.formats.brackets import flattened, form_fields
-from postback.formats.json_data import members, without_white_space
+from postback.formats.json_data import is_json, members, without_white_space
 
 NAME: Final = "sms-callback"
 JSON: Final = "application/json"
@@ -247,10 +247,9 @@ def _as_it_came(data: bytes) -> bytes:
 
 def _fields(body: bytes, content_type: str) -> dict[str, tuple[Any, bytes]]:
     """What the body says, as values and as JSON; its names in lower case, since senders write them in either."""
-    media_type = content_type.partition(";")[0].strip().lower()
-    if media_type == JSON:
+    if is_json(content_type):
         fields = list(members(body).items())
-    elif media_type == FORM:
+    elif content_type.partition(";")[0].strip().lower() == FORM:
         fields = [(name, (value, _compact(value))) for name, value in form_fields(body, nested="meta_data")]
     else:
         raise Malformed(f"the content type is {content_type[:100]!r}; expected {JSON} or {FORM}")

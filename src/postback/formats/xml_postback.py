@@ -170,9 +170,7 @@ def _document(frame: Frame, shown: Sequence[tuple[str, str]]) -> bytes:
         try:
             element.text = text
         except ValueError:
-            raise CannotRender(
-                f"{FIELD_OF_TAG[tag]} holds a character that XML cannot carry: {text[:80]!a}"
-            ) from None
+            raise CannotRender(f"{FIELD_OF_TAG[tag]} holds a character that XML cannot carry: {text[:80]!a}") from None
     return frame.declaration + bytes(etree.tostring(root, encoding="UTF-8", xml_declaration=False))
 
 
@@ -199,13 +197,14 @@ def _event(shown: Shown) -> tuple[str, Mapping[str, Any]]:
         if word in facts:
             facts[word] = facts[word].strip()
     event_type = _by_status(by_code, code, facts.get("status", ""))
-    for field in CATALOG[event_type].rows[0].fields:
-        if field.kind is Kind.TIME and field.name in facts:
-            facts[field.name] = _time(facts[field.name], short=False)
+    # Also where the catalog lists no time: some documents show one on the events of what could not be sent.
+    for name in _TIMES & facts.keys():
+        facts[name] = _time(facts[name], short=False)
     _tell_by_code(event_type, code, facts)
     return event_type, with_constants(event_type, facts)
 
 
+_TIMES: Final = {field.name for one in MESSAGING for row in one.rows for field in row.fields if field.kind is Kind.TIME}
 _BY_CODE: Final = {(one.origin, row.code): one.name for one in MESSAGING for row in one.rows}
 _DELIVERED: Final = "Message Sent/Delivered"
 _SUCCESS: Final = {"sent": "Message Sent", "delivered": _DELIVERED}

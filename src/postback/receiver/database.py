@@ -89,7 +89,10 @@ def transaction(connect: Callable[[], Connection], dialect: Dialect, *, is_share
         try:
             yield Statements(connection, dialect)
         except BaseException:
-            connection.rollback()
+            if ends_by_statement and getattr(connection, "in_transaction", False):
+                connection.cursor().execute("ROLLBACK")
+            else:
+                connection.rollback()
             raise
         if ends_by_statement:
             connection.cursor().execute("COMMIT")
@@ -102,6 +105,15 @@ def transaction(connect: Callable[[], Connection], dialect: Dialect, *, is_share
 def is_sqlite(connection: object) -> bool:
     """Also behind the wrapper of a pool that says what it wraps."""
     return isinstance(getattr(connection, "driver_connection", connection), sqlite3.Connection)
+
+
+def check_open(connection: Any) -> None:
+    """RuntimeError when the transaction has ended meanwhile; only SQLite says whether it has."""
+    if is_sqlite(connection) and not connection.in_transaction:
+        raise RuntimeError(
+            "the handler ended the transaction that it was given, so its work and the mark cannot be one: "
+            "it must not commit, roll back, use `with connection` or executescript"
+        )
 
 
 def _begin(connection: Any) -> bool:

@@ -21,6 +21,7 @@ TABLE: Final = """
         due_ms BIGINT NOT NULL,
         claim TEXT,
         attempts INTEGER NOT NULL,
+        interruptions INTEGER NOT NULL,
         error TEXT,
         CHECK (claim IS NULL OR state = 'waiting')
     )
@@ -29,12 +30,18 @@ TABLE: Final = """
 
 INDEX: Final = "CREATE INDEX IF NOT EXISTS {table}_due ON {table} (state, due_ms, id)"
 
-SELECT: Final = "SELECT id, body, content_type, headers, time_zone, received_ms, attempts, error FROM {table}"
+SELECT: Final = (
+    "SELECT id, body, content_type, headers, time_zone, received_ms, attempts, interruptions, error FROM {table}"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One request that the inbox keeps. `attempts` counts its processings, this one included."""
+    """One request that the inbox keeps. `received_at` is unix seconds, `error` what the processing before this said.
+
+    `attempts` counts its processings, this one included, and `interruptions` how often in a row this one began before:
+    its process ended, or it took longer than the lease.
+    """
 
     id: str
     body: bytes
@@ -43,6 +50,7 @@ class Entry:
     time_zone: str | None
     received_at: float
     attempts: int
+    interruptions: int
     error: str | None
 
     def event(self) -> ReceivedEvent:
@@ -73,7 +81,7 @@ def repeat_key(event: ReceivedEvent) -> str:
 
 
 def entry_of(row: Sequence[Any]) -> Entry:
-    id, body, content_type, headers, time_zone, received_ms, attempts, error = row
+    id, body, content_type, headers, time_zone, received_ms, attempts, interruptions, error = row
     return Entry(
         id=id,
         body=bytes(body),
@@ -82,5 +90,6 @@ def entry_of(row: Sequence[Any]) -> Entry:
         time_zone=time_zone,
         received_at=received_ms / 1000,
         attempts=attempts,
+        interruptions=interruptions,
         error=error,
     )

@@ -5,15 +5,17 @@ import logging
 import secrets
 import sqlite3
 import threading
+import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from os import PathLike
+from pathlib import Path
 from typing import Any, Final, Self
 
 from postback.receiver.clock import now_s
-from postback.receiver.database import Connection, Dialect, Statements, is_sqlite, transaction
+from postback.receiver.database import Connection, Dialect, Statements, check_open, is_sqlite, transaction
 from postback.receiver.entries import INDEX, SELECT, TABLE, End, Entry, entry_of, repeat_key
 from postback.receiver.parsing import ID_HEADER, ID_MAX, ReceivedEvent, parse
 
@@ -21,6 +23,9 @@ KEPT_HEADERS: Final = (ID_HEADER, "webhook-timestamp")
 RETRY_WAITS_S: Final = (5, 30, 120, 600, 1800, 3600, 7200)
 LEASE_S: Final = 60
 KEEP_S: Final = 30 * 86400
+INTERRUPTIONS_MAX: Final = 30
+"""In a row, of one entry: so many processes are not ended by chance just then."""
+
 ERROR_MAX: Final = 1000
 SQLITE_BUSY_S: Final = 5
 WAL_TRIES: Final = 10
@@ -40,7 +45,7 @@ class Inbox:
     `connect` gives a new connection (DB-API 2.0) each time, which is closed after use: with a pool, one that goes back
     then. Safe to use from any number of threads and processes. A processing that fails is repeated after each of
     `retry_waits_s`, then parked with its error. `lease_s` is how long a processing may take: thereafter it counts as
-    dead, and another one takes over.
+    dead, and another one takes over. `key` says by what repeats are known. ValueError for options that cannot work.
     """
 
     def __init__(
@@ -56,6 +61,8 @@ class Inbox:
         keep_s: float = KEEP_S,
         clock: Callable[[], float] = now_s,
     ) -> None:
+        if not lease_s > 0 or not keep_s >= 0 or not all(wait >= 0 for wait in retry_waits_s):
+            raise ValueError("expected lease_s above 0, and keep_s and retry_waits_s of 0 or more seconds")
         self._connect = connect
         self._dialect = Dialect(paramstyle, table)
         self._key = key
@@ -68,15 +75,16 @@ class Inbox:
 
     @classmethod
     def in_file(cls, path: str | PathLike[str], **options: Any) -> Self:
-        """An inbox in an SQLite file of its own; `options` are those of Inbox."""
-        return cls(partial(_opened, path), **options)
+        """An inbox in an SQLite file, which is made where there is none; `options` are those of Inbox."""
+        # Each use opens it anew, also after the process has gone to another folder.
+        return cls(partial(_opened, _file(path)), **options)
 
     # --- storing -----------------------------------------------------------------------------------------------------
 
     def put(
         self,
-        body: bytes,
-        content_type: str,
+        body: bytes | bytearray | memoryview,
+        content_type: str | None,
         *,
         headers: Mapping[str, str] | None = None,
         time_zone: str | None = None,
@@ -84,7 +92,8 @@ class Inbox:
     ) -> bool:
         """Keep a body that arrived: True when it is new, False for a repeat. Durable when this returns.
 
-        NotAPostback when it is none. `id` stands in place of what the inbox's `key` would say.
+        NotAPostback when it is none; the rest is as `parse` takes it. `id` stands in place of what the inbox's `key`
+        would say. What the database raises passes through: then it is not stored, so do not answer 200.
         """
         event = parse(body, content_type, headers=headers, time_zone=time_zone)
         chosen = self._key(event) if id is None else id
@@ -95,13 +104,13 @@ class Inbox:
             inserted = statements.run(
                 """
                 INSERT INTO {table}
-                    (id, body, content_type, headers, time_zone, received_ms, state, due_ms, attempts)
-                VALUES (:id, :body, :content_type, :headers, :time_zone, :now_ms, 'waiting', :now_ms, 0)
+                    (id, body, content_type, headers, time_zone, received_ms, state, due_ms, attempts, interruptions)
+                VALUES (:id, :body, :content_type, :headers, :time_zone, :now_ms, 'waiting', :now_ms, 0, 0)
                 ON CONFLICT (id) DO NOTHING
                 """,
                 id=chosen,
-                body=body,
-                content_type=content_type,
+                body=bytes(body),
+                content_type=content_type or "",
                 headers=json.dumps(kept),
                 time_zone=time_zone,
                 now_ms=self._now_ms(),
@@ -129,7 +138,10 @@ class Inbox:
     def run(
         self, handler: Handler, stop: threading.Event, *, poll_s: float = 0.5, in_transaction: bool = False
     ) -> None:
-        """Process what comes until `stop` is set, and forget what was processed long ago (`keep_s`)."""
+        """Process what comes until `stop` is set, and forget what was processed long ago (`keep_s`).
+
+        It looks each `poll_s` seconds, and goes on whatever the database raises; only what is no Exception ends it.
+        """
         clean_at = 0.0
         while not stop.is_set():
             try:
@@ -144,13 +156,15 @@ class Inbox:
                 stop.wait(poll_s)
 
     def _process(self, entry: Entry, claim: str, handler: Handler, *, in_transaction: bool) -> End:
-        if entry.attempts > self._attempts_max:
+        if entry.interruptions >= INTERRUPTIONS_MAX:
             # Claimed so often and never marked, not even as failed: it takes the process down with it.
-            return self._park(entry, claim, "the process ended during each of its processings")
+            text = f"{entry.interruptions} processings in a row ended with their process, or took longer than the lease"
+            return self._park(entry, claim, text)
         try:
             if in_transaction:
                 with self._transaction(is_shared=True) as statements:
                     handler(entry, statements.connection)
+                    check_open(statements.connection)
                     self._mark(statements, entry, claim)
             else:
                 handler(entry)
@@ -160,7 +174,8 @@ class Inbox:
             _log.warning("%s: its lease ended before its processing did; another one has it now", entry.id)
             return End.LOST
         except Exception as error:  # noqa: BLE001 - a handler raises what it likes, and the next entry waits
-            _log.exception("%s: processing %d failed", entry.id, entry.attempts)
+            told = _writable("".join(traceback.format_exception(error)))
+            _log.error("%s: processing %d failed\n%s", entry.id, entry.attempts, told)
             text = _storable(f"{type(error).__name__}: {error}")
             return (self._retry if entry.attempts < self._attempts_max else self._park)(entry, claim, text)
         return End.PROCESSED
@@ -175,10 +190,14 @@ class Inbox:
         while True:
             now_ms = self._now_ms()
             with self._transaction() as statements:
-                # The conditions stand there twice: whoever waited for another's claim must look at them again.
+                # The conditions stand there twice: whoever waited for another's claim must look at them again. A claim
+                # that is still there is of one who did not come to an end, and that costs the entry no attempt.
                 claimed = statements.run(
                     """
-                    UPDATE {table} SET claim = :claim, due_ms = :lease_ends_ms, attempts = attempts + 1
+                    UPDATE {table} SET
+                        attempts = CASE WHEN claim IS NULL THEN attempts + 1 ELSE attempts END,
+                        interruptions = CASE WHEN claim IS NULL THEN 0 ELSE interruptions + 1 END,
+                        claim = :claim, due_ms = :lease_ends_ms
                     WHERE state = 'waiting' AND due_ms <= :now_ms AND id = (
                         SELECT id FROM {table} WHERE state = 'waiting' AND due_ms <= :now_ms
                         ORDER BY due_ms, id LIMIT 1
@@ -189,7 +208,12 @@ class Inbox:
                     lease_ends_ms=now_ms + self._lease_ms,
                 )
                 if claimed:
-                    [row] = statements.rows(SELECT + " WHERE state = 'waiting' AND claim = :claim", claim=claim)
+                    # With the time, which the index has: by state alone it would look at all that are waiting.
+                    [row] = statements.rows(
+                        SELECT + " WHERE state = 'waiting' AND due_ms = :lease_ends_ms AND claim = :claim",
+                        lease_ends_ms=now_ms + self._lease_ms,
+                        claim=claim,
+                    )
                     return entry_of(row), claim
                 due = statements.rows(
                     "SELECT 1 FROM {table} WHERE state = 'waiting' AND due_ms <= :now_ms LIMIT 1", now_ms=now_ms
@@ -288,8 +312,18 @@ class Inbox:
         return round(self._clock() * 1000)
 
 
-def _opened(path: str | PathLike[str]) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=SQLITE_BUSY_S, isolation_level=None)
+def _file(path: str | PathLike[str]) -> Path:
+    if not path or str(path) == ":memory:":
+        raise ValueError(f"the inbox is in {path!r}; expected a file, since each connection would have another memory")
+    return Path(path).absolute()
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    try:
+        connection = sqlite3.connect(path, timeout=SQLITE_BUSY_S, isolation_level=None)
+    except sqlite3.OperationalError as error:
+        error.add_note(f"the file is {path}; its folder must exist, and both must be ours to write")
+        raise
     # On the disk before it is answered, whatever the library was built to do.
     connection.execute("PRAGMA synchronous = FULL")
     return connection
@@ -320,4 +354,9 @@ class _ClaimLost(Exception):
 
 def _storable(text: str) -> str:
     """An error as every database takes it: no NUL, no halves of characters, not without end."""
-    return text[:ERROR_MAX].encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+    return _writable(text[:ERROR_MAX]).replace("\0", "\\0")
+
+
+def _writable(text: str) -> str:
+    """Halves of characters as escapes: no log that is written as UTF-8 could take them."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -7,8 +7,9 @@ from decimal import Decimal
 from typing import Any, Final, NoReturn
 from urllib.parse import parse_qsl
 
-from postback.domain.errors import Malformed
+from postback.domain.errors import InvalidValue, Malformed
 from postback.formats import FORMATS
+from postback.formats.json_data import is_json
 
 ID_HEADER: Final = "webhook-id"
 ID_MAX: Final = 255
@@ -43,22 +44,30 @@ class ReceivedEvent:
 
 
 def parse(
-    body: bytes,
-    content_type: str,
+    body: bytes | bytearray | memoryview,
+    content_type: str | None,
     *,
     headers: Mapping[str, str] | None = None,
     time_zone: str | None = None,
 ) -> ReceivedEvent:
     """The event that a body tells of; NotAPostback for everything else, whatever the bytes.
 
-    `headers` (names in any case) hold the id where the body does not: `webhook-id`. `time_zone` is the IANA name of
-    the zone of local dates, as the config that sends them has it.
+    `body` is the body as it arrived, and no text that somebody has decoded (TypeError). Where `content_type` is empty
+    or None, the body tells. `headers` (names in any case) hold the id where the body does not: `webhook-id`.
+    `time_zone` is the IANA name of the zone of local dates, as the config that sends them has it; ValueError for a
+    callback when it is none.
     """
-    name, content_type = _format_and_content_type(body, content_type)
+    if not isinstance(body, bytes | bytearray | memoryview):
+        raise TypeError(f"the body is of type {type(body).__name__}; expected the bytes as they arrived")
+    body = bytes(body)
+    name, content_type = _format_and_content_type(body, content_type or "")
     try:
         parsed = FORMATS[name].parse(body, content_type, time_zone)
     except Malformed as error:
         raise NotAPostback(f"looks like {name}, but: {error}") from None
+    except InvalidValue as error:
+        # The only value that is the caller's own.
+        raise ValueError(str(error)) from None
     id = parsed.id if parsed.id is not None else header(headers or {}, ID_HEADER)
     if id is not None and not (0 < len(id) <= ID_MAX and id.isprintable()):
         raise NotAPostback(f"its id is {id[:40]!a}; expected 1 to {ID_MAX} printable characters")
@@ -87,7 +96,7 @@ def _format_and_content_type(body: bytes, content_type: str) -> tuple[str, str]:
         return _format_of_form(body), content_type
     if media_type in (XML, "text/xml") or media_type.endswith("+xml"):
         return "xml", content_type
-    if media_type == JSON or media_type.endswith("+json"):
+    if is_json(content_type):
         return _format_of_json(body), content_type
     raise NotAPostback(f"the content type is {content_type[:100]!a}; expected {FORM}, {JSON} or {XML}")
 

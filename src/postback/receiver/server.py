@@ -109,6 +109,10 @@ class TestReceiver:
                     self.close_connection = True
                     self._reply(413)
                     return
+                if len(body) < int(self.headers.get("content-length", "0")):
+                    # Its sender went away in the middle: there is nothing to show, and nobody to answer.
+                    self.close_connection = True
+                    return
                 headers = tuple((key, value) for key, value in self.headers.items())
                 self._reply(answer(self.command, self.path, headers, body))
 

@@ -22,7 +22,8 @@ def wsgi_receiver(
 ) -> Application:
     """An application that stores what is posted to it, on any path, and answers at once with an empty body.
 
-    `secrets`: take only what one of them has signed. `time_zone`: of the local dates in callbacks.
+    `secrets`: take only what one of them has signed; empty: everything that is a postback. `time_zone`: of the local
+    dates in callbacks, such as Europe/Paris. `max_body`: in bytes. ValueError for a secret or a zone that is none.
     """
     known = checked(secrets, time_zone)
 

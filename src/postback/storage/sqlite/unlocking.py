@@ -14,6 +14,9 @@ from postback.storage.vault import Vault, key_id
 
 BATCH: Final = 500
 
+_TO_FORGET: Final = 1
+"""The file's own number (0 otherwise) while secrets that stood in clear are sealed, but may be legible in its free places."""
+
 
 class Keys(NamedTuple):
     """The keys that fit a store, the one that seals first; `file` is where they stand, None where they were given."""
@@ -40,8 +43,11 @@ def unlock(door: Door, path: Path, given: Sequence[bytes]) -> Keys:
         raise CannotOpen(_refusal(path, file, sorted(unknown), given))
     fitting = Keys(keys, None if given else file)
     if held.has_clear:
+        # Before the first of them is sealed: then nothing in the tables says any more that there was a clear one.
+        door.raw.execute(f"PRAGMA user_version = {_TO_FORGET}")
         for _ in reseal_all(door, fitting.vault):
             continue
+    if door.raw.execute("PRAGMA user_version").fetchone()[0] == _TO_FORGET:
         forget_what_stood_there(door)
     return fitting
 
@@ -62,6 +68,7 @@ def forget_what_stood_there(door: Door) -> None:
     door.raw.execute("PRAGMA temp_store = FILE")
     door.raw.execute("VACUUM")
     door.raw.execute("PRAGMA temp_store = MEMORY")
+    door.raw.execute("PRAGMA user_version = 0")
     door.raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
