@@ -1,8 +1,32 @@
 """What every test may use."""
 
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
 import pytest
+
+from postback.storage.sqlite import SqliteStore
+from tests.build import NOON
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def new_database() -> Iterator[Path]:
+    """A database as it is made, in memory where there is such a folder: no power is cut here, so no disk is needed."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="postback-", dir=memory) as folder:
+        path = Path(folder) / "new.db"
+
+        async def make() -> None:
+            store = await SqliteStore.open(path, lambda: NOON)
+            await store.close()
+
+        anyio.run(make)
+        yield path

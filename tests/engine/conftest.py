@@ -1,6 +1,5 @@
 """A scene for each test of the engine, in virtual time: nothing sleeps, and nothing depends on how fast the machine is."""
 
-import os
 import random
 import shutil
 import tempfile
@@ -8,11 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
-from postback.storage.sqlite import SqliteStore
-from tests.build import NOON
 from tests.doubles import VirtualLoop
 from tests.engine.scene import Scene
 
@@ -20,21 +16,6 @@ from tests.engine.scene import Scene
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     return "asyncio", {"loop_factory": lambda: VirtualLoop(random.Random(1))}
-
-
-@pytest.fixture(scope="session")
-def new_database() -> Iterator[Path]:
-    """A database as it is made, in memory where there is such a folder: no power is cut here, so no disk is needed."""
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="postback-", dir=memory) as folder:
-        path = Path(folder) / "new.db"
-
-        async def make() -> None:
-            store = await SqliteStore.open(path, lambda: NOON)
-            await store.close()
-
-        anyio.run(make)
-        yield path
 
 
 @pytest.fixture

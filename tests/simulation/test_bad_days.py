@@ -3,32 +3,13 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
-import anyio
 import pytest
 
-from postback.storage.sqlite import SqliteStore
-from tests.build import NOON
 from tests.simulation.world import live_through
 
 SEEDS = [int(seed) for seed in os.environ.get("POSTBACK_SEEDS", "").split(",") if seed] or range(50)
-
-
-@pytest.fixture(scope="module")
-def new_database() -> Iterator[Path]:
-    """A database as it is made, in memory where there is such a folder: no power is cut here, so no disk is needed."""
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="postback-", dir=memory) as folder:
-        path = Path(folder) / "new.db"
-
-        async def make() -> None:
-            store = await SqliteStore.open(path, lambda: NOON)
-            await store.close()
-
-        anyio.run(make)
-        yield path
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -330,3 +330,20 @@ async def failed_twice(store: Store, worker: Worker, clock: ClockDouble) -> Clai
 
 async def config_ids(store: Store) -> list[int]:
     return list(await store.read(lambda connection: connection.execute(select(configs.c.id)).scalars().all()))
+
+
+async def test_what_was_removed_is_given_back_to_the_disk_in_several_pages_at_once(
+    store: Store, clock: ClockDouble
+) -> None:
+    """It was one page a minute: the driver takes one step of a statement that has no rows."""
+    worker = await store.enlist("here")
+    data = b'{"text":"%b"}' % (b"x" * 4000)
+    events = [an_event(id=(NOON << 21) + number, data=data) for number in range(100)]
+    await store.accept(worker, [a_unit(event, targets=0) for event in events])
+    clock.pass_(seconds=2 * DAY_S)
+
+    while await store.expire(clock(), 500):
+        free = await store.read(lambda connection: connection.exec_driver_sql("PRAGMA freelist_count").scalar_one())
+
+    assert free > 20
+    assert await store.read(lambda connection: connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()) == 0

@@ -206,6 +206,21 @@ async def test_what_was_asked_for_at_a_time_of_day_stays_there(store: Store, clo
     assert len(await given.claim(store, worker)) == 1
 
 
+async def test_a_small_jump_back_before_a_large_one_makes_nothing_early(store: Store, clock: ClockDouble) -> None:
+    """The small one was not worth touching anything for; the large one then moved what was written between the two by
+    both, and retries came early by up to a second."""
+    worker = await store.enlist("here")
+    claim = await given.a_claim_of(store, worker)
+    clock.pass_(ms=-900)
+    await store.settle(worker, [a_settlement(claim, Verdict.RETRY, wait_ms=5_000)])
+
+    clock.pass_(seconds=-3600)
+    await store.beat(worker)
+
+    [row] = await given.owed_rows(store)
+    assert row.due_at_ms == clock() + 5_000
+
+
 async def test_a_clock_that_went_back_while_nobody_lived_is_noticed(
     store: Store, tmp_path: Path, clock: ClockDouble
 ) -> None:

@@ -136,7 +136,10 @@ def expire(raw: sqlite3.Connection, now: int, before_ms: int, limit: int) -> int
             (now, limit - done),
         ).rowcount
     if done == 0:
-        raw.execute(f"PRAGMA incremental_vacuum({VACUUMED_PAGES})").fetchall()
+        free: int = raw.execute("PRAGMA freelist_count").fetchone()[0]
+        for _ in range(min(free, VACUUMED_PAGES)):
+            # However many it is asked for, the driver takes one step of it, which is one page.
+            raw.execute("PRAGMA incremental_vacuum(1)")
     return done
 
 

@@ -16,18 +16,22 @@ class Now:
         self.ms = 0
         self._clock = clock
         self._last_ms = 0
+        # The latest that anything was written at, where the clock was put back by less than is worth touching since.
+        self._highest_ms = 0
         self._went_back = False
 
     def begin(self, raw: sqlite3.Connection) -> None:
         """Move what waits first: what is written after it is right already."""
         self.ms = self._clock()
-        self._went_back = self.ms < self._last_ms - SLACK_MS
+        self._went_back = self.ms < self._highest_ms - SLACK_MS
         if self._went_back:
-            turn_back(raw, self.ms, self._last_ms, asked_for_after_ms=self._last_ms)
+            # By the jump from the last transaction, not from the highest: what it wrote must not become early.
+            turn_back(raw, self.ms, self._last_ms, asked_for_after_ms=self._highest_ms)
 
     def committed(self) -> None:
         """Only now has it moved."""
-        self._last_ms = self.ms if self._went_back else max(self.ms, self._last_ms)
+        self._last_ms = self.ms
+        self._highest_ms = self.ms if self._went_back else max(self.ms, self._highest_ms)
 
 
 def turn_back(raw: sqlite3.Connection, now: int, last_ms: int, *, asked_for_after_ms: int) -> None:
