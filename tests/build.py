@@ -95,11 +95,15 @@ def answered(status: int = 200, **changes: Any) -> Answered:
     )
 
 
+_OUTCOMES: Final = {Verdict.DELIVERED: answered(), Verdict.RETRY: answered(500, timings=Timings())}
+
+
 def a_settlement(claim: Claim, verdict: Verdict = Verdict.DELIVERED, **changes: Any) -> Settlement:
+    """What is tried again took no time: the clock stands still where a test does not move it."""
     settlement = Settlement(
         claim=claim,
         verdict=verdict,
-        outcome=answered(200 if verdict is Verdict.DELIVERED else 500),
+        outcome=_OUTCOMES.get(verdict) or answered(500),
         config_version=1,
         wait_ms=300_000 if verdict is Verdict.RETRY else 0,
         rendered_ms=claim.claimed_ms,

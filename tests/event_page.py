@@ -9,6 +9,8 @@ from postback.domain.catalog import SAYABLE
 from postback.domain.described import described_types
 from postback.domain.event_types import Layout
 from postback.domain.events import TYPE_MAX
+from postback.domain.notices import FAILING_AFTER_MS, FAILURES_LEAST
+from postback.domain.notices import NOTICES as NOTICE_TYPES
 
 PATH: Final = Path(__file__).parents[1] / "docs" / "reference" / "events.md"
 
@@ -39,10 +41,20 @@ RESOURCES: Final = """\
 A change of a record that postback keeps is an event by itself, in the same transaction. For records that live elsewhere publish these types yourself; any object is taken as data. [Payment postbacks](../guide/payment-postbacks.md) shows the bodies. `xml` and `sms-callback` cannot say them."""
 
 
+NOTICES: Final = f"""\
+## Notices
+
+What postback itself has to say of your postbacks, for configs of the same account that name it in `event_types`, such as `delivery.failed`, `postbackconfig.*` or `*`. A config never hears of itself, and a notice that cannot be delivered makes no further one, so nothing goes round in circles. What nobody wants is not kept.
+
+- A config is told to be failing after {FAILURES_LEAST} failed attempts and {FAILING_AFTER_MS // 60_000} minutes without a success (or half of its `disable_after`, where that is shorter), and disabled when `disable_after` is over. Success is looked at once a minute.
+- A notice is made once what it tells of is on record. A server that is killed in between has not told the last few; what expires, or loses its worker ten times in a row, is in the log only."""
+
+
 def page() -> str:
     known = described_types()
     messaging = [one for one in known if one["fields"]]
-    resources = [one for one in known if not one["fields"]]
+    notices = [one for one in known if one["type"] in NOTICE_TYPES]
+    resources = [one for one in known if not one["fields"] and one not in notices]
     heads = ["type", "what happened", "code", "code in 2014-03", "origin", "sms-callback"]
     parts = [
         INTRODUCTION,
@@ -50,6 +62,8 @@ def page() -> str:
         *map(_section, messaging),
         RESOURCES,
         _table(["type", "what happened", "example of its data"], map(_resource_row, resources)),
+        NOTICES,
+        _table(["type", "what happened", "example of its data"], map(_resource_row, notices)),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -91,6 +91,8 @@ def test_the_manual_says_which_scope_opens_a_route() -> None:
         ("Callbacks", "NewCallbacks"),
         ("Postback settings", "NewPostbackSettings"),
         ("Events", "NewEvent"),
+        ("Many deliveries at once", "NewReplay"),
+        ("Many deliveries at once", "NewCancel"),
     ],
 )
 def test_every_field_that_a_request_takes_is_in_the_manual(title: str, schema: str) -> None:
@@ -107,12 +109,12 @@ def test_the_defaults_and_limits_of_a_config_are_in_the_manual() -> None:
         if "default" in schema:
             assert default.strip('"') == str(schema["default"]), name
         if "maximum" in schema:
-            assert f"{schema['minimum']:g} to {schema['maximum']:g}" in takes, name
+            assert f"{schema['minimum']:.10g} to {schema['maximum']:.10g}" in takes, name
 
 
 @pytest.mark.parametrize("resource", RESOURCES.values(), ids=RESOURCES)
 def test_every_field_of_a_record_is_in_the_manual_with_its_limits(resource: Any) -> None:
-    rows = manual.table(API, f"field of a {resource.name}")
+    rows = manual.table(API, f"field of {resource.one}")
     fields = [field for field in resource.fields if not field.read_only]
 
     assert [names for names, _ in rows] == [", ".join(filter(None, (one.name, one.alias))) for one in fields]
@@ -120,11 +122,12 @@ def test_every_field_of_a_record_is_in_the_manual_with_its_limits(resource: Any)
         assert ("required" in takes) == field.required, field.name
         if field.kind in (Kind.TEXT, Kind.NUMBER):
             limits = {field.at_least, field.at_most} - {0}
-            assert {int(number) for number in re.findall(r"\d+", takes)} - {0} == limits, field.name
+            assert {int(number) for number in re.findall(r"-?\d+", takes)} - {0} == limits, field.name
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "title"), [("get", "/v2/events", "Events"), ("get", "/v2/deliveries", "Deliveries")]
+    ("method", "path", "title"),
+    [("get", "/v2/events", "Events"), ("get", "/v2/deliveries", "Deliveries"), ("get", "/v2/audit", "Audit")],
 )
 def test_the_filters_of_the_logs_are_in_the_manual(method: str, path: str, title: str) -> None:
     parameters = [parameter["name"] for parameter in DOCUMENT["paths"][path][method]["parameters"]]
@@ -132,6 +135,15 @@ def test_the_filters_of_the_logs_are_in_the_manual(method: str, path: str, title
     sentence = line.partition(". ")[0]
 
     assert sorted(manual.words_in_code(sentence)) == sorted(parameters)
+
+
+@pytest.mark.parametrize("schema", ["NewReplay", "NewCancel"])
+def test_what_many_deliveries_are_narrowed_by_is_in_the_manual(schema: str) -> None:
+    rows = manual.table(manual.section(API, "Many deliveries at once"), "filter")
+    fields = DOCUMENT["components"]["schemas"][schema]["properties"]["filter"]["properties"]
+
+    assert [name for names, _ in rows for name in names.split(", ")] == list(fields)
+    assert set(fields["state"]["enum"]) <= set(re.findall(r"\w+", rows[0][1]))
 
 
 def test_the_parameters_of_a_postback_are_in_the_manual() -> None:

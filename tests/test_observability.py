@@ -13,15 +13,19 @@ from postback.domain.deliveries import Verdict
 from postback.domain.ids import config_text, delivery_text
 from postback.domain.telemetry import (
     AttemptFinished,
-    EventsAccepted,
+    Backlog,
+    Committed,
+    InHand,
     InternalError,
     StaleSettlements,
+    Standing,
     StoreFailed,
     WorkerDied,
 )
 from postback.domain.wire import Note, Reason, Timings, Unreachable
+from postback.formats import render
 from postback.observability import Metrics, Observer, render_metrics, start_logging
-from tests.build import NOON, a_claim, a_config, a_settlement, answered
+from tests.build import NOON, a_claim, a_config, a_settlement, an_event, answered
 
 
 class Bench:
@@ -114,29 +118,35 @@ def test_what_others_wrote_cannot_forge_a_line_nor_fill_the_log() -> None:
     assert len(bench.lines()[0]["detail"]) <= 1024 + 10
 
 
-def test_attempts_are_counted_by_verdict_and_reason() -> None:
+def test_attempts_are_counted_by_verdict_and_reason_once_they_are_on_record() -> None:
     bench = Bench()
-    unreachable = Unreachable(Reason.TLS_ERROR, "", Timings(total_ms=700))
+    bench.report(AttemptFinished(a_settlement(a_claim()), a_config()))
+    assert bench.samples()["postback_attempts_total", "", "delivered"] == 0
+    delivered = (Verdict.DELIVERED, None)
 
-    for _ in range(2):
-        bench.report(AttemptFinished(a_settlement(a_claim(), rendered_ms=NOON + 3), a_config()))
-    bench.report(AttemptFinished(a_settlement(a_claim(), Verdict.RETRY, outcome=unreachable), a_config()))
+    bench.report(Committed(0.002, 8, attempts=[delivered, delivered], took_ms=[5, 5], latencies_ms=[8, 8]))
+    bench.report(Committed(0.3, 1, attempts=[(Verdict.RETRY, "tls_error")], took_ms=[700]))
+    bench.report(Committed(0.3, 1, attempts=[(Verdict.CANCELLED, "cancelled")]))
 
     samples = bench.samples()
     assert samples["postback_attempts_total", "", "delivered"] == 2
     assert samples["postback_attempts_total", "tls_error", "retry"] == 1
+    assert samples["postback_attempts_total", "cancelled", "cancelled"] == 1
     assert samples["postback_attempt_seconds_bucket", "0.5"] == 2
     assert samples["postback_attempt_seconds_bucket", "1.0"] == 3
     assert samples["postback_attempt_seconds_count",] == 3
     assert samples["postback_attempt_seconds_sum",] == pytest.approx(0.71)
     assert samples["postback_delivery_latency_seconds_count",] == 2
     assert samples["postback_delivery_latency_seconds_sum",] == pytest.approx(0.016)
+    assert samples["postback_store_commit_seconds_count",] == 3
+    assert samples["postback_store_commit_seconds_bucket", "0.0025"] == 1
+    assert samples["postback_store_commit_rows_sum",] == 10
 
 
 def test_the_other_facts_are_counted_and_those_that_matter_logged() -> None:
     bench = Bench()
 
-    bench.report(EventsAccepted(events=3, deliveries=5))
+    bench.report(Committed(0.001, 8, events=3, deliveries=5))
     bench.report(StaleSettlements(2))
     bench.report(WorkerDied(7))
     bench.report(StoreFailed("settle", "disk I/O error"))
@@ -157,25 +167,66 @@ def test_the_other_facts_are_counted_and_those_that_matter_logged() -> None:
     assert "in test_the_other_facts" in bench.lines()[-1]["exception"]
 
 
-def test_a_gauge_is_read_when_somebody_asks() -> None:
+def test_how_things_stand_is_told_as_it_was_found() -> None:
     bench = Bench()
-    in_flight = [1]
-    bench.metrics.watch("in_flight", "Deliveries in flight.", lambda: in_flight[0])
+    in_hand = InHand(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+    standing = Standing(ready=True, in_hand=in_hand, backlog=Backlog(11, 12, 13_500), database_bytes=14, log_bytes=15)
 
-    in_flight.append(2)
-    in_flight[0] = 9
+    bench.metrics.standing = standing
 
-    assert bench.samples()["postback_in_flight",] == 9
+    samples = bench.samples()
+    assert samples["postback_ready",] == 1
+    assert [samples[f"postback_{name}",] for name in ("deliveries_owed", "deliveries_due", "oldest_due_seconds")] == [
+        11,
+        12,
+        13.5,
+    ]
+    assert samples["postback_lanes_throttled",] == 9
+    assert (samples["postback_store_bytes",], samples["postback_store_log_bytes",]) == (14, 15)
 
 
-def test_successes_are_counted_but_not_logged_where_only_warnings_are_wanted() -> None:
+def test_a_store_that_cannot_be_read_leaves_the_other_figures() -> None:
+    bench = Bench()
+
+    bench.metrics.standing = Standing(
+        ready=False, in_hand=InHand(*[0] * 10), backlog=None, database_bytes=1, log_bytes=1
+    )
+
+    samples = bench.samples()
+    assert samples["postback_ready",] == 0
+    assert ("postback_deliveries_owed",) not in samples
+
+
+def test_what_may_happen_first_has_a_count_before_it_does() -> None:
+    """A rate begins with the second value: without a nought the first failure of the store would be none."""
+    samples = Bench().samples()
+
+    assert samples["postback_attempts_total", "", "delivered"] == 0
+    assert samples["postback_store_failures_total", "settle"] == 0
+
+
+def test_the_line_of_an_attempt_names_its_trace_and_span() -> None:
+    bench = Bench()
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    claim = a_claim(event=an_event(trace=trace))
+    sent = dict(render(claim.event, a_config(), 1, NOON).headers)["traceparent"]
+
+    bench.report(AttemptFinished(a_settlement(claim), a_config()))
+    bench.report(AttemptFinished(a_settlement(a_claim()), a_config()))
+
+    traced, untraced = bench.lines()
+    assert f"00-{traced['trace_id']}-{traced['span_id']}-01" == sent
+    assert traced["trace_id"] == "4bf92f3577b34da6a3ce929d0e0e4736"
+    assert "trace_id" not in untraced
+
+
+def test_successes_are_not_logged_where_only_warnings_are_wanted() -> None:
     bench = Bench("warning")
 
     bench.report(AttemptFinished(a_settlement(a_claim()), a_config()))
     bench.report(AttemptFinished(a_settlement(a_claim(), Verdict.FAILED), a_config()))
 
     assert [line["event"] for line in bench.lines()] == ["attempt failed"]
-    assert bench.samples()["postback_attempts_total", "", "delivered"] == 1
 
 
 class BrokenPipe(io.StringIO):

@@ -17,27 +17,31 @@ from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
-from prometheus_client import CollectorRegistry
 
 from postback.actions.secrets import OWN_SECRET_MIN, hash_of
 from postback.api.app import build
 from postback.api.services import Services
 from postback.domain.accounts import Account
 from postback.domain.addresses import AddressRules
-from postback.domain.errors import NotFound
+from postback.domain.errors import NotFound, Unavailable
 from postback.domain.ids import ACCOUNT_DEFAULT, SLOTS, IdSource, encode
 from postback.domain.records import LOCATION, Insert
+from postback.domain.telemetry import Backlog, Standing
 from postback.engine.engine import Engine, Limits
-from postback.observability import Log, Metrics, Observer, render_metrics, start_logging
+from postback.observability import CannotTrace, Log, Observing
 from postback.ports import Query
 from postback.resources import RESOURCES, new_record
 from postback.settings import Settings
 from postback.storage.accounts import SqlAccounts
+from postback.storage.audit import SqlAudit
+from postback.storage.backlog import backlog
 from postback.storage.configs import SqlConfigs
 from postback.storage.log import SqlLog
 from postback.storage.records import SqlRecords
 from postback.storage.secret_file import keep_private
 from postback.storage.sqlite import SqliteStore
+from postback.storage.stats import SqlStats
+from postback.storage.troubles import SqlTroubles
 from postback.transport.guard import Guard
 from postback.transport.resolver import CaresResolver, Families
 from postback.transport.sender import HttpSender
@@ -83,20 +87,24 @@ def serve(settings: Settings, announce: Callable[[Started], None]) -> int:
 
 
 async def _serve(settings: Settings, announce: Callable[[Started], None]) -> int:
-    metrics = Metrics(registry := CollectorRegistry())
-    log = start_logging(settings.log_level, sys.stderr, metrics.line_lost)
+    try:
+        observing = Observing.start(settings.log_level, sys.stderr, settings.otel_endpoint, os.environ)
+    except CannotTrace as error:
+        raise CannotStart(str(error)) from error
     with _listening(settings) as listening:
         store = await SqliteStore.open(
             settings.database,
             clock,
             lease_ms=int(settings.lease.total_seconds() * 1000),
-            failed=partial(_end_now, log),
+            failed=partial(_end_now, observing.log),
+            report=observing,
             secret_keys=settings.secret_keys,
         )
         try:
-            return await _Server(settings, store, log, metrics, registry).run(listening, announce)
+            return await _Server(settings, store, observing).run(listening, announce)
         finally:
             await store.close()
+            await observing.close()
 
 
 def clock() -> int:
@@ -107,17 +115,15 @@ def clock() -> int:
 class _Server:
     """One process: the parts, joined."""
 
-    def __init__(
-        self, settings: Settings, store: SqliteStore, log: Log, metrics: Metrics, registry: CollectorRegistry
-    ) -> None:
+    def __init__(self, settings: Settings, store: SqliteStore, observing: Observing) -> None:
         self._settings = settings
-        self._log = log
+        self._log = observing.log
+        self._observing = observing
         self._store = store
         self._stopping = asyncio.Event()
         self._engine_stopping = asyncio.Event()
         rules = AddressRules(allowed=settings.networks, own=_own_addresses(settings))
         configs = SqlConfigs(store)
-        report = Observer(metrics, log)
         self._engine = Engine(
             store,
             configs,
@@ -127,11 +133,13 @@ class _Server:
                 context=client_context(str(settings.ca_file) if settings.ca_file else None),
                 keep_answer=settings.keep_answer,
             ),
+            troubles=SqlTroubles(store),
             host=socket.gethostname(),
             clock=clock,
             dice=random.random,
             now=asyncio.get_running_loop().time,
-            report=report,
+            report=observing,
+            new_span=None if observing.spans is None else observing.spans.new_span,
             limits=Limits(
                 places=settings.worker_capacity,
                 memory=settings.worker_memory,
@@ -140,21 +148,21 @@ class _Server:
                 retention_days=settings.retention_days,
             ),
         )
-        metrics.watch("deliveries_held", "Deliveries that this process holds now.", lambda: self._engine.lanes.taken)
-        metrics.watch("lanes", "Configs that this process has a lane for.", lambda: len(self._engine.lanes.lanes))
         self._services = Services(
             queue=store,
             configs=configs,
             records=SqlRecords(store, {name: resource.listed for name, resource in RESOURCES.items()}),
             accounts=SqlAccounts(store),
             log=SqlLog(store),
+            audit=SqlAudit(store),
+            stats=SqlStats(store),
             intake=self._engine.intake,
             courier=self._engine.courier,
             clock=clock,
             # Ids of records and configs: the last slot, which no worker of a single file reaches.
             ids=IdSource(clock, SLOTS - 1),
             public_url=settings.address_url,
-            metrics=lambda: render_metrics(registry),
+            metrics=self._figures,
             ready=self._why_not_ready,
             due_now=self._engine.stored,
             addresses=rules,
@@ -266,6 +274,23 @@ class _Server:
             for name in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(name)
 
+    async def _figures(self) -> bytes:
+        standing = Standing(
+            ready=self._why_not_ready() is None,
+            in_hand=self._engine.figures(),
+            backlog=await self._backlog(),
+            database_bytes=_size(self._store.path),
+            log_bytes=_size(Path(f"{self._store.path}-wal")),
+        )
+        return self._observing.figures(standing)
+
+    async def _backlog(self) -> Backlog | None:
+        try:
+            return await backlog(self._store)
+        except Unavailable:
+            # A store that cannot be read is when figures are looked at: the others are answered all the same.
+            return None
+
     def _why_not_ready(self) -> str | None:
         if self._stopping.is_set():
             return "the server is stopping"
@@ -350,6 +375,13 @@ def _end_now(log: Log, why: str) -> None:
     """Nothing that was acknowledged is lost by this; going on could lose what is acknowledged next."""
     log.error("the store is broken; the process ends, and may be started again", why=why)
     asyncio.get_running_loop().call_later(BROKEN_S, os._exit, 1)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _settle_garbage() -> None:

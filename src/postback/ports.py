@@ -1,18 +1,23 @@
 """The outside world in one page. Each method is one sentence of the domain and, where it writes, one transaction.
 
-`storage` keeps Queue, Configs, Records and Log; `engine` keeps Intake and Courier; `transport` keeps Sender.
+`storage` keeps Queue, Configs, Records, Log and Stats; `engine` keeps Intake and Courier; `transport` keeps Sender.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from postback.domain.accounts import Account, ApiKey
+from postback.domain.accounts import Account, Actor, ApiKey
 from postback.domain.configs import ConfigState, PostbackConfig, Snapshot
-from postback.domain.deliveries import Accepted, Claim, Idempotency, NewDeliveries, Refused, Settlement, State
+from postback.domain.deliveries import Accepted, Claim, Idempotency, NewDeliveries, Refused, Settled, Settlement, State
 from postback.domain.events import Event
+from postback.domain.ids import config_text
+from postback.domain.jobs import JobKind
+from postback.domain.notices import Trouble
 from postback.domain.records import Change, Record
+from postback.domain.stats import Health, Tally
 from postback.domain.telemetry import Fact
+from postback.domain.times import rfc3339
 from postback.domain.wire import Outcome, Request
 
 T = TypeVar("T")
@@ -25,6 +30,10 @@ Dice = Callable[[], float]
 
 Report = Callable[[Fact], None]
 """Where facts go to be logged and counted. Never raises."""
+
+
+NewSpan = Callable[[str | None], str]
+"""A span (its traceparent) in the trace that a request came with, or in a trace of its own where it came with none."""
 
 
 class Worker(NamedTuple):
@@ -71,10 +80,10 @@ class Queue(Protocol):
     async def release(self, claims: Sequence[Claim]) -> None:
         """Give back what was never started: due as before, no attempt and no interruption counted."""
 
-    async def settle(self, worker: Worker, settlements: Sequence[Settlement]) -> int:
-        """Journal every attempt; move on only the deliveries whose claim still holds. How many those were."""
+    async def settle(self, worker: Worker, settlements: Sequence[Settlement]) -> Settled:
+        """Journal every attempt; move on only the deliveries whose claim still holds. What that came to."""
 
-    async def keep_test(self, worker: Worker, settlement: Settlement) -> None:
+    async def keep_test(self, worker: Worker, settlement: Settlement, *, by: Actor | None = None) -> None:
         """Put a test on record: its event and its one attempt, marked as a test. Nothing is owed, nothing is counted."""
 
     async def beat(self, worker: Worker) -> Sequence[int]:
@@ -83,22 +92,47 @@ class Queue(Protocol):
         WorkerDeclaredDead when others took this worker for dead.
         """
 
-    async def replay(self, account: str, event_id: int, config_id: int) -> None:
+    async def replay(self, account: str, event_id: int, config_id: int, *, by: Actor | None = None) -> None:
         """Owe a finished delivery again, now, its policy anew. Conflict while it is owed or its config is gone."""
 
-    async def cancel(self, account: str, event_id: int, config_id: int) -> None:
+    async def cancel(self, account: str, event_id: int, config_id: int, *, by: Actor | None = None) -> None:
         """End an open delivery; a claim on it is void. Conflict when it is not open."""
 
+    async def count_for_job(self, account: str, kind: JobKind, narrowed: "LogFilter") -> int:
+        """How many deliveries a job would select now; no more than COUNTED_MAX are counted."""
+
+    async def start_job(
+        self, account: str, job_id: str, kind: JobKind, narrowed: "LogFilter", *, by: Actor | None = None
+    ) -> "Job":
+        """Put a job on record, that is to replay or cancel what fits the filter now. Conflict while RUNNING_MAX run."""
+
+    async def jobs_in_turn(self) -> Sequence[str]:
+        """Of each account that has jobs, the oldest that is not done."""
+
+    async def run_job(self, job_id: str, limit: int) -> int:
+        """Go on with a job where it was, by a small step: up to so many deliveries, in the order of their events.
+
+        How many were replayed or cancelled; 0 says nothing of what is left.
+        """
+
+    async def find_job(self, account: str, job_id: str) -> "Job":
+        """NotFound unless it is the account's."""
+
+    async def list_jobs(self, account: str, before: str | None, limit: int) -> Sequence["Job"]:
+        """The account's jobs, the newest first; `before` is the last one of the page before."""
+
     async def bury(self, limit: int) -> int:
-        """Cancel up to so many open deliveries of deleted configs, and remove the configs that have none left."""
+        """Cancel up to so many open deliveries of deleted configs, and remove the configs that have none left; then
+        up to so many rows of the history of deleted accounts. How many; 0 when nothing is left to do."""
 
     async def expire(self, before_ms: int, limit: int) -> int:
         """Fail what is still owed of events accepted before then; a day later remove those that are finished, with
-        their log; and idempotency keys that have run out; up to so many rows. How many; 0 when nothing is left to do."""
+        their log; and whatever else is that old and needed no more; up to so many rows. How many; 0 when nothing is
+        left to do."""
 
 
 class Configs(Protocol):
-    """Postback configs; each change is a new version and raises the account's version."""
+    """Postback configs; each change is a new version, raises the account's version, and is on record with its actor."""
 
     async def snapshot(self, account: str) -> Snapshot:
         """The configs of an account as they are now."""
@@ -106,23 +140,33 @@ class Configs(Protocol):
     def watch(self, changed: Callable[[str], None]) -> None:
         """Call `changed(account)` on the loop after each change of the account's configs is durable."""
 
-    async def add(self, config: PostbackConfig) -> None:
-        """InvalidValue when its location is not the account's."""
+    async def add(self, config: PostbackConfig, *, by: Actor | None = None) -> None:
+        """InvalidValue when its location is not the account's; Conflict when that is one config more than it is allowed."""
 
     async def find(self, account: str, config_id: int) -> PostbackConfig:
         """NotFound unless it is the account's and not deleted."""
 
-    async def change(self, config: PostbackConfig) -> None:
-        """Put a new version in place; `config.version` is the one it was made from (else RevisionPassed)."""
+    async def change(self, config: PostbackConfig, *, rotates: bool = False, by: Actor | None = None) -> None:
+        """Put a new version in place; `config.version` is the one it was made from (else RevisionPassed).
 
-    async def set_state(self, account: str, config_id: int, state: ConfigState, reason: str | None) -> None:
+        `rotates` says that nothing but its signing secret is another.
+        """
+
+    async def set_state(
+        self, account: str, config_id: int, state: ConfigState, reason: str | None, *, by: Actor | None = None
+    ) -> None:
         """Pause, resume or disable: one row, however much is owed."""
 
-    async def delete(self, account: str, config_id: int) -> None:
+    async def delete(self, account: str, config_id: int, *, by: Actor | None = None) -> None:
         """Gone at once for everyone; `bury` cancels what is open, and the log stays."""
 
     async def arrange(
-        self, added: Sequence[PostbackConfig], changed: Sequence[PostbackConfig], deleted: Sequence[PostbackConfig]
+        self,
+        added: Sequence[PostbackConfig],
+        changed: Sequence[PostbackConfig],
+        deleted: Sequence[PostbackConfig],
+        *,
+        by: Actor | None = None,
     ) -> None:
         """`add`, `change` and `delete` of configs of one account, all in one transaction or none of it.
 
@@ -162,27 +206,60 @@ class Records(Protocol):
 
 
 class Accounts(Protocol):
-    async def save(self, account: Account) -> None:
-        """Make it, or change its name and metadata."""
+    async def save(self, account: Account, *, by: Actor | None = None) -> None:
+        """Make it, or change its name, metadata and limits; Conflict while an account of that id is being forgotten."""
 
     async def find(self, account: str) -> Account: ...
 
     async def list(self, query: Query) -> Page[Account]: ...
 
-    async def delete(self, account: str) -> None:
-        """Conflict while it has locations, configs or deliveries owed; its keys go with it."""
+    async def delete(self, account: str, *, by: Actor | None = None) -> None:
+        """Conflict while it has locations, configs or deliveries owed; its keys go with it, and `bury` forgets its history."""
 
-    async def add_key(self, key: ApiKey) -> None: ...
+    async def add_key(self, key: ApiKey, *, by: Actor | None = None) -> None: ...
 
     async def key_by_hash(self, key_hash: bytes) -> ApiKey | None: ...
 
     async def list_keys(self, account: str | None, query: Query, *, with_operators: bool = False) -> Page[ApiKey]:
         """None lists the operator keys; `with_operators` lists them among those of the account."""
 
-    async def revoke_key(self, account: str | None, key_id: str) -> None: ...
+    async def revoke_key(self, account: str | None, key_id: str, *, by: Actor | None = None) -> None: ...
 
     async def touch_keys(self, used: Mapping[str, int]) -> None:
         """Key id → unix ms of its last use."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditFilter:
+    """What a list of the audit is narrowed to; times are unix ms, `until_ms` exclusive."""
+
+    action: str | None = None
+    target: str | None = None
+    key_id: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """One change: who made it (None is the server itself), and what it changed, secrets as `***`."""
+
+    id: int
+    at_ms: int
+    by: Actor | None
+    action: str
+    target: str
+    before: Mapping[str, object] | None
+    after: Mapping[str, object] | None
+
+
+class Audit(Protocol):
+    """Who changed what. A change and its entry are written together, or neither is; what changes nothing has none."""
+
+    async def entries(
+        self, account: str, narrowed: AuditFilter, before: int | None, limit: int
+    ) -> Sequence[AuditEntry]:
+        """From the newest to the oldest; `before` is the last id of the page before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +273,38 @@ class LogFilter:
     state: State | None = None
     since_ms: int | None = None
     until_ms: int | None = None
+
+    def as_asked(self) -> Mapping[str, object]:
+        """What is narrowed, by the names that callers use."""
+        said = {
+            "state": self.state,
+            "postbackconfig_id": None if self.config_id is None else config_text(self.config_id),
+            "event_type": self.event_type,
+            "location_id": self.location_id,
+            "subject": self.subject,
+            "since": None if self.since_ms is None else rfc3339(self.since_ms),
+            "until": None if self.until_ms is None else rfc3339(self.until_ms),
+        }
+        return {name: value for name, value in said.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Many deliveries to be replayed or cancelled. Times are unix ms; `ended_ms` is None while it runs.
+
+    `selected` counts what fitted when it was made, `done` what it has come to, `skipped` what it found to be owed
+    again, ended or gone. Where more than COUNTED_MAX fitted, `selected` grows with them.
+    """
+
+    id: str
+    account: str
+    kind: JobKind
+    narrowed: LogFilter
+    selected: int
+    done: int
+    skipped: int
+    created_ms: int
+    ended_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,6 +375,21 @@ class Log(Protocol):
     ) -> tuple[DeliveryView, Sequence[AttemptView]]: ...
 
 
+class Stats(Protocol):
+    """What was counted as it happened, to the minute."""
+
+    async def steps(
+        self, account: str, since_ms: int, until_ms: int, step_ms: int, config_id: int | None = None
+    ) -> Mapping[int, Tally]:
+        """Start of a step → what happened in it, of all configs or of one; steps without anything are left out.
+
+        All times are whole minutes (in unix ms), and both ends are whole steps; `until_ms` is exclusive.
+        """
+
+    async def health(self, account: str, config_ids: Sequence[int], since_ms: int) -> Mapping[int, Health]:
+        """How each of these configs is doing, by what was counted since then."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewEvent:
     """What a publisher sent, checked and complete but for its id; `due_at_ms` (unix) for later, None for now."""
@@ -279,6 +403,18 @@ class NewEvent:
     due_at_ms: int | None = None
     idempotency: Idempotency | None = None
     changes: Sequence[Change] = ()
+    trace: str | None = None
+    """The traceparent that the request came with."""
+
+
+class Troubles(Protocol):
+    """Configs that fail."""
+
+    async def of(self, account: str, config_id: int) -> Trouble:
+        """How the config has fared since its last success, to the minute."""
+
+    async def told(self, account: str, config_id: int, failing_ms: int | None) -> bool:
+        """Since when others have been told that it fails, None that it is well again; False where that was so already."""
 
 
 class Intake(Protocol):
@@ -294,7 +430,7 @@ class Intake(Protocol):
 class Courier(Protocol):
     """The way of a test: the same as that of any delivery, without a place in a queue."""
 
-    async def test(self, config: PostbackConfig, event: NewEvent) -> int:
+    async def test(self, config: PostbackConfig, event: NewEvent, *, by: Actor | None = None) -> int:
         """POST the event to the config now, also while it is paused; the id of the event, once its attempt is on record."""
 
 

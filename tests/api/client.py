@@ -16,6 +16,7 @@ from postback.api.app import build
 from postback.api.services import Services
 from postback.domain.accounts import Account, ApiKey, Scope
 from postback.domain.addresses import AddressRules, networks
+from postback.domain.configs import expands_of
 from postback.domain.deliveries import Accepted, NewDeliveries, Refused, Target
 from postback.domain.events import Event
 from postback.domain.ids import ACCOUNT_DEFAULT, IdSource
@@ -25,10 +26,12 @@ from postback.engine.courier import TestCourier
 from postback.ports import Clock, Configs, NewEvent, Queue, Worker
 from postback.resources import RESOURCES
 from postback.storage.accounts import SqlAccounts
+from postback.storage.audit import SqlAudit
 from postback.storage.configs import SqlConfigs
 from postback.storage.log import SqlLog
 from postback.storage.records import SqlRecords
 from postback.storage.sqlite import SqliteStore
+from postback.storage.stats import SqlStats
 from tests.build import answered
 from tests.doubles import ClockDouble
 
@@ -57,8 +60,11 @@ class PlainIntake:
         event = Event(
             self.ids(), new.account, new.location_id, new.type, new.subject, new.occurred_at, self._clock(), new.data
         )
-        targets = [Target(config.id, claimed=False) for config in snapshot.wanting(event)]
-        return NewDeliveries(event, targets, snapshot.version, new.idempotency, new.changes, new.due_at_ms)
+        wanting = snapshot.wanting(event)
+        targets = [Target(config.id, claimed=False) for config in wanting]
+        return NewDeliveries(
+            event, targets, snapshot.version, new.idempotency, new.changes, new.due_at_ms, expands_of(wanting)
+        )
 
 
 @dataclass
@@ -256,12 +262,14 @@ async def open_api(path: Path, clock: ClockDouble, **changes: Any) -> Api:
             "records": SqlRecords(store, {name: resource.listed for name, resource in RESOURCES.items()}),
             "accounts": accounts,
             "log": SqlLog(store),
+            "audit": SqlAudit(store),
+            "stats": SqlStats(store),
             "intake": intake,
             "courier": courier,
             "clock": clock,
             "ids": IdSource(clock, 511),
             "public_url": PUBLIC_URL,
-            "metrics": lambda: b"postback_events_accepted_total 0\n",
+            "metrics": _no_figures,
             "ready": lambda: None,
             "due_now": lambda: woken.append("due"),
             "addresses": AddressRules(allowed=networks(["127.0.0.0/8"])),
@@ -285,3 +293,7 @@ async def _empty_database() -> Path:
 
 _EMPTY: list[TemporaryDirectory[str]] = []
 """Removed with the process."""
+
+
+async def _no_figures() -> bytes:
+    return b"postback_events_accepted_total 0\n"

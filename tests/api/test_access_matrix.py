@@ -1,10 +1,12 @@
 """Every route with no key, with keys that lack its scope, and with the key of another account."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from postback.domain.accounts import Scope
+from postback.resources import RESOURCES
 from tests.api.client import Api, Client
 
 pytestmark = pytest.mark.anyio
@@ -23,6 +25,21 @@ ROUTES: list[tuple[str, str, Any, Scope]] = [
     ("GET", "/v2/contacts/{contact}", b"", READ),
     ("PUT", "/v2/contacts/{contact}", {"contact": {"city": "x"}}, WRITE),
     ("DELETE", "/v2/contacts/{contact}", b"", WRITE),
+    ("POST", "/v2/transactions", {"transaction": {"location_id": "{location}", "transaction_amount": "1"}}, WRITE),
+    ("GET", "/v2/transactions", b"", READ),
+    ("GET", "/v2/transactions/{transaction}", b"", READ),
+    ("PUT", "/v2/transactions/{transaction}", {"transaction": {"status_id": 201}}, WRITE),
+    ("DELETE", "/v2/transactions/{transaction}", b"", WRITE),
+    ("POST", "/v2/transactionbatches", {"transactionbatch": {"location_id": "{location}"}}, WRITE),
+    ("GET", "/v2/transactionbatches", b"", READ),
+    ("GET", "/v2/transactionbatches/{transactionbatch}", b"", READ),
+    ("PUT", "/v2/transactionbatches/{transactionbatch}", {"transactionbatch": {"is_open": 0}}, WRITE),
+    ("DELETE", "/v2/transactionbatches/{transactionbatch}", b"", WRITE),
+    ("POST", "/v2/accountvaults", {"accountvault": {"location_id": "{location}"}}, WRITE),
+    ("GET", "/v2/accountvaults", b"", READ),
+    ("GET", "/v2/accountvaults/{accountvault}", b"", READ),
+    ("PUT", "/v2/accountvaults/{accountvault}", {"accountvault": {"active": 0}}, WRITE),
+    ("DELETE", "/v2/accountvaults/{accountvault}", b"", WRITE),
     (
         "POST",
         "/v2/postbackconfigs",
@@ -50,6 +67,12 @@ ROUTES: list[tuple[str, str, Any, Scope]] = [
     ("GET", "/v2/deliveries/{delivery}", b"", READ),
     ("POST", "/v2/deliveries/{delivery}/cancel", b"", WRITE),
     ("POST", "/v2/deliveries/{cancelled}/replay", b"", WRITE),
+    ("GET", "/v2/stats", b"", READ),
+    ("POST", "/v2/deliveries/replay", {"filter": {"postbackconfig_id": "{config}"}, "dry_run": True}, WRITE),
+    ("POST", "/v2/deliveries/cancel", {"filter": {"postbackconfig_id": "{config}"}}, WRITE),
+    ("GET", "/v2/replays", b"", READ),
+    ("GET", "/v2/replays/{replay}", b"", READ),
+    ("GET", "/v2/audit", b"", READ),
     ("GET", "/v2/accounts", b"", ADMIN),
     ("PUT", "/v2/accounts/{account}", {"account": {"name": "x"}}, ADMIN),
     ("GET", "/v2/accounts/{account}", b"", ADMIN),
@@ -59,7 +82,7 @@ ROUTES: list[tuple[str, str, Any, Scope]] = [
     ("DELETE", "/v2/keys/{key}", b"", ADMIN),
 ]
 OPEN = [("GET", "/health"), ("GET", "/ready")]
-LOCAL = [("GET", "/metrics"), ("GET", "/openapi.json")]
+LOCAL = [("GET", "/metrics"), ("GET", "/openapi.json"), ("GET", "/docs")]
 ONE_THING = [route for route in ROUTES if "{" in route[1] and "/v2/accounts" not in route[1]]
 ACCOUNTS = [route for route in ROUTES if "/v2/accounts" in route[1]]
 
@@ -68,11 +91,15 @@ IDS = {
     "location": "loc_0000000000000",
     "empty_location": "loc_0000000000000",
     "contact": "con_0000000000000",
+    "transaction": "trx_0000000000000",
+    "transactionbatch": "bat_0000000000000",
+    "accountvault": "acv_0000000000000",
     "config": "pbc_0000000000000",
     "signed_config": "pbc_0000000000000",
     "event": "evt_0000000000000",
     "delivery": "dlv_00000000000000000000000000",
     "cancelled": "dlv_00000000000000000000000000",
+    "replay": "rpl_0000000000000",
     "key": "key_0000000000000",
 }
 """Well-formed ids of nothing."""
@@ -80,7 +107,11 @@ IDS = {
 
 @pytest.fixture
 async def things(api: Api) -> dict[str, str]:
-    """One thing of each kind in the account `default`."""
+    return await one_of_each_kind(api)
+
+
+async def one_of_each_kind(api: Api) -> dict[str, str]:
+    """One thing of each kind in the account `default`, by its name in braces."""
     client = api.client
     location_id = await api.location()
     config = await api.config(location_id)
@@ -88,6 +119,16 @@ async def things(api: Api) -> dict[str, str]:
     contact = {"contact": {"location_id": location_id, "last_name": "x"}}
     contacts = [(await client.post("/v2/contacts", contact)).json["contact"]["id"] for _ in range(2)]
     deliveries = await api.deliveries()
+    sent: dict[str, dict[str, Any]] = {
+        "transaction": {"transaction_amount": "1"}, "transactionbatch": {}, "accountvault": {},
+    }  # fmt: skip
+    # At the same time, so that one commit makes them all: it is done before each test.
+    made = await asyncio.gather(
+        *(
+            client.post(f"/v2/{RESOURCES[name].plural}", {name: {"location_id": location_id, **fields}})
+            for name, fields in sent.items()
+        )
+    )
     await client.post(f"/v2/deliveries/{deliveries[1]['id']}/cancel")
     await client.put("/v2/accounts/empty", {"account": {}})
     key = {"key": {"name": "to be revoked", "scopes": ["read"]}}
@@ -95,11 +136,13 @@ async def things(api: Api) -> dict[str, str]:
         "location": location_id,
         "empty_location": await api.location(name="Nothing Lane"),
         "contact": contacts[0],
+        **{name: reply.json[name]["id"] for name, reply in zip(sent, made, strict=True)},
         "config": config["id"],
         "signed_config": signed["id"],
         "event": deliveries[0]["event_id"],
         "delivery": deliveries[0]["id"],
         "cancelled": deliveries[1]["id"],
+        "replay": (await client.post("/v2/deliveries/replay", {"all": True})).json["replay"]["id"],
         "account": "default",
         "empty_account": "empty",
         "key": (await client.post("/v2/keys", key)).json["key"]["id"],
@@ -166,16 +209,17 @@ async def test_anothers_location_is_no_location(api: Api, things: dict[str, str]
     replies = [
         await other.post("/v2/postbackconfigs", {"postbackconfig": config}),
         await other.post("/v2/contacts", {"contact": {"location_id": things["location"], "last_name": "x"}}),
+        await other.post("/v2/transactionbatches", {"transactionbatch": {"location_id": things["location"]}}),
         await other.post("/v2/events", {"event": event}),
     ]
 
-    assert [reply.errors for reply in replies] == [{"location_id": ["location_id provided is not valid"]}] * 3
+    assert [reply.errors for reply in replies] == [{"location_id": ["location_id provided is not valid"]}] * 4
 
 
 async def test_lists_hold_what_is_the_accounts_own(api: Api, things: dict[str, str]) -> None:
     other = await api.other_account()
 
-    for plural in ("locations", "contacts", "postbackconfigs", "events", "deliveries"):
+    for plural in (*(one.plural for one in RESOURCES.values()), "postbackconfigs", "events", "deliveries"):
         assert (await other.get(f"/v2/{plural}")).json[plural] == [], plural
 
 
@@ -210,6 +254,23 @@ async def test_figures_are_open_on_the_machine_itself_and_elsewhere_to_readers(
     assert await status(reader, "203.0.113.9") == 200
 
 
+async def test_the_document_says_which_scope_opens_a_route(api: Api) -> None:
+    document = (await api.client.get("/openapi.json")).json
+    said = {
+        (method.upper(), shape(path)): operation["security"]
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    }
+
+    true = {(method, shape(target)): [{"key": [str(scope)]}] for method, target, _, scope in ROUTES}
+    true |= {one: [] for one in OPEN} | {one: [{"key": ["read"]}] for one in LOCAL}
+    assert said == true
+
+
+def shape(target: str) -> str:
+    return "/".join("{}" if part.startswith("{") else part for part in target.partition("?")[0].split("/"))
+
+
 async def test_no_route_is_missing_here(api: Api) -> None:
     document = (await api.client.get("/openapi.json")).json
     described = {
@@ -217,9 +278,6 @@ async def test_no_route_is_missing_here(api: Api) -> None:
         for path, operations in document["paths"].items()
         for method in operations
     }
-
-    def shape(target: str) -> str:
-        return "/".join("{}" if part.startswith("{") else part for part in target.partition("?")[0].split("/"))
 
     tested = {(method, shape(target)) for method, target, *_ in [*ROUTES, *OPEN, *LOCAL]}
     assert {(method, shape(path)) for method, path in described} == tested

@@ -24,6 +24,7 @@ async def test_an_account_is_made_and_changed_under_the_operators_own_id(client:
         "id": "acme",
         "name": "Acme Ltd",
         "metadata": {"plan": "gold"},
+        "limits": {"events_per_second": None, "configs": None, "max_body": None},
         "created_at": "2026-09-21T14:13:20.000Z",
         "modified_at": "2026-09-21T14:13:21.000Z",
     }
@@ -41,7 +42,14 @@ async def test_an_account_is_made_and_changed_under_the_operators_own_id(client:
         ("acme", {"name": "a\0b"}, "name"),
         ("acme", {"metadata": []}, "metadata"),
         ("acme", {"metadata": {"x": "y" * 4096}}, "metadata"),
-        ("acme", {"limits": {}}, "limits"),
+        ("acme", {"limits": []}, "limits"),
+        ("acme", {"limits": {"colour": 1}}, "limits.colour"),
+        ("acme", {"limits": {"events_per_second": 0}}, "limits.events_per_second"),
+        ("acme", {"limits": {"events_per_second": "5"}}, "limits.events_per_second"),
+        ("acme", {"limits": {"configs": -1}}, "limits.configs"),
+        ("acme", {"limits": {"configs": 1.5}}, "limits.configs"),
+        ("acme", {"limits": {"max_body": 0}}, "limits.max_body"),
+        ("acme", {"limits": {"max_body": True}}, "limits.max_body"),
     ],
 )
 async def test_an_account_that_cannot_be_is_refused(

@@ -199,6 +199,7 @@ async def test_the_policy_shows_everything_that_holds(client: Client) -> None:
         "total_timeout": 1,
         "max_in_flight": 64,
         "rate_limit": 5,
+        "disable_after": 432000,
         "callback_payload": "json",
         "callback_naming": "overview",
         "time_zone": None,

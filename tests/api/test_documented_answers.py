@@ -109,7 +109,7 @@ async def test_steps_2_and_3_create_a_contact_and_say_it_in_the_documented_body(
 
     [delivery] = await known.deliveries()
     assert delivery["postbackconfig_id"] == created.json["postbackconfig"]["id"]
-    view, _ = await known.services.log_actions.delivery(ACCOUNT, delivery["id"])
+    view, _ = await known.services.log_actions.delivery(ACCOUNT, delivery["id"], sees_all=True)
     config = await known.services.config_actions.find(ACCOUNT, delivery["postbackconfig_id"])
     body = render(view.event, config, 1, CREATED_MS).body.decode()
     assert body.startswith("type=CREATE&resource=contact&number_of_attempts=1&data=%7B%22id%22%3A%22" + contact["id"])
@@ -133,6 +133,20 @@ async def test_a_config_with_numbers_for_flags_is_answered_with_numbers(
 
     assert reply.status == 201
     assert_golden(reply.body, f"config_create_{resource}_response_201.json", "postbackconfig")
+
+
+async def test_a_config_for_account_vaults_is_created_as_documented(
+    known: Api, client: Client, clock: ClockDouble
+) -> None:
+    """Every flag is echoed as it was sent: the sample's answer has the text "1" for an `is_active` sent as the number."""
+    expected = golden("config_create_accountvault_response_201.json")
+    expected["postbackconfig"]["is_active"] = 1
+    clock.now_ms = expected["postbackconfig"]["created_ts"] * 1000
+
+    reply = await client.post("/v2/postbackconfigs", golden_bytes("config_create_accountvault_request.json"))
+
+    assert reply.status == 201
+    assert_same(reply.body, expected, "postbackconfig")
 
 
 async def test_a_config_is_changed_and_shown_as_documented(known: Api, client: Client, clock: ClockDouble) -> None:
@@ -204,8 +218,12 @@ class _Ordered(dict[str, Any]):
 
 
 def assert_golden(body: bytes, name: str, wrapper: str) -> None:
+    assert_same(body, golden(name), wrapper)
+
+
+def assert_same(body: bytes, expected: Any, wrapper: str) -> None:
     """The same keys in the same order with the same values, but for ids and the host."""
-    expected, found = golden(name), json.loads(body)
+    found = json.loads(body)
     expected[wrapper]["id"] = found[wrapper]["id"]
     expected[wrapper]["_links"]["self"]["href"] = f"{PUBLIC_URL}/v2/{wrapper}s/{found[wrapper]['id']}"
     assert json.dumps(found, indent=1) == json.dumps(expected, indent=1)

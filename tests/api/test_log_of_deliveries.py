@@ -49,7 +49,7 @@ async def attempt(api: Api, config: dict[str, Any], outcome: Outcome, verdict: V
     settlement = Settlement(
         claim, verdict, outcome, version.version, wait_ms, hashlib.sha256(body).digest(), api.clock()
     )
-    assert await api.store.settle(api.worker, [settlement]) == 1
+    assert (await api.store.settle(api.worker, [settlement])).moved == 1
     return claim
 
 
@@ -67,7 +67,7 @@ async def test_a_delivery_is_shown_with_each_attempt_and_the_request_as_it_was_s
     [listed] = await api.deliveries()
     failure = Answered(500, [(b"Content-Type", b"text/html"), (b"X-A", b"\xff"), (b"X-A", b"b")], b"oops \xff", TIMINGS)
     await attempt(api, config, failure, Verdict.RETRY, 60_000)
-    clock.pass_(seconds=60)
+    clock.pass_(seconds=61)
     await attempt(api, config, Answered(200, [], b"", TIMINGS), Verdict.DELIVERED)
 
     delivery = await shown(client, listed["id"])

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from postback.actions.access import Principal
-from postback.domain.accounts import Scope
+from postback.domain.accounts import Actor, Scope
 from postback.domain.catalog import CATALOG
 from postback.domain.deliveries import Accepted
 from postback.domain.errors import Malformed
@@ -120,7 +120,7 @@ async def test_an_id_may_have_as_many_digits_as_numbers_have(api: Api, client: C
 
 async def test_a_number_that_no_number_can_hold_is_malformed(api: Api) -> None:
     """The API looks for these in the text before; whoever publishes by other ways gets an answer too."""
-    principal = Principal(ACCOUNT, frozenset(Scope), is_operator=True, key_id="key_1")
+    principal = Principal(ACCOUNT, frozenset(Scope), is_operator=True, actor=Actor("key_1", "of the test"))
     text = b'{"type": "mms.saved", "data": {"mms_id": ' + b"7" * 5_000 + b"}}"
 
     [answer] = await api.services.publishing.publish(principal, [text])

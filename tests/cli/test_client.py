@@ -1,5 +1,6 @@
 """The small HTTP client: what a person is told when a server does not answer, or not as hoped."""
 
+import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -10,6 +11,9 @@ import pytest
 from postback.cli.client import Client, NotReachable, Refused, connect, known_key, segment
 from postback.cli.output import CommandError, Exit
 from postback.settings import load_settings
+from tests.cli.calling import Cli
+from tests.client.scripted import Scripted as Server
+from tests.client.scripted import says
 
 KEY = "pbk_a-key-of-more-than-24-characters"
 
@@ -136,22 +140,39 @@ def test_only_http_addresses_are_opened(url: str) -> None:
 def test_a_list_by_pages_is_read_to_its_end(scripted: Scripted) -> None:
     scripted.body = b'{"keys": [1, 2], "meta": {"pagination": {"pageCount": 3}}}'
 
-    assert list(Client(scripted.url, KEY).listed("/v2/keys", "keys")) == [1, 2] * 3
-    assert [path for _, path, _, _ in scripted.asked] == [f"/v2/keys?page={n}&page_size=500" for n in (1, 2, 3)]
+    assert list(Client(scripted.url, KEY).list("/v2/keys")) == [1, 2] * 3
+    assert [path for _, path, _, _ in scripted.asked] == [
+        f"/v2/keys?page_size=500{more}" for more in ("", "&page=2", "&page=3")
+    ]
 
 
 def test_a_log_is_read_by_its_cursor_and_no_further_than_asked(scripted: Scripted) -> None:
     scripted.body = b'{"deliveries": [1, 2], "next_cursor": "c&d"}'
 
-    assert list(Client(scripted.url, KEY).pages("/v2/deliveries", "deliveries", 3, state="failed", config=None)) == [
-        1,
-        2,
-        1,
-    ]
+    assert list(Client(scripted.url, KEY).list("/v2/deliveries", 3, state="failed", config=None)) == [1, 2, 1]
     assert [path for _, path, _, _ in scripted.asked] == [
         "/v2/deliveries?page_size=3&state=failed",
         "/v2/deliveries?page_size=1&cursor=c%26d&state=failed",
     ]
+
+
+def test_an_event_is_sent_again_with_its_key_while_the_server_is_busy(cli: Cli) -> None:
+    accepted = says(202, b'{"events": [{"id": "evt_1", "deliveries": 2}]}')
+    with Server(says(503), says(503), accepted) as server:
+        ended = cli("events", "send", "shop.opened", "{}", "--url", server.url, "--key", KEY, "--json")
+
+    assert (ended.code, ended.err) == (0, "")
+    assert json.loads(ended.out) == {"id": "evt_1", "type": "shop.opened", "deliveries": 2}
+    assert len({asked.body for asked in server.asked}) == 1
+    assert len(server.asked) == 3
+
+
+def test_anything_else_is_asked_once_so_that_nobody_waits(cli: Cli) -> None:
+    with Server(says(503, b'{"error": {"code": "unavailable", "message": "not now"}}')) as server:
+        ended = cli("deliveries", "list", "--url", server.url, "--key", KEY)
+
+    assert (ended.code, ended.err) == (1, "error: not now\n")
+    assert len(server.asked) == 1
 
 
 def test_what_was_typed_for_an_id_cannot_name_another_path() -> None:

@@ -85,7 +85,7 @@ def test_doctor_does_not_read_a_large_database_for_long(
     served.announced()
     assert served.stop() == 0
     monkeypatch.setattr("postback.cli.doctor.CHECK_S", 0)
-    monkeypatch.setattr("postback.cli.doctor.STEPS_BETWEEN_LOOKS", 1)
+    monkeypatch.setattr("postback.cli.conservation.STEPS_BETWEEN_LOOKS", 1)
 
     code, found = findings(cli)
 

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -87,14 +88,30 @@ def test_it_waits_before_it_answers_and_not_at_its_end() -> None:
     heard = threading.Event()
     started = time.monotonic()
 
-    with TestReceiver(lambda *_: heard.set(), Behaviour(delay_s=600)) as receiver:
-        asking = threading.Thread(target=lambda: post(receiver.port, [b""]))
-        asking.start()
-        assert heard.wait(10)
-        assert asking.is_alive()
-    asking.join()
+    with ThreadPoolExecutor() as pool:
+        with TestReceiver(lambda *_: heard.set(), Behaviour(delay_s=600)) as receiver:
+            asking = pool.submit(post, receiver.port, [b""])
+            assert heard.wait(10)
+            assert not asking.done()
+
+        assert asking.result(10) == [200]
 
     assert time.monotonic() - started < 60
+
+
+def test_what_was_heard_is_answered_also_when_it_ends_meanwhile() -> None:
+    heard = threading.Event()
+
+    def slowly(*_: object) -> None:
+        heard.set()
+        time.sleep(0.2)
+
+    with ThreadPoolExecutor() as pool:
+        with TestReceiver(slowly) as receiver:
+            asking = pool.submit(post, receiver.port, [b""])
+            assert heard.wait(10)
+
+        assert asking.result(10) == [200]
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,7 @@ STATUSES = {
 SMS_UNDELIVERED = {"Message Sent/Failed", "Message Sent/Expired", "Message Sent/NotSupported"}
 MMS_UNDELIVERED = SMS_UNDELIVERED | {"Message Sent/Rejected"}
 
+NOTICES = {"delivery.failed", "postbackconfig.failing", "postbackconfig.disabled", "postbackconfig.recovered"}
 RESOURCE_EVENTS = {
     f"{resource}.{verb}"
     for resource in ("contact", "transaction", "transactionbatch", "accountvault")
@@ -125,8 +126,8 @@ EXAMPLES = [(known.name, row.example) for known in CATALOG.values() for row in k
 NAMES = [f"{row[3]} {' '.join(row[4].values())}" for row in ROWS]
 
 
-def test_the_catalog_holds_the_types_of_the_table_and_the_resource_events_and_no_other() -> None:
-    assert set(CATALOG) == MESSAGING | RESOURCE_EVENTS
+def test_the_catalog_holds_the_types_of_the_table_the_resource_events_the_notices_and_no_other() -> None:
+    assert set(CATALOG) == MESSAGING | RESOURCE_EVENTS | NOTICES
     assert all(is_event_type(name) for name in CATALOG)
     assert all(known.sentence.endswith(".") for known in CATALOG.values())
     assert sum(len(known.rows) for known in CATALOG.values()) == len(ROWS)

@@ -9,6 +9,7 @@ assert [post.counter for post in scene.posts("r0")] == [1, 2]
 """
 
 import asyncio
+import json
 import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ from dataclasses import replace
 from itertools import chain, count, pairwise, repeat
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs, parse_qsl
 
 from postback.domain.accounts import Account
 from postback.domain.configs import PostbackConfig
@@ -34,6 +35,7 @@ from postback.storage.configs import SqlConfigs
 from postback.storage.log import SqlLog
 from postback.storage.records import SqlRecords
 from postback.storage.sqlite import SqliteStore
+from postback.storage.troubles import SqlTroubles
 from tests.build import ACCOUNT, CONFIG_ID, LOCATION_ID, NOON, a_config, a_location, answered
 from tests.storage import given
 
@@ -55,6 +57,11 @@ class Post(NamedTuple):
     type: str
     number: int
     body: bytes
+
+    @property
+    def data(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(parse_qs(self.body.decode())["data"][0])
+        return found
 
 
 Reply = tuple[float, Outcome]
@@ -149,13 +156,13 @@ class Moody:
         self._store = store
 
     def __getattr__(self, verb: str) -> Callable[..., Awaitable[Any]]:
-        async def call(*arguments: Any) -> Any:
+        async def call(*arguments: Any, **named: Any) -> Any:
             self.calls.append(verb)
             if verb in self.slow_s:
                 await asyncio.sleep(self.slow_s[verb])
             if verb in self.refuses:
                 raise Unavailable("the disk is full")
-            return await getattr(self._store, verb)(*arguments)
+            return await getattr(self._store, verb)(*arguments, **named)
 
         return call
 
@@ -173,7 +180,7 @@ class Deaf:
 class Scene:
     """Where a test of the engine plays."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: SqliteStore, facts: list[Fact]) -> None:
         self.loop = asyncio.get_running_loop()
         self.store = store
         self.queue = Moody(store)
@@ -181,7 +188,9 @@ class Scene:
         self.town = Town()
         self.sender: Sender = self.town
         self.receives = self.town.receives
-        self.facts: list[Fact] = []
+        self.facts = facts
+        self.forgets = False
+        """Set where retention removes what was counted: the log is shorter then than what was reported of it."""
         self._numbers = count()
         self.log = SqlLog(store)
         self._engine: Engine | None = None
@@ -192,8 +201,11 @@ class Scene:
     @classmethod
     async def set(cls, database: Path) -> "Scene":
         clock: list[Callable[[], int]] = []
-        store = await SqliteStore.open(database, lambda: clock[0]() if clock else NOON, inline=True, alone=False)
-        scene = cls(store)
+        facts: list[Fact] = []
+        store = await SqliteStore.open(
+            database, lambda: clock[0]() if clock else NOON, inline=True, alone=False, report=facts.append
+        )
+        scene = cls(store, facts)
         clock.append(scene.clock)
         await scene.add_account(ACCOUNT, LOCATION_ID)
         return scene
@@ -206,10 +218,12 @@ class Scene:
         await self.store.close()
 
     async def check(self) -> None:
-        """What holds after every story: the worker is well, and every accepted delivery is owed or has ended."""
+        """What holds after every story: the worker is well, every accepted delivery is owed or has ended, and all is counted."""
         if self._running is not None and self._running.done():
             self._running.result()
         await given.conserved(self.store)
+        if not self.forgets:
+            await given.counted(self.store, self.facts)
 
     # --- time -------------------------------------------------------------------------------------------------------
 
@@ -265,6 +279,7 @@ class Scene:
             self.queue,
             self.configs if hears else Deaf(self.configs),
             self.sender,
+            troubles=SqlTroubles(self.store),
             host="here",
             clock=self.clock,
             dice=lambda: 0.5,
@@ -314,6 +329,10 @@ class Scene:
         newest = await self.configs.find(config.account, config.id)
         await self.configs.change(replace(newest, **changes))
         return await self.configs.find(config.account, config.id)
+
+    @staticmethod
+    def status(status: int) -> Outcome:
+        return answered(status)
 
     @staticmethod
     def ok() -> Outcome:

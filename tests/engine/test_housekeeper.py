@@ -46,6 +46,7 @@ async def test_what_is_owed_within_its_time_is_never_removed(scene: Scene) -> No
 
 
 async def test_what_is_finished_and_old_is_removed_with_its_log_and_what_is_young_stays(scene: Scene) -> None:
+    scene.forgets = True
     await scene.add_config(0)
     await scene.start(retention_days=2)
     await scene.publish(ROWS_AT_ONCE + 100)

@@ -9,7 +9,7 @@ from postback.domain.deliveries import Accepted, Idempotency, Refused, State
 from postback.domain.errors import Conflict, InvalidValue, NotFound, PostbackError, Unavailable
 from postback.domain.events import Event
 from postback.domain.records import Insert, Record
-from postback.domain.telemetry import EventsAccepted, InternalError, StoreFailed
+from postback.domain.telemetry import Committed, InternalError, StoreFailed
 from postback.engine.intake import BYTES_WAITING_MAX, EVENTS_A_COMMIT, EVENTS_WAITING_MAX
 from tests.build import ACCOUNT, CONFIG_ID, LOCATION_ID, NOON
 from tests.engine.scene import Scene
@@ -401,8 +401,8 @@ async def test_what_is_accepted_is_reported_with_its_deliveries(scene: Scene) ->
 
     await scene.publish(3)
 
-    assert sum(fact.events for fact in scene.reported(EventsAccepted)) == 3
-    assert sum(fact.deliveries for fact in scene.reported(EventsAccepted)) == 6
+    assert sum(fact.events for fact in scene.reported(Committed)) == 3
+    assert sum(fact.deliveries for fact in scene.reported(Committed)) == 6
     await scene.rest()
 
 

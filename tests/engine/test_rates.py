@@ -8,7 +8,7 @@ from hypothesis import given as for_all
 from hypothesis import strategies as st
 
 from postback.domain.policy import Deadlines, RetryPolicy
-from postback.engine.rates import BURST_S, Bucket
+from postback.domain.rates import BURST_S, Bucket
 from tests.engine.scene import Scene
 
 pytestmark = pytest.mark.anyio

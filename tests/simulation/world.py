@@ -17,11 +17,11 @@ from urllib.parse import parse_qs
 
 from postback.domain.accounts import Account
 from postback.domain.configs import ConfigState
-from postback.domain.deliveries import Accepted, Claim, NewDeliveries, Refused, Settlement, Verdict
+from postback.domain.deliveries import Accepted, Claim, NewDeliveries, Refused, Settled, Settlement, Verdict
 from postback.domain.errors import Unavailable
 from postback.domain.policy import Deadlines, RetryPolicy
 from postback.domain.records import Insert
-from postback.domain.telemetry import InternalError
+from postback.domain.telemetry import Fact, InternalError
 from postback.domain.wire import Answered, Outcome, Reason, Request, Timings, Unreachable
 from postback.engine.engine import Engine, Limits
 from postback.ports import NewEvent, Waiting, Worker
@@ -29,8 +29,10 @@ from postback.storage.accounts import SqlAccounts
 from postback.storage.configs import SqlConfigs
 from postback.storage.records import SqlRecords
 from postback.storage.sqlite import SqliteStore
+from postback.storage.troubles import SqlTroubles
 from tests.build import ACCOUNT, CONFIG_ID, LOCATION_ID, NOON, a_config, a_location
 from tests.doubles import VirtualLoop
+from tests.storage import given
 
 T = TypeVar("T")
 Key = tuple[int, int]
@@ -83,7 +85,6 @@ class Ledger:
     def accept(self, unit: NewDeliveries, answer: Accepted) -> None:
         assert answer.deliveries == len(unit.targets)
         self.accepted[answer.event_id] = frozenset(target.config_id for target in unit.targets)
-        self._world.numbers[json.loads(unit.event.data)["number"]] = answer.event_id
 
     def send(self, key: Key) -> None:
         """Nothing early: the wait that the last settlement asked for has passed."""
@@ -132,6 +133,9 @@ class ProcessQueue:
 
     async def accept(self, worker: Worker, units: Sequence[NewDeliveries]) -> Sequence[Accepted | Refused]:
         async def accept() -> Sequence[Accepted | Refused]:
+            # Known before: another process may claim and send in the very turn of the loop in which this one hears of it.
+            for unit in units:
+                self._world.numbers[json.loads(unit.event.data)["number"]] = unit.event.id
             answers = await self._world.queue.accept(worker, units)
             for unit, answer in zip(units, answers, strict=True):
                 if isinstance(answer, Accepted):
@@ -149,12 +153,12 @@ class ProcessQueue:
     async def release(self, claims: Sequence[Claim]) -> None:
         await self._step(lambda: self._world.queue.release(claims))
 
-    async def settle(self, worker: Worker, settlements: Sequence[Settlement]) -> int:
-        async def settle() -> int:
+    async def settle(self, worker: Worker, settlements: Sequence[Settlement]) -> Settled:
+        async def settle() -> Settled:
             held = await self._world.held(settlements)
-            moved = await self._world.queue.settle(worker, settlements)
-            self._world.ledger.settle(settlements, held, moved)
-            return moved
+            settled = await self._world.queue.settle(worker, settlements)
+            self._world.ledger.settle(settlements, held, settled.moved)
+            return settled
 
         return await self._step(settle)
 
@@ -172,6 +176,24 @@ class ProcessQueue:
 
     async def cancel(self, account: str, event_id: int, config_id: int) -> None:
         raise NotImplementedError("people cancel, workers do not")
+
+    async def jobs_in_turn(self) -> Sequence[str]:
+        return await self._step(self._world.queue.jobs_in_turn)
+
+    async def run_job(self, job_id: str, limit: int) -> int:
+        return await self._step(lambda: self._world.queue.run_job(job_id, limit))
+
+    async def count_for_job(self, *_: Any) -> int:
+        raise NotImplementedError("people count, workers do not")
+
+    async def start_job(self, *_: Any, **__: Any) -> Any:
+        raise NotImplementedError("people make jobs, workers do not")
+
+    async def find_job(self, *_: Any) -> Any:
+        raise NotImplementedError("people look at jobs, workers do not")
+
+    async def list_jobs(self, *_: Any) -> Any:
+        raise NotImplementedError("people look at jobs, workers do not")
 
     async def _step(self, call: Callable[[], Awaitable[T]]) -> T:
         await self._process.step()
@@ -380,6 +402,7 @@ class World:
             ProcessQueue(self, process),
             ProcessConfigs(self, process),
             Network(self, process),
+            troubles=SqlTroubles(self.store),
             host=process.name,
             clock=self.clock,
             dice=self.dice.random,
@@ -514,13 +537,16 @@ def live_through(seed: int, folder: Path) -> Ledger:
 
 async def _live(seed: int, folder: Path, loop: VirtualLoop) -> Ledger:
     clock: list[Callable[[], int]] = []
+    facts: list[Fact] = []
     store = await SqliteStore.open(
-        folder / "postback.db", lambda: clock[0]() if clock else NOON, inline=True, alone=False
+        folder / "postback.db", lambda: clock[0]() if clock else NOON, inline=True, alone=False, report=facts.append
     )
     world = World(seed, loop, store)
     clock.append(world.clock)
     try:
         await world.live()
+        await given.counted(store, facts)
+        await given.conserved(store)
         return world.ledger
     finally:
         await store.close()

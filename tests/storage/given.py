@@ -1,18 +1,23 @@
 """Facts for the tests of the store, and questions about what it holds, on any database."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Row, Table, insert, select, update
 
 from postback.domain.deliveries import Accepted, Claim, NewDeliveries, Settlement, Verdict
 from postback.domain.events import Event
+from postback.domain.telemetry import Committed
 from postback.domain.wire import Reason, Timings, Unreachable
 from postback.ports import Queue, Worker
 from postback.storage.database import Database
+from postback.storage.measures import ACCEPTED, ALL_TIME, CANCELLED, DELIVERED, FAILED, REPLAYED
+from postback.storage.sqlite.counting import TEST
 from postback.storage.tables import accounts, attempts, configs, counters, events, lanes, owed
 from tests.build import ACCOUNT, CONFIG_ID, NOON, a_settlement, a_unit, an_event
+
+_IN_BALANCE = {ACCEPTED: -1, REPLAYED: -1, DELIVERED: 1, FAILED: 1, CANCELLED: 1}
 
 ROOM = 1000
 BYTES = 1 << 24
@@ -97,10 +102,11 @@ async def lane_times(store: Database) -> dict[int, int]:
 
 
 async def counts(store: Database) -> dict[int, int]:
-    """Measure → count, over all configs and minutes."""
+    """Measure → count, over all configs and minutes; not what has no minute."""
     total: Counter[int] = Counter()
     for row in await rows(store, counters):
-        total[row.measure] += row.count
+        if row.minute != ALL_TIME:
+            total[row.measure] += row.count
     return dict(total)
 
 
@@ -114,6 +120,27 @@ async def conserved(store: Database) -> None:
     ended = {key for key, verdict in last.items() if verdict.ends and key not in still}
     assert len(still) + len(ended) == sum(deliveries for _, deliveries in accepted)
     assert {key for key, verdict in last.items() if not verdict.ends} <= still
+    balance: Counter[str] = Counter(row.account for row in await owed_rows(store))
+    for row in await rows(store, counters):
+        balance[row.account] += row[-1] * _IN_BALANCE.get(row.measure, 0)
+    assert {account: missing for account, missing in balance.items() if missing} == {}, "the counters do not add up"
+
+
+async def counted(store: Database, facts: Iterable[object]) -> None:
+    """What was reported of the commits is what the log holds, tests left out: no figure can differ from it."""
+    committed = [fact for fact in facts if isinstance(fact, Committed)]
+    reported = Counter(attempt for fact in committed for attempt in fact.attempts)
+    written = [row for row in await log(store) if row.manual != TEST]
+    assert reported == Counter((row.verdict, row.reason) for row in written)
+    took = Counter(took_ms for fact in committed for took_ms in fact.took_ms)
+    assert took == Counter(row.ended_ms - row.rendered_ms for row in written if row.body_hash is not None)
+    delivered = sum(row.verdict == Verdict.DELIVERED for row in written)
+    assert sum(len(fact.latencies_ms) for fact in committed) == delivered
+    tests = {row.event_id for row in await log(store) if row.manual == TEST}
+    kept = [row for row in await rows(store, events) if row.id not in tests]
+    assert sum(fact.events for fact in committed) == len(kept)
+    assert sum(fact.deliveries for fact in committed) == sum(row.deliveries for row in kept)
+    assert sum(fact.replayed for fact in committed) == (await counts(store)).get(REPLAYED, 0)
 
 
 def adding(account: str) -> Callable[[Connection], None]:

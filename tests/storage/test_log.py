@@ -139,7 +139,7 @@ async def test_a_delivery_that_waits_for_its_retry_is_pending_with_its_last_answ
 
     view = await day.one()
 
-    assert (view.state, view.attempts_made, view.due_ms) == (State.PENDING, 1, NOON + 60_000)
+    assert (view.state, view.attempts_made, view.due_ms) == (State.PENDING, 1, NOON + 60_005)
     assert (view.last_status, view.last_reason, view.finished_ms) == (503, "bad_status", None)
 
 

@@ -146,6 +146,44 @@ def test_a_start_without_migrations_does_not_import_alembic(door: Door, path: Pa
     sys.modules.update(loaded)
 
 
+def test_versions_from_before_are_told_when_they_were_replaced(
+    door: Door, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as then:
+        then.setattr(migrations, "HEAD", "0003")
+        migrate(door, path)
+    door.raw.execute(
+        "INSERT INTO accounts (id, metadata, created_ms, modified_ms, config_version) VALUES ('a', '{}', 1, 1, 0)"
+    )
+    door.raw.execute(
+        """
+        INSERT INTO configs (id, account, version, state, created_ms, modified_ms)
+        VALUES (1, 'a', 3, 'active', 10, 30)
+        """
+    )
+    # Config 2 was deleted after its attempts, 3 without any.
+    door.raw.executemany(
+        "INSERT INTO config_versions (config_id, version, account, created_ms, body, secrets) VALUES (?, ?, 'a', ?, '', '')",
+        [(1, 1, 10), (1, 2, 20), (1, 3, 30), (2, 1, 40), (2, 2, 50), (3, 1, 60)],
+    )
+    door.raw.executemany(
+        """
+        INSERT INTO attempts (event_id, config_id, n, account, counter, verdict, manual, ended_ms, wait_ms, truncated)
+        VALUES (?, 2, 1, 'a', 1, 1, 0, ?, 0, 0)
+        """,
+        [(1, 70), (2, 90), (3, 80)],
+    )
+
+    migrate(door, path)
+
+    query = "SELECT config_id, version, replaced_ms FROM config_versions ORDER BY config_id, version"
+    assert door.raw.execute(query).fetchall() == [
+        *((1, 1, 20), (1, 2, 30), (1, 3, None)),
+        *((2, 1, 50), (2, 2, 90)),
+        (3, 1, 60),
+    ]
+
+
 def normal(kind: str, name: str, sql: str) -> tuple[str, str, frozenset[str]]:
     """A table's columns and constraints without the order they are written in."""
     body = sql[sql.index("(") + 1 : sql.rindex(")")] if kind == "table" else sql

@@ -1,21 +1,26 @@
 """Plans: a hot statement that begins to read a whole table is seen here and not in production."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from postback.domain.deliveries import Accepted, Idempotency, Verdict
-from postback.storage.sqlite import SqliteStore, claiming, settling
+from postback.domain.deliveries import Accepted, Idempotency, State, Verdict
+from postback.domain.jobs import SELECTABLE, JobKind
+from postback.ports import LogFilter
+from postback.storage.sqlite import SqliteStore, claiming, replaying, settling
 from postback.storage.sqlite.statements import CHUNKS
 from tests.build import ACCOUNT, CONFIG_ID, NOON, a_settlement
 from tests.doubles import ClockDouble
-from tests.storage import given
+from tests.storage import given, watched
 
 pytestmark = pytest.mark.anyio
 
-LARGE = ("events", "owed", "attempts", "idempotency", "counters", "lanes", "o", "e", "i", "l")
+KEPT_FOR_A_TIME = ("changelogs", "audit", "replays", "config_versions", "v", "tried")
+
+LARGE = ("events", "owed", "attempts", "idempotency", "counters", "lanes", "o", "e", "i", "l", *KEPT_FOR_A_TIME)
 """Tables that grow with the load, and the names that statements give them."""
 
 
@@ -73,6 +78,74 @@ async def test_waiting_walks_the_lanes_by_their_time(store: SqliteStore) -> None
     ]
 
 
+NARROWED = [
+    LogFilter(),
+    LogFilter(since_ms=NOON, until_ms=NOON + 1),
+    LogFilter(event_type="a.b", location_id="loc_1"),
+    LogFilter(config_id=CONFIG_ID),
+    LogFilter(config_id=CONFIG_ID, event_type="a.b", since_ms=NOON),
+]
+
+
+@pytest.mark.parametrize("state", SELECTABLE[JobKind.REPLAY])
+@pytest.mark.parametrize("narrowed", NARROWED, ids=lambda narrowed: "-".join(narrowed.as_asked()) or "all")
+async def test_what_a_replay_selects_is_counted_and_found_by_indexes(
+    store: SqliteStore, narrowed: LogFilter, state: State
+) -> None:
+    narrowed = replace(narrowed, state=state)
+    with watched.statements() as seen:
+        job = await store.start_job(ACCOUNT, "rpl_1", JobKind.REPLAY, narrowed)
+        await store.run_job(job.id, 200)
+
+    counting, stepping = [statement for statement in seen if "FROM attempts" in statement.sql]
+    by = {State.FAILED: "attempts_failed", State.CANCELLED: "attempts_cancelled", State.DELIVERED: "events_of_account"}
+    for statement in (counting, stepping):
+        plan = await watched.plan_of(store, statement)
+        steps = [step for step in plan if step.split()[0] in ("SEARCH", "SCAN") and "anon_1" not in step]
+        # Of a config either index will do: its own, or that of all that ended so.
+        walked = {by[state]} if narrowed.config_id is None else {"attempts_of_config", by[state]}
+        assert any(name in steps[0] for name in walked), plan
+        assert all(step.startswith("SEARCH") and " USING " in step for step in steps), plan
+        assert not any("B-TREE" in step for step in plan), plan
+
+
+@pytest.mark.parametrize("narrowed", NARROWED, ids=lambda narrowed: "-".join(narrowed.as_asked()) or "all")
+async def test_what_a_cancellation_selects_is_walked_by_the_primary_key_of_what_is_owed(
+    store: SqliteStore, narrowed: LogFilter
+) -> None:
+    with watched.statements() as seen:
+        job = await store.start_job(ACCOUNT, "rpl_1", JobKind.CANCEL, narrowed)
+        await store.run_job(job.id, 200)
+
+    counting, stepping = [statement for statement in seen if "FROM owed" in statement.sql]
+    for statement in (counting, stepping):
+        plan = await watched.plan_of(store, statement)
+        steps = [step for step in plan if step.split()[0] in ("SEARCH", "SCAN") and "anon_1" not in step]
+        assert steps[0].startswith(("SCAN owed", "SEARCH owed USING PRIMARY KEY (event_id>?")), plan
+        assert all(" USING " in step for step in steps[1:]), plan
+        assert not any("B-TREE" in step for step in plan), plan
+    assert "SEARCH owed USING PRIMARY KEY" in (await watched.plan_of(store, stepping))[0]
+
+
+async def test_how_far_a_step_of_a_job_reaches_is_read_off_an_index(store: SqliteStore) -> None:
+    ends = replaying.OF_ENDS
+    reaches = {
+        replaying.OF_CONFIG: "SEARCH attempts USING COVERING INDEX attempts_of_config (config_id=? AND event_id>?)",
+        replaying.OF_EVENTS: "SEARCH events USING COVERING INDEX events_of_account (account=? AND id>?)",
+        replaying.OF_OWED: "SEARCH owed USING PRIMARY KEY (event_id>?)",
+        ends[State.FAILED]: "SEARCH attempts USING INDEX attempts_failed (account=? AND event_id>?)",
+        ends[State.CANCELLED]: "SEARCH attempts USING INDEX attempts_cancelled (account=? AND event_id>?)",
+    }
+    for sql, plan in reaches.items():
+        assert await explain(store, sql, (1,) * sql.count("?")) == [plan]
+
+
+async def test_the_jobs_that_run_are_found_without_those_that_are_done(store: SqliteStore) -> None:
+    plan = await explain(store, replaying.IN_TURN)
+
+    assert plan[0] == "SCAN replays USING INDEX replays_running"
+
+
 async def test_no_statement_of_a_delivery_s_life_reads_a_whole_table(store: SqliteStore, clock: ClockDouble) -> None:
     worker = await store.enlist("here")
     seen: set[str] = set()
@@ -90,6 +163,10 @@ async def test_no_statement_of_a_delivery_s_life_reads_a_whole_table(store: Sqli
     await store.replay(ACCOUNT, claims[1].event.id, claims[1].config_id)
     await store.cancel(ACCOUNT, claims[1].event.id, claims[1].config_id)
     clock.pass_(seconds=86_400)
+    replayed = await store.start_job(ACCOUNT, "rpl_1", JobKind.REPLAY, LogFilter(state=State.FAILED, event_type="a.b"))
+    cancelled = await store.start_job(ACCOUNT, "rpl_2", JobKind.CANCEL, LogFilter(config_id=CONFIG_ID))
+    for job in (replayed, cancelled):
+        await store.run_job(job.id, 10)
     await store.expire(clock(), 100)
     store._door.raw.set_trace_callback(None)
 

@@ -23,13 +23,13 @@ DAY_S = 86_400
 
 async def test_an_event_is_kept_as_it_came(store: Store) -> None:
     worker = await store.enlist("here")
-    event = an_event(data='{"last_name": "Jönes"}'.encode(), expands=b'{"location":null}', subject=None)
+    event = an_event(data='{"last_name": "Jönes"}'.encode(), expands=b'{"location":null}', subject=None, trace="00-1")
 
     await store.accept(worker, [a_unit(event, targets=2)])
 
     [row] = await given.rows(store, events)
     assert (row.id, row.account, row.location_id, row.type, row.subject) == event[:5]
-    assert (row.occurred_at, row.accepted_ms, row.data, row.expands) == event[5:]
+    assert (row.occurred_at, row.accepted_ms, row.data, row.expands, row.trace) == event[5:]
     assert row.deliveries == 2
 
 

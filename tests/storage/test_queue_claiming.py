@@ -208,8 +208,8 @@ async def test_what_was_given_back_can_not_be_settled(store: Store) -> None:
     await store.release([first])
     [second] = await given.claim(store, worker)
 
-    assert await store.settle(worker, [a_settlement(first)]) == 0
-    assert await store.settle(worker, [a_settlement(second)]) == 1
+    assert (await store.settle(worker, [a_settlement(first)])).moved == 0
+    assert (await store.settle(worker, [a_settlement(second)])).moved == 1
 
 
 async def test_giving_back_what_is_not_held_any_more_changes_nothing(store: Store) -> None:

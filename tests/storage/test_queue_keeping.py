@@ -7,7 +7,7 @@ from postback.domain.deliveries import Claim, Idempotency, Verdict
 from postback.domain.errors import Conflict, NotFound
 from postback.domain.wire import Reason, Timings, Unreachable
 from postback.ports import Worker
-from postback.storage.tables import configs, idempotency
+from postback.storage.tables import configs, counters, idempotency
 from tests.build import ACCOUNT, CONFIG_ID, NOON, a_claim, a_settlement, a_unit, an_event
 from tests.doubles import ClockDouble
 from tests.storage import given
@@ -135,7 +135,7 @@ async def test_the_outcome_of_a_cancelled_claim_is_on_record_and_decides_nothing
 
     await store.cancel(ACCOUNT, claim.event.id, CONFIG_ID)
 
-    assert await store.settle(worker, [a_settlement(claim, Verdict.RETRY)]) == 0
+    assert (await store.settle(worker, [a_settlement(claim, Verdict.RETRY)])).moved == 0
     cancelled, late = await given.log(store)
     assert (cancelled.verdict, cancelled.worker, cancelled.started_ms) == (Verdict.CANCELLED, worker.id, NOON)
     assert (late.n, late.verdict) == (2, Verdict.LATE)
@@ -167,7 +167,7 @@ async def test_the_open_deliveries_of_a_deleted_config_are_cancelled_in_chunks(s
     assert {row.config_id for row in await given.owed_rows(store)} == {CONFIG_ID + 1}
     assert await given.verdicts(store) == [Verdict.CANCELLED] * 10
     assert CONFIG_ID not in await given.lane_times(store)
-    assert await store.settle(worker, [a_settlement(claims[0])]) == 0
+    assert (await store.settle(worker, [a_settlement(claims[0])])).moved == 0
     await given.conserved(store)
 
 
@@ -191,7 +191,7 @@ async def test_what_is_still_owed_after_the_retention_fails_visibly(store: Store
     assert await given.owed_rows(store) == []
     assert [(row.verdict, row.reason) for row in await given.log(store)] == [(Verdict.FAILED, "expired")] * 2
     assert (await given.counts(store))[2] == 2
-    assert await store.settle(worker, [a_settlement(claim)]) == 0
+    assert (await store.settle(worker, [a_settlement(claim)])).moved == 0
 
 
 async def test_what_has_expired_can_be_seen_for_a_day(store: Store, clock: ClockDouble) -> None:
@@ -210,6 +210,7 @@ async def test_what_is_finished_is_removed_with_its_log_in_chunks(store: Store, 
     worker = await store.enlist("here")
     claims = await given.claims_of(store, worker, 10, targets=3)
     await store.settle(worker, [a_settlement(claim) for claim in claims])
+    minutes = sum(row.minute > 0 for row in await given.rows(store, counters))
     clock.pass_(seconds=2 * DAY_S)
     [kept] = await store.accept(worker, [a_unit(given.event_number(0)._replace(id=clock() << 21))])
 
@@ -219,7 +220,7 @@ async def test_what_is_finished_is_removed_with_its_log_in_chunks(store: Store, 
         left = set(await given.event_ids(store))
         assert {row.event_id for row in await given.log(store)} <= left
 
-    assert sum(rounds) == 10 + 30
+    assert sum(rounds) == 10 + 30 + minutes
     assert max(rounds) <= 8
     assert await given.event_ids(store) == [kept.event_id]  # type: ignore[union-attr]
     assert len(await given.owed_rows(store)) == 1

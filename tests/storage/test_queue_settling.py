@@ -29,12 +29,12 @@ async def test_a_success_ends_the_delivery_and_is_on_record(store: Store, clock:
         notes=(Note.SENT_AGAIN, Note.BODY_INCOMPLETE),
     )
 
-    moved = await store.settle(
+    settled = await store.settle(
         worker,
         [a_settlement(claim, outcome=outcome, config_version=3, body_hash=b"h" * 32, rendered_ms=NOON + 100)],
     )
 
-    assert moved == 1
+    assert settled.moved == 1
     assert await given.owed_rows(store) == []
     [row] = await given.log(store)
     assert (row.event_id, row.config_id, row.n, row.account) == (claim.event.id, CONFIG_ID, 1, ACCOUNT)
@@ -72,7 +72,7 @@ async def test_a_failure_to_be_tried_again_waits_from_now_on(store: Store, clock
     claim = await given.a_claim_of(store, worker)
     clock.pass_(seconds=7)
 
-    assert await store.settle(worker, [a_settlement(claim, Verdict.RETRY, wait_ms=60_000)]) == 1
+    assert (await store.settle(worker, [a_settlement(claim, Verdict.RETRY, wait_ms=60_000)])).moved == 1
 
     [row] = await given.owed_rows(store)
     assert (row.due_at_ms, row.attempts, row.logged) == (NOON + 67_000, 1, 1)
@@ -92,7 +92,7 @@ async def test_attempts_are_numbered_in_their_order(store: Store, clock: ClockDo
     claim = await given.a_claim_of(store, worker)
     for _ in range(3):
         await store.settle(worker, [a_settlement(claim, Verdict.RETRY, wait_ms=1000)])
-        clock.pass_(seconds=1)
+        clock.pass_(seconds=2)
         [claim] = await given.claim(store, worker)
 
     await store.settle(worker, [a_settlement(claim)])
@@ -106,10 +106,10 @@ async def test_a_late_worker_cannot_overwrite_the_one_that_took_over(store: Stor
     current = await store.enlist("here")
     [second] = await given.claim(store, current)
 
-    assert await store.settle(late, [a_settlement(first)]) == 0
+    assert (await store.settle(late, [a_settlement(first)])).moved == 0
 
     assert await given.verdicts(store) == [Verdict.INTERRUPTED, Verdict.LATE]
-    assert await store.settle(current, [a_settlement(second, Verdict.RETRY)]) == 1
+    assert (await store.settle(current, [a_settlement(second, Verdict.RETRY)])).moved == 1
     assert [(row.n, row.verdict, row.worker) for row in await given.log(store)] == [
         (1, Verdict.INTERRUPTED, late.id),
         (2, Verdict.LATE, late.id),
@@ -138,9 +138,9 @@ async def test_the_same_claim_settled_twice_counts_once(store: Store) -> None:
     worker = await store.enlist("here")
     claim = await given.a_claim_of(store, worker)
 
-    moved = await store.settle(worker, [a_settlement(claim), a_settlement(claim)])
+    settled = await store.settle(worker, [a_settlement(claim), a_settlement(claim)])
 
-    assert moved == 1
+    assert settled.moved == 1
     assert await given.verdicts(store) == [Verdict.DELIVERED, Verdict.LATE]
     assert (await given.counts(store))[1] == 1
 
@@ -151,7 +151,7 @@ async def test_of_settlements_at_the_same_time_each_moves_its_own(store: Store) 
 
     counts = await asyncio.gather(*(store.settle(worker, [a_settlement(claim)]) for claim in claims))
 
-    assert counts == [1] * 150
+    assert [one.moved for one in counts] == [1] * 150
     assert len(await given.log(store)) == 150
     await given.conserved(store)
 
@@ -162,7 +162,7 @@ async def test_a_batch_of_any_size_and_kind_is_settled_in_full(store: Store) -> 
     kinds = (Verdict.DELIVERED, Verdict.RETRY, Verdict.FAILED)
     settlements = [a_settlement(claim, kinds[n % 3]) for n, claim in enumerate(claims)]
 
-    assert await store.settle(worker, settlements) == 301
+    assert (await store.settle(worker, settlements)).moved == 301
 
     assert len(await given.owed_rows(store)) == 100
     assert [row.verdict for row in await given.log(store)] == [kinds[n % 3] for n in range(301)]
@@ -173,7 +173,7 @@ async def test_an_attempt_that_its_own_worker_broke_off_is_owed_again_at_once(st
     worker = await store.enlist("here")
     claim = await given.a_claim_of(store, worker)
 
-    assert await store.settle(worker, [given.interrupted(claim)]) == 1
+    assert (await store.settle(worker, [given.interrupted(claim)])).moved == 1
 
     [row] = await given.owed_rows(store)
     assert (row.attempts, row.interruptions, row.due_at_ms) == (0, 1, NOON)
@@ -304,10 +304,22 @@ async def test_a_success_that_seems_earlier_than_its_event_took_no_time(store: S
     assert (await given.counts(store))[16] == 1
 
 
+async def test_who_settles_learns_what_has_failed_and_what_was_disabled(store: Store) -> None:
+    worker = await store.enlist("here")
+    late, gone, again, tried = await given.claims_of(store, worker, 4)
+    await store.cancel(late.event.account, late.event.id, late.config_id)
+    settlements = [a_settlement(claim, Verdict.FAILED, disables="410 Gone") for claim in (late, gone, again)]
+
+    settled = await store.settle(worker, [*settlements, a_settlement(tried, Verdict.RETRY)])
+
+    assert (settled.moved, settled.failed, settled.disabled) == (3, settlements[1:], {CONFIG_ID: "410 Gone"})
+    assert await store.settle(worker, [settlements[1]]) == (0, [], {})
+
+
 async def test_nothing_to_settle_is_settled(store: Store) -> None:
     worker = await store.enlist("here")
 
-    assert await store.settle(worker, []) == 0
+    assert (await store.settle(worker, [])).moved == 0
 
 
 def took(claim: Claim, ms: int) -> Settlement:

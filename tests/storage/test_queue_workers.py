@@ -103,7 +103,7 @@ async def test_who_beats_keeps_its_claims(shared_store: Store, clock: ClockDoubl
         assert await store.beat(second) == []
 
     assert await given.claim(store, first) == []
-    assert await store.settle(second, [a_settlement(claim)]) == 1
+    assert (await store.settle(second, [a_settlement(claim)])).moved == 1
 
 
 async def test_a_worker_that_was_declared_dead_is_told_so(shared_store: Store, clock: ClockDouble) -> None:
@@ -123,7 +123,7 @@ async def test_a_worker_alone_that_was_silent_for_long_lives_on(store: Store, cl
 
     assert await store.beat(worker) == []
 
-    assert await store.settle(worker, [a_settlement(claim)]) == 1
+    assert (await store.settle(worker, [a_settlement(claim)])).moved == 1
 
 
 async def test_a_worker_that_ends_frees_what_it_still_holds(store: Store) -> None:

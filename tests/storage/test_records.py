@@ -7,7 +7,7 @@ import pytest
 
 from postback.domain.accounts import Account
 from postback.domain.errors import Conflict, InvalidValue, NotFound, RevisionPassed
-from postback.domain.records import Delete, Insert, Record, Update
+from postback.domain.records import Delete, Insert, ListedField, Record, Update
 from postback.ports import Query
 from postback.storage.accounts import SqlAccounts
 from postback.storage.configs import SqlConfigs
@@ -18,15 +18,16 @@ from tests.build import ACCOUNT, LOCATION_ID, NOON, a_config, a_location
 pytestmark = pytest.mark.anyio
 
 LISTED = {
-    "location": {"id": "id", "name": "name", "created_ts": "created_ts"},
+    "location": {name: ListedField(name) for name in ("id", "name", "created_ts")},
     "contact": {
-        "id": "id",
-        "location_id": "location_id",
-        "created_ts": "created_ts",
-        "last_name": "last_name",
-        "first_name": "first_name",
-        "email_trx_receipt": "email_trx_receipt",
-        "header_message_type": "header_message_type_id",
+        "id": ListedField("id"),
+        "location_id": ListedField("location_id"),
+        "created_ts": ListedField("created_ts"),
+        "last_name": ListedField("last_name"),
+        "first_name": ListedField("first_name"),
+        "email_trx_receipt": ListedField("email_trx_receipt"),
+        "header_message_type": ListedField("header_message_type_id"),
+        "contact_balance": ListedField("contact_balance", is_amount=True),
     },
 }
 
@@ -224,6 +225,16 @@ async def test_numbers_are_sorted_as_numbers(records: SqlRecords) -> None:
     await records.apply([Insert(with_body(number, header_message_type_id=value)) for number, value in types.items()])
 
     assert await ids_of(records, sort="header_message_type") == ["con_3", "con_2", "con_1"]
+
+
+async def test_amounts_are_sorted_by_their_worth(records: SqlRecords) -> None:
+    amounts = {1: "9.00", 2: "10.00", 3: "100000000000.01", 4: None, 5: "100000000000.00", 6: "9.50"}
+    await records.apply([Insert(with_body(number, contact_balance=value)) for number, value in amounts.items()])
+
+    in_order = ["con_4", "con_1", "con_6", "con_2", "con_5", "con_3"]
+    assert await ids_of(records, sort="contact_balance") == in_order
+    assert await ids_of(records, sort="-contact_balance") == in_order[::-1]
+    assert await ids_of(records, filters={"contact_balance": ["10.00"]}) == ["con_2"]
 
 
 async def test_filters_are_exact_and_take_any_of_several(records: SqlRecords) -> None:

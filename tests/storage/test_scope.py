@@ -2,6 +2,8 @@
 
 import ast
 import re
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 
@@ -9,21 +11,36 @@ import pytest
 
 from postback.domain.accounts import Account, ApiKey, Scope
 from postback.domain.configs import ConfigState
-from postback.domain.deliveries import NewDeliveries, State, Target
-from postback.domain.records import Delete, Insert, Update
+from postback.domain.deliveries import Accepted, NewDeliveries, State, Target
+from postback.domain.records import Delete, Insert, ListedField, Update
 from postback.ports import LogFilter, Query
-from postback.storage import accounts, configs, lists, log, log_keys, records, scope, sealing
+from postback.storage import (
+    accounts,
+    audit,
+    changelogs,
+    configs,
+    expanding,
+    lists,
+    log,
+    log_keys,
+    records,
+    scope,
+    sealing,
+    stats,
+)
 from postback.storage.accounts import SqlAccounts
 from postback.storage.configs import SqlConfigs
 from postback.storage.log import SqlLog
 from postback.storage.records import SqlRecords
+from postback.storage.stats import SqlStats
 from postback.storage.tables import METADATA
-from tests.build import ACCOUNT, CONFIG_ID, LOCATION_ID, a_config, a_location, an_event
+from tests.build import ACCOUNT, CONFIG_ID, LOCATION_ID, NOON, a_config, a_location, an_event
 from tests.storage import watched
 from tests.storage.given import Store
 
-MODULES = (accounts, configs, log, log_keys, records, sealing)
+MODULES = (accounts, audit, changelogs, configs, expanding, log, log_keys, records, sealing, stats)
 STARTS = {"select", "insert", "update", "delete", "text", "table", "literal_column", "union", "union_all"}
+LISTED = {name: ListedField(name) for name in ("id", "name")}
 OF_EVERYONE = {"everyones_rows", "everyones_change"}
 
 
@@ -80,8 +97,9 @@ def unbound(sql: str) -> list[str]:
 @pytest.mark.anyio
 async def test_every_statement_that_is_sent_names_the_account(empty_store: Store) -> None:
     account_store, config_store = SqlAccounts(empty_store), SqlConfigs(empty_store)
-    record_store, history = SqlRecords(empty_store, {"location": {"id": "id", "name": "name"}}), SqlLog(empty_store)
+    record_store, history = SqlRecords(empty_store, {"location": LISTED}), SqlLog(empty_store)
     worker = await empty_store.enlist("here")
+    numbers = count(an_event().id + 1)
     key = ApiKey(id="key_1", account=ACCOUNT, name="k", scopes=frozenset(Scope), hash=b"h", prefix="p", created_ms=0)
 
     with watched.statements() as seen:
@@ -98,6 +116,12 @@ async def test_every_statement_that_is_sent_names_the_account(empty_store: Store
         await config_store.find(ACCOUNT, CONFIG_ID)
         await config_store.list(ACCOUNT, Query(sort="created_ts"))
         version = (await config_store.snapshot(ACCOUNT)).version
+        related = ("location", "contact", "changelogs", "created_user")
+        contact = replace(a_location(), resource="contact", id="con_1", location_id=LOCATION_ID)
+        for change in (Insert(contact), Update(contact), Delete(ACCOUNT, "contact", "con_1")):
+            event = an_event(id=next(numbers), data=b'{"id":"con_1","contact_id":"con_1","account_vault_id":"acv_1"}')
+            changed = NewDeliveries(event, [], version, changes=[change], expands=related)
+            assert isinstance((await empty_store.accept(worker, [changed]))[0], Accepted)
         await empty_store.accept(worker, [NewDeliveries(an_event(), [Target(CONFIG_ID, claimed=False)], version)])
         for narrowed in (LogFilter(), LogFilter(subject="con_1"), LogFilter(config_id=CONFIG_ID, event_type="a.b")):
             await history.deliveries(ACCOUNT, narrowed, None, 10)
@@ -107,10 +131,14 @@ async def test_every_statement_that_is_sent_names_the_account(empty_store: Store
         await history.event(ACCOUNT, an_event().id)
         await history.deliveries_of(ACCOUNT, an_event().id)
         await history.delivery(ACCOUNT, an_event().id, CONFIG_ID)
+        await SqlStats(empty_store).steps(ACCOUNT, 0, NOON, NOON)
+        await SqlStats(empty_store).health(ACCOUNT, [CONFIG_ID], NOON)
         await config_store.delete(ACCOUNT, CONFIG_ID)
         await empty_store.bury(10)
         await record_store.apply([Delete(ACCOUNT, "location", LOCATION_ID)])
         await account_store.delete(ACCOUNT)
+        while await empty_store.bury(100):
+            continue
         of_accounts = len(seen)
         await account_store.save(Account(id=ACCOUNT))
         await account_store.add_key(key)
@@ -119,7 +147,7 @@ async def test_every_statement_that_is_sent_names_the_account(empty_store: Store
         await account_store.touch_keys({"key_1": 1})
         await account_store.revoke_key(ACCOUNT, "key_1")
 
-    assert of_accounts > 60
+    assert of_accounts > 80
     assert [statement.sql for statement in seen[:of_accounts] if unbound(statement.sql)] == []
     # The check itself sees what is unbound.
     assert [unbound(statement.sql) for statement in seen[of_accounts:] if unbound(statement.sql)] == [

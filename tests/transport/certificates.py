@@ -36,6 +36,7 @@ class Authority:
         days: int = 30,
         padding: int = 0,
         self_signed: bool = False,
+        saying: x509.ExtensionType | None = None,
     ) -> ssl.SSLContext:
         """A server's side of TLS with a certificate for these names. Fewer than 0 days: it has expired."""
         key = ec.generate_private_key(ec.SECP256R1())
@@ -46,6 +47,8 @@ class Authority:
         if padding:
             extension = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"x" * padding)
             builder = builder.add_extension(extension, critical=False)
+        if saying is not None:
+            builder = builder.add_extension(saying, critical=False)
         certificate = builder.sign(key if self_signed else self._key, hashes.SHA256())
         pem = self._folder / f"server-{certificate.serial_number}.pem"
         pem.write_bytes(

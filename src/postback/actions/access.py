@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from postback.actions.remembered import Remembered
 from postback.actions.secrets import hash_of
-from postback.domain.accounts import ApiKey, Scope
+from postback.domain.accounts import Account, AccountLimits, Actor, ApiKey, Scope
 from postback.domain.errors import Forbidden, InvalidValue, NotFound, Unauthorized, Unavailable
 from postback.domain.ids import ACCOUNT_DEFAULT
 from postback.ports import Accounts, Clock
@@ -16,12 +16,17 @@ TOUCHED_EVERY_MS: Final = 60_000
 
 
 class Principal(NamedTuple):
-    """Who asks: a key that acts for `account`. An operator key may act for any."""
+    """Who asks: a key that acts for `account`. An operator key may act for any. `actor` is what is put on record."""
 
     account: str
     scopes: frozenset[Scope]
     is_operator: bool
-    key_id: str
+    actor: Actor
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether sensitive fields are shown to it: only what it could set itself."""
+        return Scope.WRITE in self.scopes
 
     def demand(self, scope: Scope) -> None:
         if scope not in self.scopes:
@@ -35,21 +40,22 @@ class Access:
         self._accounts = accounts
         self._clock = clock
         self._keys: Remembered[bytes, ApiKey] = Remembered(monotonic)
-        self._known_accounts: Remembered[str, bool] = Remembered(monotonic)
+        self._known_accounts: Remembered[str, Account] = Remembered(monotonic)
 
-    async def identify(self, secret: str, wanted_account: str | None) -> Principal:
-        """The principal behind a key; `wanted_account` is whom an operator key asks to act for."""
+    async def identify(self, secret: str, wanted_account: str | None, address: str | None = None) -> Principal:
+        """The principal behind a key; `wanted_account` is whom an operator key asks to act for, `address` the peer's."""
         key = await self._key(secret)
         if key is None or key.has_expired(self._clock()):
             raise Unauthorized("the key is unknown, revoked or expired")
+        actor = Actor(key.id, key.name, address)
         if key.account is not None:
             if wanted_account not in (None, key.account):
                 raise Forbidden("this key acts for its own account only")
-            return Principal(key.account, key.scopes, is_operator=False, key_id=key.id)
+            return Principal(key.account, key.scopes, is_operator=False, actor=actor)
         account = ACCOUNT_DEFAULT if wanted_account is None else wanted_account
         if not await self.knows(account):
             raise NotFound("acc", account)
-        return Principal(account, key.scopes, is_operator=True, key_id=key.id)
+        return Principal(account, key.scopes, is_operator=True, actor=actor)
 
     async def account_for(self, principal: Principal, named: object) -> str:
         """The account that a field `account` names, which only an operator key may do."""
@@ -60,18 +66,27 @@ class Access:
         return named
 
     async def knows(self, account: str) -> bool:
-        if self._known_accounts.get(account) is None:
-            try:
-                await self._accounts.find(account)
-            except NotFound:
-                return False
-            self._known_accounts.put(account, value=True)
-        return True
+        return await self._account(account) is not None
+
+    async def limits_of(self, account: str) -> AccountLimits:
+        """What it is allowed; an account that is gone is refused elsewhere."""
+        found = await self._account(account)
+        return AccountLimits() if found is None else found.limits
 
     def forget(self) -> None:
-        """Ask the store anew: a key or an account has been removed."""
+        """Ask the store anew: a key or an account has been removed, or is allowed something else."""
         self._keys.clear()
         self._known_accounts.clear()
+
+    async def _account(self, account: str) -> Account | None:
+        found = self._known_accounts.get(account)
+        if found is None:
+            try:
+                found = await self._accounts.find(account)
+            except NotFound:
+                return None
+            self._known_accounts.put(account, found)
+        return found
 
     async def _key(self, secret: str) -> ApiKey | None:
         key_hash = hash_of(secret)

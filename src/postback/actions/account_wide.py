@@ -9,6 +9,7 @@ from postback.actions.config_options import OPTIONS
 from postback.actions.configs import ConfigActions
 from postback.actions.fields import Errors, Reader, read, text
 from postback.actions.repeating import until_unpassed
+from postback.domain.accounts import Actor
 from postback.domain.configs import PostbackConfig, Purpose
 from postback.domain.errors import InvalidValue
 from postback.domain.ids import config_text
@@ -74,14 +75,16 @@ class AccountWideActions:
         configs = {purpose: found[purpose] for purpose in kind.URLS if purpose in found}
         return Shown(kind.seen(configs), configs)
 
-    async def change(self, account: str, kind: type[S], fields: Mapping[str, object]) -> Shown[S]:
+    async def change(
+        self, account: str, kind: type[S], fields: Mapping[str, object], *, by: Actor | None = None
+    ) -> Shown[S]:
         """What is not sent stays, null is the default again; a URL that is null or empty removes its config."""
-        await until_unpassed(lambda: self._arrange(account, kind, fields))
+        await until_unpassed(lambda: self._arrange(account, kind, fields, by))
         # Two changes at the same time may each make a config that the other's should have heard of.
-        await until_unpassed(lambda: self._arrange(account, kind, {}))
+        await until_unpassed(lambda: self._arrange(account, kind, {}, by))
         return await self.show(account, kind)
 
-    async def _arrange(self, account: str, kind: type[S], fields: Mapping[str, object]) -> None:
+    async def _arrange(self, account: str, kind: type[S], fields: Mapping[str, object], by: Actor | None) -> None:
         """All configs as the settings say, in one transaction; where nothing is to be done, nothing is written."""
         shown = await self.show(account, kind)
         settings = changed(shown.settings, fields)
@@ -103,7 +106,7 @@ class AccountWideActions:
                 _explain(error, name, old, errors)
         errors.raise_any()
         if added or revised or deleted:
-            await self.configs.arrange(added, revised, deleted)
+            await self.configs.arrange(added, revised, deleted, by=by)
 
     async def _added(self, account: str, settings: Settings, purpose: Purpose) -> PostbackConfig:
         now_ms = self.clock()

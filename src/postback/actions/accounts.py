@@ -1,15 +1,16 @@
 """Accounts, and the keys that act for them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
 
 from postback.actions.access import Access, Principal
 from postback.actions.fields import Errors, Reader, read, require, text
+from postback.actions.limits import read_limits
 from postback.actions.secrets import OWN_SECRET_MIN, hash_of, new_secret, prefix_of
-from postback.domain.accounts import Account, ApiKey, Scope
+from postback.domain.accounts import Account, AccountLimits, ApiKey, Scope
 from postback.domain.errors import Conflict, Forbidden, InvalidValue, NotFound
 from postback.domain.ids import ACCOUNT_DEFAULT, encode
 from postback.domain.times import EXPECTED, unix_ms
@@ -42,20 +43,24 @@ class AccountActions:
         sent = read(fields, _ACCOUNT_FIELDS, errors)
         if not 1 <= len(account_id) <= ACCOUNT_ID_MAX or not _ID_LETTERS.issuperset(account_id):
             errors.add("id", f"id is {shown(account_id)}; expected 1 to {ACCOUNT_ID_MAX} letters, digits, _ or -")
+        limits = read_limits(sent.get("limits"), errors)
         errors.raise_any()
         try:
             old = await self.accounts.find(account_id)
         except NotFound:
             old = None
         now_ms = self.clock()
+        removes_limits = "limits" in fields and fields["limits"] is None
         account = Account(
             id=account_id,
             name=sent.get("name") if "name" in fields or old is None else old.name,
             metadata=sent.get("metadata", {}) if "metadata" in fields or old is None else old.metadata,
+            limits=replace(AccountLimits() if old is None or removes_limits else old.limits, **limits),
             created_ms=now_ms if old is None else old.created_ms,
             modified_ms=now_ms,
         )
-        await self.accounts.save(account)
+        await self.accounts.save(account, by=principal.actor)
+        self.access.forget()
         return account, old is None
 
     async def find(self, principal: Principal, account_id: str) -> Account:
@@ -70,7 +75,7 @@ class AccountActions:
         demand_operator(principal)
         if account_id == ACCOUNT_DEFAULT:
             raise Conflict(f"the account {ACCOUNT_DEFAULT} is the server's own and cannot be deleted")
-        await self.accounts.delete(account_id)
+        await self.accounts.delete(account_id, by=principal.actor)
         self.access.forget()
 
     async def add_key(self, principal: Principal, fields: Mapping[str, object]) -> tuple[ApiKey, str]:
@@ -98,7 +103,7 @@ class AccountActions:
             created_ms=self.clock(),
             expires_ms=sent.get("expires_at"),
         )
-        await self.accounts.add_key(key)
+        await self.accounts.add_key(key, by=principal.actor)
         return key, secret
 
     async def list_keys(self, principal: Principal, query: Query) -> Page[ApiKey]:
@@ -107,14 +112,14 @@ class AccountActions:
 
     async def revoke_key(self, principal: Principal, key_id: str) -> None:
         """The key stops working: here at once, in other processes within a second."""
-        if key_id == principal.key_id:
+        if key_id == principal.actor.key_id:
             raise Conflict("this is the key that asks; revoke it with another one")
         try:
-            await self.accounts.revoke_key(principal.account, key_id)
+            await self.accounts.revoke_key(principal.account, key_id, by=principal.actor)
         except NotFound:
             if not principal.is_operator:
                 raise
-            await self.accounts.revoke_key(None, key_id)
+            await self.accounts.revoke_key(None, key_id, by=principal.actor)
         self.access.forget()
 
     async def add_operator_key(self, name: str, secret: str | None = None) -> tuple[ApiKey, str]:
@@ -146,12 +151,17 @@ def demand_operator(principal: Principal) -> None:
         raise Forbidden("accounts are managed with an operator key")
 
 
-def _metadata(sent: object) -> Mapping[str, object]:
+def _object(sent: object) -> Mapping[str, object]:
     if not isinstance(sent, dict):
         raise Refusal(f"is {shown(sent)}; expected an object")
-    if len(msgspec.json.encode(sent)) > METADATA_MAX:
-        raise Refusal(f"is too long; expected at most {METADATA_MAX:,} bytes of JSON")
     return sent
+
+
+def _metadata(sent: object) -> Mapping[str, object]:
+    metadata = _object(sent)
+    if len(msgspec.json.encode(metadata)) > METADATA_MAX:
+        raise Refusal(f"is too long; expected at most {METADATA_MAX:,} bytes of JSON")
+    return metadata
 
 
 def _scopes(sent: object) -> frozenset[Scope]:
@@ -171,7 +181,7 @@ def _time(sent: object) -> int:
     return ms
 
 
-_ACCOUNT_FIELDS: Final[Mapping[str, Reader]] = {"name": text(), "metadata": _metadata}
+_ACCOUNT_FIELDS: Final[Mapping[str, Reader]] = {"name": text(), "metadata": _metadata, "limits": _object}
 _KEY_FIELDS: Final[Mapping[str, Reader]] = {
     "name": text(minimum=1),
     "scopes": _scopes,

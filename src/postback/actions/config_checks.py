@@ -8,6 +8,7 @@ from typing import NamedTuple
 from postback.actions.config_wants import FLAGS
 from postback.actions.log import SentRequest, sent_request
 from postback.actions.publish import subject_of
+from postback.domain.accounts import Actor
 from postback.domain.catalog import CATALOG, SAYABLE, can_say
 from postback.domain.configs import PostbackConfig, matches
 from postback.domain.errors import InvalidValue
@@ -39,14 +40,14 @@ class ConfigChecks:
         return Explained(False, config.explain(event))
 
     async def test(
-        self, account: str, config_id: str, event_type: str | None
+        self, account: str, config_id: str, event_type: str | None, *, by: Actor | None = None
     ) -> tuple[AttemptView, SentRequest | None]:
         """The one attempt of an example event that is sent now, as it went on record."""
         config = await self.configs.find(account, parse("pbc", config_id))
         event = example_for(config, event_type)
-        event_id = await self.courier.test(config, event)
+        event_id = await self.courier.test(config, event, by=by)
         view, attempts = await self.log.delivery(account, event_id, config.id)
-        return attempts[-1], sent_request(view.event, attempts[-1])
+        return attempts[-1], sent_request(view.event, attempts[-1], sees_all=True)
 
 
 def example_for(config: PostbackConfig, event_type: str | None) -> NewEvent:

@@ -14,7 +14,7 @@ from postback.domain.configs import RESOURCES, BasicAuth
 from postback.domain.destinations import check_headers
 from postback.domain.errors import InvalidValue
 from postback.domain.masking import MASK
-from postback.domain.policy import ATTEMPTS_MAX, INTERVAL_MAX_S, POLICIES, SuccessRule
+from postback.domain.policy import ATTEMPTS_MAX, INTERVAL_MAX_S, POLICIES, SCHEDULE_SUM_MAX_S, SuccessRule
 from postback.formats.signing import key_of
 from postback.resources.fields import Refusal, shown
 
@@ -28,12 +28,15 @@ OF_A_RESOURCE: Final = ("resource", "on_create", "on_update", "on_delete")
 
 FURTHER: Final = (
     "event_types", "product_transaction_id", "name", *OPTIONS, "success_status", "retry_schedule",
-    "connect_timeout", "response_timeout", "total_timeout", "max_in_flight", "rate_limit", "headers", "signing_secret",
+    "connect_timeout", "response_timeout", "total_timeout", "max_in_flight", "rate_limit", "disable_after", "headers", "signing_secret",
 )  # fmt: skip
 """Shown after them, in this order, where the owner set them."""
 
 APART: Final = ("headers", "signing_secret")
 """Of these the config itself keeps what was sent."""
+
+NULL_IS_NEVER: Final = ("disable_after",)
+"""Where null does not stand for the default."""
 
 READ_ONLY: Final = ("purpose",)
 CREDENTIALS: Final = ("basic_auth_username", "basic_auth_password")
@@ -55,6 +58,7 @@ TIMEOUT_MAX_S: Final = 60
 IN_FLIGHT_MAX: Final = 1_000
 RATE_MIN: Final = 0.1
 RATE_MAX: Final = 10_000
+DISABLE_AFTER_MIN_S: Final = 60
 
 
 def attributes_of(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,6 +170,7 @@ READERS: Final[Mapping[str, Reader]] = {
     "total_timeout": number(TIMEOUT_MIN_S, 2 * TIMEOUT_MAX_S),
     "max_in_flight": whole(1, IN_FLIGHT_MAX),
     "rate_limit": number(RATE_MIN, RATE_MAX),
+    "disable_after": whole(DISABLE_AFTER_MIN_S, SCHEDULE_SUM_MAX_S),
     "headers": _headers,
     "signing_secret": _signing_secret,
     "basic_auth_username": _username,

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from postback.actions.config_options import format_of
 from postback.actions.fields import Errors, whole
-from postback.domain.configs import MAX_IN_FLIGHT
+from postback.domain.configs import DISABLE_AFTER_S, MAX_IN_FLIGHT
 from postback.domain.policy import (
     SCHEDULE_MAX_WAITS,
     SCHEDULE_SUM_MAX_S,
@@ -32,6 +32,7 @@ def policy_of(values: Mapping[str, Any]) -> dict[str, Any]:
         "deadlines": deadlines_of(values),
         "max_in_flight": values.get("max_in_flight", MAX_IN_FLIGHT),
         "rate_limit": values.get("rate_limit"),
+        "disable_after_s": values.get("disable_after", DISABLE_AFTER_S),
     }
 
 

@@ -8,6 +8,7 @@ from postback.actions.config_fields import (
     APART,
     DOCUMENTED,
     FURTHER,
+    NULL_IS_NEVER,
     READ_ONLY,
     READERS,
     attributes_of,
@@ -25,6 +26,7 @@ from postback.actions.config_secrets import (
 from postback.actions.fields import Errors, Reader, one_of, read, unix_seconds
 from postback.actions.locations import KnownLocations
 from postback.actions.repeating import until_unpassed
+from postback.domain.accounts import Actor
 from postback.domain.addresses import AddressRules
 from postback.domain.configs import ConfigState, PostbackConfig
 from postback.domain.errors import Conflict, InvalidValue
@@ -78,27 +80,29 @@ class ConfigActions:
     due_now: Callable[[], None]
     """Called when what was held may go on."""
 
-    async def create(self, account: str, fields: Mapping[str, object]) -> Saved:
+    async def create(self, account: str, fields: Mapping[str, object], *, by: Actor | None = None) -> Saved:
         refuse_masks(fields)
         now_ms = self.clock()
         blank = PostbackConfig(id=self.ids(), account=account, version=1, url="", created_ms=now_ms, modified_ms=now_ms)
         config = await self.compose(blank, fields, sent=fields)
-        await self.configs.add(config)
+        await self.configs.add(config, by=by)
         return _saved(blank, config)
 
-    async def change(self, account: str, config_id: str, fields: Mapping[str, object]) -> Saved:
+    async def change(
+        self, account: str, config_id: str, fields: Mapping[str, object], *, by: Actor | None = None
+    ) -> Saved:
         """What is not sent stays, null removes, and `***` keeps a secret."""
         number = parse("pbc", config_id)
 
         async def change_once() -> Saved:
             old = await self.configs.find(account, number)
             config = await self.revised(old, fields)
-            await self.configs.change(config)
+            await self.configs.change(config, by=by)
             return _saved(old, config)
 
         return await until_unpassed(change_once)
 
-    async def rotate_secret(self, account: str, config_id: str, overlap_s: int) -> str:
+    async def rotate_secret(self, account: str, config_id: str, overlap_s: int, *, by: Actor | None = None) -> str:
         """A new signing secret; the one before signs beside it for so many seconds more."""
         number = parse("pbc", config_id)
 
@@ -110,7 +114,8 @@ class ConfigActions:
             if not live_secrets(old.signing_secrets, now_ms):
                 raise Conflict("the config has no signing secret; set one with PUT")
             secrets = rotated(old.signing_secrets, now_ms, overlap_s)
-            await self.configs.change(replace(old, signing_secrets=secrets, modified_ms=now_ms))
+            new = replace(old, signing_secrets=secrets, modified_ms=now_ms)
+            await self.configs.change(new, rotates=True, by=by)
             return secrets[0].text
 
         return await until_unpassed(rotate_once)
@@ -121,25 +126,25 @@ class ConfigActions:
     async def list(self, account: str, query: Query) -> Page[PostbackConfig]:
         return await self.configs.list(account, query)
 
-    async def delete(self, account: str, config_id: str) -> None:
-        await self.configs.delete(account, parse("pbc", config_id))
+    async def delete(self, account: str, config_id: str, *, by: Actor | None = None) -> None:
+        await self.configs.delete(account, parse("pbc", config_id), by=by)
 
-    async def pause(self, account: str, config_id: str) -> PostbackConfig:
+    async def pause(self, account: str, config_id: str, *, by: Actor | None = None) -> PostbackConfig:
         """What is owed is held until it is resumed."""
         config = await self.find(account, config_id)
         if config.state is ConfigState.DISABLED:
             raise Conflict("the config is disabled, which holds its deliveries already; resume ends both")
-        return await self._set_state(config, ConfigState.PAUSED)
+        return await self._set_state(config, ConfigState.PAUSED, by)
 
-    async def resume(self, account: str, config_id: str) -> PostbackConfig:
+    async def resume(self, account: str, config_id: str, *, by: Actor | None = None) -> PostbackConfig:
         """What was held goes out, in order of acceptance."""
-        config = await self._set_state(await self.find(account, config_id), ConfigState.ACTIVE)
+        config = await self._set_state(await self.find(account, config_id), ConfigState.ACTIVE, by)
         self.due_now()
         return config
 
-    async def _set_state(self, config: PostbackConfig, state: ConfigState) -> PostbackConfig:
+    async def _set_state(self, config: PostbackConfig, state: ConfigState, by: Actor | None) -> PostbackConfig:
         if config.state is not state:
-            await self.configs.set_state(config.account, config.id, state, None)
+            await self.configs.set_state(config.account, config.id, state, None, by=by)
         return replace(config, state=state, state_reason=None)
 
     async def revised(self, old: PostbackConfig, fields: Mapping[str, object]) -> PostbackConfig:
@@ -157,6 +162,8 @@ class ConfigActions:
             if name in fields:
                 errors.add(name, f"{name} can only be read")
         values = read({name: value for name, value in fields.items() if name not in READ_ONLY}, READERS, errors)
+        never = {name: None for name in NULL_IS_NEVER if name in fields and fields[name] is None}
+        values |= never
         if "url" in sent and values.get("url"):
             self._check_url(values["url"], errors)
         location_id = values.get("location_id")
@@ -165,7 +172,9 @@ class ConfigActions:
         check_together(values, errors, sent=sent, retention_days=self.rules.retention_days)
         errors.raise_any()
         as_sent = {
-            name: fields[name] for name in (*DOCUMENTED, *FURTHER) if fields.get(name) is not None and name not in APART
+            name: fields[name]
+            for name in (*DOCUMENTED, *FURTHER)
+            if (fields.get(name) is not None or name in never) and name not in APART
         }
         secrets = signing_secrets(config, values, self.clock())
         return replace(config, as_sent=as_sent, signing_secrets=secrets, **attributes_of(values))

@@ -2,16 +2,18 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from postback.actions.cursors import cursor, position
+from postback.actions.sensitive import without_sensitive
+from postback.domain.accounts import Actor
 from postback.domain.configs import PostbackConfig
 from postback.domain.destinations import destination
 from postback.domain.errors import CannotRender, InvalidValue
 from postback.domain.events import Event
 from postback.domain.ids import parse, parse_delivery
-from postback.domain.masking import masked
+from postback.domain.masking import MASK, masked
 from postback.domain.urls import parse_url
 from postback.formats import Rendered, render
 from postback.ports import AttemptView, DeliveryView, Log, LogFilter, Queue
@@ -50,10 +52,11 @@ class LogActions:
         more = len(found) > size
         return Part(found[:size], cursor(account, EVENTS, (found[size - 1][0].id,)) if more else None)
 
-    async def event(self, account: str, event_id: str) -> tuple[Event, Sequence[DeliveryView]]:
+    async def event(self, account: str, event_id: str, *, sees_all: bool) -> tuple[Event, Sequence[DeliveryView]]:
+        """The event with its deliveries; without sensitive fields for those who may not see all."""
         number = parse("evt", event_id)
         event, _ = await self.log.event(account, number)
-        return event, await self.log.deliveries_of(account, number)
+        return event if sees_all else without_sensitive(event), await self.log.deliveries_of(account, number)
 
     async def deliveries(self, account: str, narrowed: LogFilter, after: str | None, size: int) -> Part[DeliveryView]:
         before = None
@@ -67,27 +70,30 @@ class LogActions:
         return Part(found[:size], cursor(account, DELIVERIES, (last.event.id, last.config_id)))
 
     async def delivery(
-        self, account: str, delivery_id: str
+        self, account: str, delivery_id: str, *, sees_all: bool
     ) -> tuple[DeliveryView, Sequence[tuple[AttemptView, SentRequest | None]]]:
         """The delivery with each attempt and its request, rendered anew from the event and that version of the config."""
         view, attempts = await self.log.delivery(account, *parse_delivery(delivery_id))
-        return view, [(attempt, sent_request(view.event, attempt)) for attempt in attempts]
+        requests = [sent_request(view.event, attempt, sees_all=sees_all) for attempt in attempts]
+        if not sees_all and without_sensitive(view.event) != view.event:
+            attempts = [_without_answer(attempt) for attempt in attempts]
+        return view, list(zip(attempts, requests, strict=True))
 
-    async def replay(self, account: str, delivery_id: str) -> DeliveryView:
+    async def replay(self, account: str, delivery_id: str, *, by: Actor | None = None) -> DeliveryView:
         """Owe it again, now; its policy begins anew."""
         event_id, config_id = parse_delivery(delivery_id)
-        await self.queue.replay(account, event_id, config_id)
+        await self.queue.replay(account, event_id, config_id, by=by)
         self.due_now()
         return (await self.log.delivery(account, event_id, config_id))[0]
 
-    async def cancel(self, account: str, delivery_id: str) -> DeliveryView:
+    async def cancel(self, account: str, delivery_id: str, *, by: Actor | None = None) -> DeliveryView:
         """No more attempts; one that is under way decides nothing."""
         event_id, config_id = parse_delivery(delivery_id)
-        await self.queue.cancel(account, event_id, config_id)
+        await self.queue.cancel(account, event_id, config_id, by=by)
         return (await self.log.delivery(account, event_id, config_id))[0]
 
 
-def sent_request(event: Event, attempt: AttemptView) -> SentRequest | None:
+def sent_request(event: Event, attempt: AttemptView, *, sees_all: bool) -> SentRequest | None:
     """None for rows of the log that stand for no request, such as a cancellation."""
     config = attempt.config
     if config is None or attempt.rendered_ms is None:
@@ -96,8 +102,17 @@ def sent_request(event: Event, attempt: AttemptView) -> SentRequest | None:
         rendered = render(event, config, attempt.counter, attempt.rendered_ms)
     except CannotRender:
         return SentRequest(config.url, {}, None)
-    is_as_sent = attempt.body_hash == hashlib.sha256(rendered.body).digest()
-    return SentRequest(config.url, _headers(config, rendered), rendered.body if is_as_sent else None)
+    if attempt.body_hash != hashlib.sha256(rendered.body).digest():
+        return SentRequest(config.url, _headers(config, rendered), None)
+    shown = rendered if sees_all else render(without_sensitive(event), config, attempt.counter, attempt.rendered_ms)
+    return SentRequest(config.url, _headers(config, rendered), shown.body)
+
+
+def _without_answer(attempt: AttemptView) -> AttemptView:
+    """A receiver may say back what it was sent, in whatever way: of such an event its answer is as sensitive."""
+    hidden = MASK.encode()
+    headers = [(name, hidden) for name, _ in attempt.answer_headers]
+    return replace(attempt, answer_headers=headers, answer_body=hidden if attempt.answer_body else b"")
 
 
 def _headers(config: PostbackConfig, rendered: Rendered) -> Mapping[str, str]:

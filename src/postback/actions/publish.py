@@ -57,13 +57,17 @@ class Publishing:
         self._days_ahead = min(DAYS_AHEAD, retention_days)
 
     async def publish(
-        self, principal: Principal, texts: Sequence[bytes | PostbackError], key: str | None = None
+        self,
+        principal: Principal,
+        texts: Sequence[bytes | PostbackError],
+        key: str | None = None,
+        trace: str | None = None,
     ) -> Sequence[Published | PostbackError]:
         """One answer for each text of an event (or for what was wrong with it already), in order.
 
-        `key` is the idempotency key of a single event that stood outside its text.
+        `key` is the idempotency key of a single event that stood outside its text, `trace` the traceparent of the request.
         """
-        events = [await self._event(principal, text, key) for text in texts]
+        events = [await self._event(principal, text, key, trace) for text in texts]
         accepted = iter(await self._intake.publish([event for event in events if isinstance(event, NewEvent)]))
         answers: list[Published | PostbackError] = []
         for event in events:
@@ -78,19 +82,19 @@ class Publishing:
         return answers
 
     async def _event(
-        self, principal: Principal, text: bytes | PostbackError, key: str | None
+        self, principal: Principal, text: bytes | PostbackError, key: str | None, trace: str | None
     ) -> NewEvent | PostbackError:
         if isinstance(text, PostbackError):
             return text
         try:
-            return await self._read(principal, text, key)
+            return await self._read(principal, text, key, trace)
         except PostbackError as error:
             return error
         except RecursionError:
             # Who looked at the text before stood less deep in the stack, and could read what we cannot.
             return Malformed("the JSON is nested too deeply")
 
-    async def _read(self, principal: Principal, text: bytes, outer_key: str | None) -> NewEvent:
+    async def _read(self, principal: Principal, text: bytes, outer_key: str | None, trace: str | None) -> NewEvent:
         now_ms, errors = self._clock(), Errors()
         sent = _decode(text, errors)
         data = bytes(sent.data)
@@ -111,6 +115,7 @@ class Publishing:
             occurred_at=sent.occurred_at,
             due_at_ms=due_ms if due_ms is not None and due_ms > now_ms else None,
             idempotency=None if key is None else _idempotency(key, sent, data),
+            trace=trace,
         )
 
     async def _account(self, principal: Principal, sent: "_Sent", errors: Errors) -> str:

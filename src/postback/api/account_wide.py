@@ -13,7 +13,7 @@ from postback.api.documents import READING, WRITING, documented, wrapped
 from postback.api.fields import fields_of
 from postback.api.keys import Joined, Reader, Writer
 from postback.api.schema_parts import Schema, an_object, ref
-from postback.api.views import CONFIG_EXPANDS, View
+from postback.api.views import View, state_view
 from postback.domain.configs import PostbackConfig
 from postback.domain.ids import config_text
 
@@ -46,13 +46,14 @@ async def show_callbacks(principal: Reader, services: Joined) -> Response:
         "Say where callbacks go",
         answer=_CALLBACKS,
         body=wrapped("callbacks", "NewCallbacks"),
-        errors=WRITING,
+        errors=(409, *WRITING),
         description=_CHANGES,
     ),
 )
 async def change_callbacks(request: Request, principal: Writer, services: Joined) -> Response:
     fields = await fields_of(request, services, "callbacks")
-    return _answer("callbacks", await services.account_wide.change(principal.account, Callbacks, fields))
+    by, change = principal.actor, services.account_wide.change
+    return _answer("callbacks", await change(principal.account, Callbacks, fields, by=by))
 
 
 @router.get(
@@ -73,13 +74,14 @@ async def show_postbacksettings(principal: Reader, services: Joined) -> Response
         "Say where XML postbacks go",
         answer=_POSTBACK_SETTINGS,
         body=wrapped("postbacksettings", "NewPostbackSettings"),
-        errors=WRITING,
+        errors=(409, *WRITING),
         description=_CHANGES,
     ),
 )
 async def change_postbacksettings(request: Request, principal: Writer, services: Joined) -> Response:
     fields = await fields_of(request, services, "postbacksettings")
-    return _answer("postbacksettings", await services.account_wide.change(principal.account, PostbackSettings, fields))
+    by, change = principal.actor, services.account_wide.change
+    return _answer("postbacksettings", await change(principal.account, PostbackSettings, fields, by=by))
 
 
 def _answer(name: str, shown: Shown[Settings]) -> Response:
@@ -90,4 +92,4 @@ def _answer(name: str, shown: Shown[Settings]) -> Response:
 
 
 def _config(config: PostbackConfig) -> View:
-    return {"id": config_text(config.id), "is_active": config.is_active, **CONFIG_EXPANDS["state"](config)}
+    return {"id": config_text(config.id), "is_active": config.is_active, **state_view(config)}

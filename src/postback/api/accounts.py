@@ -42,8 +42,9 @@ async def list_accounts(request: Request, principal: Admin, services: Joined) ->
         also=201,
         answer=_ACCOUNT,
         body=wrapped("account", "NewAccount"),
-        errors=WRITING,
-        description="Operator keys only. The id is your own; 201 when the account is new. What is not sent stays.",
+        errors=(404, 409, *WRITING),
+        description="Operator keys only. The id is your own; 201 when the account is new. What is not sent stays. "
+        "409 while the history of a deleted account of that id is being removed.",
     ),
 )
 async def save_account(request: Request, account_id: str, principal: Admin, services: Joined) -> Response:
@@ -69,7 +70,8 @@ async def show_account(account_id: str, principal: Admin, services: Joined) -> R
         "Delete an account",
         status=204,
         errors=(*ONE, 409, 503),
-        description="Operator keys only. Its keys go with it; 409 while it has locations, configs or open deliveries.",
+        description="Operator keys only. Its keys go with it; 409 while it has locations, configs or open deliveries. "
+        "Its history is removed soon after.",
     ),
 )
 async def delete_account(account_id: str, principal: Admin, services: Joined) -> Response:

@@ -8,17 +8,34 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from postback import __version__
-from postback.api import account_wide, accounts, configs, deliveries, eventtypes, operations, publish
+from postback.api import (
+    account_wide,
+    accounts,
+    audit,
+    configs,
+    deliveries,
+    eventtypes,
+    operations,
+    publish,
+    replays,
+    stats,
+)
 from postback.api.answers import answer
+from postback.api.contents import INTRODUCTION, TAGS
 from postback.api.documents import openapi
 from postback.api.edge import Edge
 from postback.api.errors import Answering
+from postback.api.keys import scopes_of
 from postback.api.records import routes_of
+from postback.api.reference import route as reference
 from postback.api.services import Services
 from postback.resources import RESOURCES
 
 TITLE: Final = "postback"
 METHODS: Final = ("GET", "POST", "PUT", "DELETE")
+
+_RECORDS: Final = [routes_of(resource) for resource in RESOURCES.values()]
+_PARTS: Final = (configs, account_wide, deliveries, replays, stats, eventtypes, accounts, audit, operations, reference)
 
 
 def build(services: Services) -> ASGIApp:
@@ -39,21 +56,24 @@ def framework(services: Services) -> FastAPI:
     app = FastAPI(
         title=TITLE,
         version=__version__,
+        description=INTRODUCTION,
+        openapi_tags=[{"name": tag, "description": said} for tag, said in TAGS.items()],
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
+    routers = _RECORDS + [part.router for part in _PARTS]
+    for router in routers:
+        app.include_router(router)
+    by_hand = {publish.PATH: {"post": publish.document()}}
     app.state.services = services
-    app.state.document = cache(lambda: openapi(app, {publish.PATH: {"post": publish.document()}}, services.base_url))
+    app.state.document = cache(lambda: openapi(app, scopes_of(routers), by_hand, services.base_url))
+    app.state.reference = cache(lambda: reference.rendered(app.state.document()))
     app.add_exception_handler(HTTPException, _on_http_error)
     # Within the framework's own handler of errors, which would answer first.
     app.add_middleware(Answering)
-    for resource in RESOURCES.values():
-        app.include_router(routes_of(resource))
-    for part in (configs, account_wide, deliveries, eventtypes, accounts, operations):
-        app.include_router(part.router)
     return app
 
 

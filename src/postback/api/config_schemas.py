@@ -4,6 +4,7 @@ from typing import Final
 
 from postback.actions.config_fields import (
     CREDENTIAL_MAX,
+    DISABLE_AFTER_MIN_S,
     IN_FLIGHT_MAX,
     RATE_MAX,
     RATE_MIN,
@@ -22,12 +23,14 @@ from postback.api.schema_parts import (
     TEXT,
     TEXT_OR_NULL,
     TIME,
+    TIME_OR_NULL,
     Schema,
     a_list,
     an_object,
+    or_null,
     said,
 )
-from postback.domain.configs import MAX_IN_FLIGHT, RESOURCES, ConfigState, Purpose
+from postback.domain.configs import DISABLE_AFTER_S, MAX_IN_FLIGHT, RESOURCES, ConfigState, Purpose
 from postback.domain.event_types import Layout
 from postback.domain.events import TYPE_MAX
 from postback.domain.policy import (
@@ -35,9 +38,11 @@ from postback.domain.policy import (
     INTERVAL_MAX_S,
     POLICIES,
     SCHEDULE_MAX_WAITS,
+    SCHEDULE_SUM_MAX_S,
     WAIT_MAX_S,
     SuccessRule,
 )
+from postback.domain.stats import PENDING_MAX
 
 _SECONDS: Final[Schema] = {"type": "number", "minimum": TIMEOUT_MIN_S, "maximum": TIMEOUT_MAX_S}
 
@@ -114,6 +119,13 @@ CONFIG_FIELDS: Final[Schema] = {
     "rate_limit": said(
         {"type": "number"}, "Deliveries a second; by default as many as can be.", minimum=RATE_MIN, maximum=RATE_MAX
     ),
+    "disable_after": said(
+        {"type": ["integer", "null"]},
+        "Seconds without a success, and at least 20 failed attempts since, after which the config is disabled; null: never.",
+        minimum=DISABLE_AFTER_MIN_S,
+        maximum=SCHEDULE_SUM_MAX_S,
+        default=DISABLE_AFTER_S,
+    ),
     "headers": said(
         {"type": "object", "additionalProperties": TEXT},
         "Own headers. Those named like a secret are shown as ***, which sent back keeps the value.",
@@ -145,6 +157,24 @@ _CONFIG_EXAMPLE: Final[Schema] = {
     "expands": "",
 }
 
+_HEALTH: Final = an_object(
+    {
+        "delivered": said(NUMBER, "Within the last hour, as are failed and retried."),
+        "failed": said(NUMBER, "Deliveries that were given up."),
+        "retried": said(NUMBER, "Failed attempts that are followed by another."),
+        "pending": said(NUMBER, "Deliveries that wait now, held ones too.", maximum=PENDING_MAX),
+        "pending_is_more": said(BOOLEAN, "There are more than that."),
+        "last_success_at": TIME_OR_NULL,
+        "last_error": {
+            "oneOf": [
+                an_object({"at": TIME, "delivery_id": TEXT, "status": NUMBER_OR_NULL, "reason": TEXT_OR_NULL}),
+                {"type": "null"},
+            ],
+            "description": "The last attempt that was no success, while it is in the log.",
+        },
+    }
+)
+
 _CONFIG: Final = an_object(
     {
         "id": TEXT,
@@ -161,6 +191,7 @@ _CONFIG: Final = an_object(
             "oneOf": [an_object({"text": TEXT, "since": TIME}), {"type": "null"}],
             "description": "With the state: what the receiver does that it was told not to do.",
         },
+        "health": said(_HEALTH, "With expand=health: how it is doing."),
         "policy": said(ANY_OBJECT, "With expand=policy: what applies, defaults included."),
     },
     example={
@@ -197,6 +228,11 @@ def _postback_settings(flag: Schema) -> Schema:
     }
 
 
+def _sent(fields: Schema) -> Schema:
+    """As callers may send them: null stands for the default again. Only a URL a config cannot be without."""
+    return {name: schema if name == "url" else or_null(schema) for name, schema in fields.items()}
+
+
 _CONFIG_OF_SETTINGS: Final = an_object(
     {
         "id": said(TEXT, "Of its postback config, which takes what these settings do not have."),
@@ -212,14 +248,14 @@ _CONFIG_OF_SETTINGS: Final = an_object(
 
 CONFIG_SCHEMAS: Final[Schema] = {
     "PostbackConfig": _CONFIG,
-    "NewPostbackConfig": an_object({**CONFIG_FIELDS, **_CREDENTIALS}, example=_CONFIG_EXAMPLE),
+    "NewPostbackConfig": an_object({**_sent(CONFIG_FIELDS), **_CREDENTIALS}, example=_CONFIG_EXAMPLE),
     "Callbacks": an_object(_CALLBACKS),
     "NewCallbacks": an_object(
-        _CALLBACKS, example={"callback_url_for_deliveries": "https://client.example/receipts", "payload": "json"}
+        _sent(_CALLBACKS), example={"callback_url_for_deliveries": "https://client.example/receipts", "payload": "json"}
     ),
     "PostbackSettings": an_object(_postback_settings(BOOLEAN)),
     "NewPostbackSettings": an_object(
-        _postback_settings(FLAG), example={"postback_url": "https://client.example/postbacks", "enabled": "1"}
+        _sent(_postback_settings(FLAG)), example={"postback_url": "https://client.example/postbacks", "enabled": "1"}
     ),
     "ConfigsOfSettings": {
         "type": "object",
@@ -229,7 +265,7 @@ CONFIG_SCHEMAS: Final[Schema] = {
     "Rotation": an_object(
         {
             "overlap": said(
-                NUMBER,
+                NUMBER_OR_NULL,
                 "Seconds for which the secret before signs too.",
                 minimum=0,
                 maximum=OVERLAP_MAX_S,

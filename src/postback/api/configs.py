@@ -1,7 +1,7 @@
 """/v2/postbackconfigs: who wants to hear of what, where."""
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
@@ -10,19 +10,21 @@ from postback.actions.configs import FILTERS, LISTED
 from postback.actions.fields import Reader as FieldReader
 from postback.actions.fields import text, whole
 from postback.api.answers import answer, no_content
-from postback.api.documents import ONE, READING, WRITING, documented, list_parameters, listed, query, wrapped
+from postback.api.documents import ONE, READING, WRITING, documented, list_parameters, listed, needed, query, wrapped
 from postback.api.fields import fields_of, values_of
 from postback.api.keys import Joined, Reader, Writer
-from postback.api.lists import Parameters, listing, page_of
+from postback.api.lists import Parameters, expansions, listing, page_of
 from postback.api.schema_parts import ref
-from postback.api.views import CONFIG_EXPANDS, attempt_view, config_view
+from postback.api.services import Services
+from postback.api.views import CONFIG_EXPANDS, HEALTH, attempt_view, config_view
+from postback.domain.configs import PostbackConfig
 from postback.domain.errors import InvalidValue
-from postback.resources.fields import shown
 
 router = APIRouter(tags=["postback configs"])
 
 _ONE = wrapped("postbackconfig", "PostbackConfig")
 _NEW = wrapped("postbackconfig", "NewPostbackConfig")
+_EXPAND = query("expand", f"Adds {', '.join(CONFIG_EXPANDS)}; several are joined by commas.")
 
 _ROTATION: Final[Mapping[str, FieldReader]] = {"overlap": whole(0, OVERLAP_MAX_S)}
 _TEST: Final[Mapping[str, FieldReader]] = {"event_type": text()}
@@ -30,11 +32,11 @@ _TEST: Final[Mapping[str, FieldReader]] = {"event_type": text()}
 
 @router.post(
     "/v2/postbackconfigs",
-    **documented("Create a postback config", status=201, answer=_ONE, body=_NEW, errors=WRITING),
+    **documented("Create a postback config", status=201, answer=_ONE, body=_NEW, errors=(409, *WRITING)),
 )
 async def create_postbackconfig(request: Request, principal: Writer, services: Joined) -> Response:
     fields = await fields_of(request, services, "postbackconfig")
-    config, has_new_secret = await services.config_actions.create(principal.account, fields)
+    config, has_new_secret = await services.config_actions.create(principal.account, fields, by=principal.actor)
     view = config_view(config, services.base_url, shows_secret=has_new_secret)
     return answer(201, {"postbackconfig": view})
 
@@ -44,14 +46,14 @@ async def create_postbackconfig(request: Request, principal: Writer, services: J
     **documented(
         "List postback configs",
         answer=listed("postbackconfigs", "PostbackConfig"),
-        parameters=list_parameters(LISTED),
+        parameters=[*list_parameters(LISTED), _EXPAND],
         errors=(*READING, 422),
     ),
 )
 async def list_postbackconfigs(request: Request, principal: Reader, services: Joined) -> Response:
-    asked = listing(request, LISTED, FILTERS)
+    asked = listing(request, LISTED, FILTERS, expandable=CONFIG_EXPANDS)
     page = await services.config_actions.list(principal.account, asked.query)
-    views = [config_view(config, services.base_url) for config in page.items]
+    views = await _views(services, principal.account, page.items, asked.expand)
     address = f"{services.base_url}/v2/postbackconfigs"
     return answer(200, page_of("postbackconfigs", views, page.total, asked, address))
 
@@ -61,17 +63,15 @@ async def list_postbackconfigs(request: Request, principal: Reader, services: Jo
     **documented(
         "Show a postback config",
         answer=_ONE,
-        parameters=[query("expand", f"Adds {', '.join(CONFIG_EXPANDS)}; several are joined by commas.")],
+        parameters=[_EXPAND],
         errors=(*ONE, 422),
     ),
 )
 async def show_postbackconfig(request: Request, config_id: str, principal: Reader, services: Joined) -> Response:
-    expand = Parameters(request, "expand").choices("expand") or []
-    for name in expand:
-        if name not in CONFIG_EXPANDS:
-            raise InvalidValue.of("expand", f"expand names {shown(name)}; expected some of {', '.join(CONFIG_EXPANDS)}")
+    expand = expansions(Parameters(request, "expand"), CONFIG_EXPANDS)
     config = await services.config_actions.find(principal.account, config_id)
-    return answer(200, {"postbackconfig": config_view(config, services.base_url, expand)})
+    [view] = await _views(services, principal.account, [config], expand)
+    return answer(200, {"postbackconfig": view})
 
 
 @router.put(
@@ -88,7 +88,9 @@ async def show_postbackconfig(request: Request, config_id: str, principal: Reade
 )
 async def change_postbackconfig(request: Request, config_id: str, principal: Writer, services: Joined) -> Response:
     fields = await fields_of(request, services, "postbackconfig")
-    config, has_new_secret = await services.config_actions.change(principal.account, config_id, fields)
+    config, has_new_secret = await services.config_actions.change(
+        principal.account, config_id, fields, by=principal.actor
+    )
     view = config_view(config, services.base_url, shows_secret=has_new_secret)
     return answer(200, {"postbackconfig": view})
 
@@ -103,7 +105,7 @@ async def change_postbackconfig(request: Request, config_id: str, principal: Wri
     ),
 )
 async def delete_postbackconfig(config_id: str, principal: Writer, services: Joined) -> Response:
-    await services.config_actions.delete(principal.account, config_id)
+    await services.config_actions.delete(principal.account, config_id, by=principal.actor)
     return no_content()
 
 
@@ -117,7 +119,7 @@ async def delete_postbackconfig(config_id: str, principal: Writer, services: Joi
     ),
 )
 async def pause_postbackconfig(config_id: str, principal: Writer, services: Joined) -> Response:
-    config = await services.config_actions.pause(principal.account, config_id)
+    config = await services.config_actions.pause(principal.account, config_id, by=principal.actor)
     return answer(200, {"postbackconfig": config_view(config, services.base_url, ["state"])})
 
 
@@ -131,7 +133,7 @@ async def pause_postbackconfig(config_id: str, principal: Writer, services: Join
     ),
 )
 async def resume_postbackconfig(config_id: str, principal: Writer, services: Joined) -> Response:
-    config = await services.config_actions.resume(principal.account, config_id)
+    config = await services.config_actions.resume(principal.account, config_id, by=principal.actor)
     return answer(200, {"postbackconfig": config_view(config, services.base_url, ["state"])})
 
 
@@ -149,7 +151,7 @@ async def resume_postbackconfig(config_id: str, principal: Writer, services: Joi
 async def rotate_secret(request: Request, config_id: str, principal: Writer, services: Joined) -> Response:
     values = await values_of(request, services, _ROTATION)
     overlap_s = values.get("overlap", OVERLAP_S)
-    secret = await services.config_actions.rotate_secret(principal.account, config_id, overlap_s)
+    secret = await services.config_actions.rotate_secret(principal.account, config_id, overlap_s, by=principal.actor)
     return answer(200, {"signing_secret": secret})
 
 
@@ -158,7 +160,7 @@ async def rotate_secret(request: Request, config_id: str, principal: Writer, ser
     **documented(
         "Would this config get that event, and why",
         answer=ref("Explained"),
-        parameters=[query("event_id", "The event, which may have happened before the config was made.")],
+        parameters=[needed(query("event_id", "The event, which may have happened before the config was made."))],
         errors=(*ONE, 422),
     ),
 )
@@ -184,5 +186,15 @@ async def explain_postbackconfig(request: Request, config_id: str, principal: Re
 )
 async def test_postbackconfig(request: Request, config_id: str, principal: Writer, services: Joined) -> Response:
     values = await values_of(request, services, _TEST)
-    attempt, sent = await services.config_checks.test(principal.account, config_id, values.get("event_type"))
+    attempt, sent = await services.config_checks.test(
+        principal.account, config_id, values.get("event_type"), by=principal.actor
+    )
     return answer(200, {"attempt": attempt_view(attempt, sent)})
+
+
+async def _views(
+    services: Services, account: str, configs: Sequence[PostbackConfig], expand: Sequence[str]
+) -> list[dict[str, Any]]:
+    asked = [config.id for config in configs] if HEALTH in expand else []
+    health = await services.stats_actions.health(account, asked) if asked else {}
+    return [config_view(config, services.base_url, expand, health=health.get(config.id)) for config in configs]

@@ -55,7 +55,7 @@ async def list_events(request: Request, principal: Reader, services: Joined) -> 
     **documented("Show an event with its deliveries", answer=wrapped("event", "EventWithDeliveries"), errors=ONE),
 )
 async def show_event(event_id: str, principal: Reader, services: Joined) -> Response:
-    event, deliveries = await services.log_actions.event(principal.account, event_id)
+    event, deliveries = await services.log_actions.event(principal.account, event_id, sees_all=principal.sees_all)
     return answer(200, {"event": event_with_deliveries_view(event, deliveries)})
 
 
@@ -79,7 +79,7 @@ async def list_deliveries(request: Request, principal: Reader, services: Joined)
     asked = Parameters(request, "state", "postbackconfig_id", "event_type", "location_id", *_PAGING)
     narrowed = LogFilter(
         state=_state(asked.text("state")),
-        config_id=_config_id(asked.text("postbackconfig_id")),
+        config_id=config_id_of(asked.text("postbackconfig_id")),
         event_type=asked.text("event_type"),
         location_id=asked.text("location_id"),
         since_ms=asked.time("since"),
@@ -96,7 +96,9 @@ async def list_deliveries(request: Request, principal: Reader, services: Joined)
     **documented("Show a delivery with its attempts", answer=wrapped("delivery", "DeliveryWithAttempts"), errors=ONE),
 )
 async def show_delivery(delivery_id: str, principal: Reader, services: Joined) -> Response:
-    delivery, attempts = await services.log_actions.delivery(principal.account, delivery_id)
+    delivery, attempts = await services.log_actions.delivery(
+        principal.account, delivery_id, sees_all=principal.sees_all
+    )
     view = delivery_view(delivery)
     view["attempts"] = [attempt_view(attempt, sent) for attempt, sent in attempts]
     return answer(200, {"delivery": view})
@@ -114,7 +116,7 @@ async def show_delivery(delivery_id: str, principal: Reader, services: Joined) -
     ),
 )
 async def replay_delivery(delivery_id: str, principal: Writer, services: Joined) -> Response:
-    delivery = await services.log_actions.replay(principal.account, delivery_id)
+    delivery = await services.log_actions.replay(principal.account, delivery_id, by=principal.actor)
     return answer(202, {"delivery": delivery_view(delivery)})
 
 
@@ -129,7 +131,7 @@ async def replay_delivery(delivery_id: str, principal: Writer, services: Joined)
     ),
 )
 async def cancel_delivery(delivery_id: str, principal: Writer, services: Joined) -> Response:
-    delivery = await services.log_actions.cancel(principal.account, delivery_id)
+    delivery = await services.log_actions.cancel(principal.account, delivery_id, by=principal.actor)
     return answer(200, {"delivery": delivery_view(delivery)})
 
 
@@ -139,7 +141,8 @@ def _state(text: str | None) -> State | None:
     raise InvalidValue.of("state", f"state is {shown(text)}; expected one of {', '.join(State)}")
 
 
-def _config_id(text: str | None) -> int | None:
+def config_id_of(text: str | None) -> int | None:
+    """The number of the config that a query is narrowed to, None where it is to none."""
     try:
         return None if text is None else parse("pbc", text)
     except NotFound:

@@ -17,6 +17,7 @@ from postback.domain.errors import (
     Malformed,
     NotFound,
     PostbackError,
+    RateLimited,
     TooLarge,
     Unauthorized,
     Unavailable,
@@ -54,6 +55,7 @@ STATUSES: Final[Mapping[type[PostbackError], int]] = {
     UrlTooLong: 414,
     UnsupportedMediaType: 415,
     InvalidValue: 422,
+    RateLimited: 429,
     Unavailable: 503,
 }
 
@@ -76,7 +78,7 @@ def error_answer(error: PostbackError) -> Response | None:
     headers = {}
     if isinstance(error, Unauthorized):
         headers["www-authenticate"] = 'Bearer realm="postback"'
-    if isinstance(error, Unavailable):
+    if isinstance(error, RateLimited | Unavailable):
         headers["retry-after"] = str(error.retry_after_s)
     if isinstance(error, _UNREAD):
         headers["connection"] = "close"

@@ -1,9 +1,11 @@
 """Whose key a request carries, and whether it may do what is asked."""
 
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_address
 from typing import Annotated, Final
 
-from fastapi import Depends, Request
+from fastapi import APIRouter, Depends, Request
+from fastapi.routing import APIRoute
 from starlette.types import Scope
 
 from postback.actions.access import Access, Principal
@@ -35,7 +37,9 @@ async def principal_of(scope: Scope, access: Access) -> Principal:
     scheme, _, secret = authorization.partition(b" ")
     if scheme.lower() != b"bearer" or not secret.strip():
         raise Unauthorized(_UNREADABLE)
-    return await access.identify(_text(secret.strip(), _UNREADABLE), account)
+    # The peer's own address: what a header says of it anybody may have written.
+    peer = scope.get("client")
+    return await access.identify(_text(secret.strip(), _UNREADABLE), account, peer[0] if peer else None)
 
 
 def services_of(request: Request) -> Services:
@@ -68,6 +72,25 @@ Reader = Annotated[Principal, Depends(_reader)]
 Writer = Annotated[Principal, Depends(_writer)]
 Admin = Annotated[Principal, Depends(_admin)]
 LocalOrReader = Depends(_local_or_reader)
+LOCAL_OR_READER: Final = "Open to the machine itself, unless through a proxy; from elsewhere with a key that may read."
+
+_DEMANDS: Final[Mapping[Callable[..., object] | None, KeyScope]] = {
+    _reader: KeyScope.READ,
+    _writer: KeyScope.WRITE,
+    _admin: KeyScope.ADMIN,
+    _local_or_reader: KeyScope.READ,
+}
+
+
+def scopes_of(routers: Iterable[APIRouter]) -> Mapping[str, KeyScope]:
+    """The name of each route that asks for a key → the scope that opens it."""
+    routes = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+    return {
+        route.name: _DEMANDS[one.call]
+        for route in routes
+        for one in route.dependant.dependencies
+        if one.call in _DEMANDS
+    }
 
 
 async def _with_scope(request: Request, services: Services, scope: KeyScope) -> Principal:

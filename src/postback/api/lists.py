@@ -27,9 +27,10 @@ class Parameters:
     def __init__(self, request: Request, *known: str) -> None:
         self._found: dict[str, str] = {}
         query = request.scope["query_string"].decode("utf-8", "replace")
+        expected = f"expected {', '.join(known)}" if known else "what is asked for stands in the body"
         for name, value in parse_qsl(query, keep_blank_values=True):
             if name not in known:
-                raise InvalidValue.of(name[:64], f"{name[:64]} is not a known parameter; expected {', '.join(known)}")
+                raise InvalidValue.of(name[:64], f"{name[:64]} is not a known parameter; {expected}")
             if name in self._found:
                 raise InvalidValue.of(name, f"{name} stands there twice; several values are joined by commas")
             self._found[name] = value
@@ -55,11 +56,14 @@ class Parameters:
             raise InvalidValue.of(name, f"{name} is {shown(text)}; {EXPECTED}")
         return ms
 
-    def choices(self, name: str, reader: Reader = str) -> Sequence[str] | None:
-        """Some values, each as the store has it as text; `reader` refuses those that can never be there."""
+    def choices(self, name: str, reader: Reader | None = None) -> Sequence[str] | None:
+        """Some values, each as the store has it as text; `reader` refuses those that can never be there.
+
+        Without one they are texts, and stay as they came: 007 is not 7.
+        """
         text = self._found.get(name)
-        if text is None:
-            return None
+        if text is None or reader is None:
+            return None if text is None else text.split(",")
         try:
             return [_as_text(reader(_value_of(choice))) for choice in text.split(",")]
         except Refusal as refusal:
@@ -67,10 +71,11 @@ class Parameters:
 
 
 class Listing(NamedTuple):
-    """A query and the parameters that links to its pages repeat."""
+    """A query, what its items are to be shown with, and the parameters that links to its pages repeat."""
 
     query: Query
     repeated: Mapping[str, str]
+    expand: Sequence[str] = ()
 
 
 def listing(
@@ -79,14 +84,16 @@ def listing(
     readers: Mapping[str, Reader] = MappingProxyType({}),
     *,
     default_sort: str = "-created_ts",
+    expandable: Sequence[str] = (),
 ) -> Listing:
     """What a list is asked for. It may be narrowed by these fields and ordered by them: parameter → name in the store.
 
-    `readers` are those of fields that do not take any text.
+    `readers` are those of fields that do not take any text; `expandable` is what its items can be shown with.
     """
     # Times are ordered by; nobody asks for an exact millisecond.
     filters = [name for name in fields if not name.endswith("_at")]
-    parameters = Parameters(request, "page", "page_size", "sort", *filters)
+    further = ("expand",) if expandable else ()
+    parameters = Parameters(request, "page", "page_size", "sort", *further, *filters)
     sort = parameters.text("sort")
     if sort is None:
         sort = default_sort
@@ -94,9 +101,7 @@ def listing(
     if field not in fields:
         expected = f"expected one of {', '.join(fields)}, or one of them with a - before it"
         raise InvalidValue.of("sort", f"sort is {shown(sort)}; {expected}")
-    wanted = {
-        name: choices for name in filters if (choices := parameters.choices(name, readers.get(name, str))) is not None
-    }
+    wanted = {name: choices for name in filters if (choices := parameters.choices(name, readers.get(name))) is not None}
     query = Query(
         page=parameters.number("page", 1, PAGE_MAX),
         page_size=parameters.number("page_size", PAGE_SIZE, PAGE_SIZE_MAX),
@@ -104,7 +109,19 @@ def listing(
         filters={fields[name]: choices for name, choices in wanted.items()},
     )
     repeated = {name: ",".join(choices) for name, choices in wanted.items()}
-    return Listing(query, {**repeated, "sort": sort})
+    expand = expansions(parameters, expandable)
+    if expand:
+        repeated["expand"] = ",".join(expand)
+    return Listing(query, {**repeated, "sort": sort}, expand)
+
+
+def expansions(parameters: Parameters, known: Sequence[str]) -> Sequence[str]:
+    """What of these things are to be shown with."""
+    expand = parameters.choices("expand") or ()
+    for name in expand:
+        if name not in known:
+            raise InvalidValue.of("expand", f"expand names {shown(name)}; expected some of {', '.join(known)}")
+    return expand
 
 
 def _value_of(text: str) -> object:

@@ -1,17 +1,16 @@
 """For those who run it: alive, ready, measured, described."""
 
-from typing import Any, Final
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
 
 from postback.api.answers import HEADERS, answer
 from postback.api.documents import documented
-from postback.api.keys import Joined, LocalOrReader
+from postback.api.keys import LOCAL_OR_READER, Joined, LocalOrReader
 from postback.api.schema_parts import ANY_OBJECT, TEXT, an_object
 from postback.domain.errors import Unavailable
 from postback.observability import METRICS_CONTENT_TYPE
-
-_LOCAL: Final = "Open to the machine itself, unless through a proxy; from elsewhere with a key that may read."
 
 router = APIRouter(tags=["operations"])
 
@@ -41,14 +40,15 @@ async def ready(services: Joined) -> Response:
 @router.get(
     "/metrics",
     dependencies=[LocalOrReader],
+    response_class=PlainTextResponse,
     **documented(
         "Figures for Prometheus",
         errors=(401, 403),
-        description=_LOCAL,
+        description=LOCAL_OR_READER,
     ),
 )
 async def metrics(services: Joined) -> Response:
-    return Response(services.metrics(), media_type=METRICS_CONTENT_TYPE, headers=HEADERS)
+    return Response(await services.metrics(), media_type=METRICS_CONTENT_TYPE, headers=HEADERS)
 
 
 @router.get(
@@ -58,7 +58,7 @@ async def metrics(services: Joined) -> Response:
         "This document",
         answer=ANY_OBJECT,
         errors=(401, 403),
-        description=_LOCAL,
+        description=LOCAL_OR_READER,
     ),
 )
 async def openapi_document(request: Request) -> Response:

@@ -8,18 +8,21 @@ from starlette.types import Receive, Scope, Send
 
 from postback.actions.publish import EVENTS_MAX, Published
 from postback.api.body import JSON, NDJSON, begins_a_batch, media_type, read_body
-from postback.api.documents import WRITING, documented, header, wrapped
+from postback.api.documents import TRACEPARENT, WRITING, demanding, documented, header, wrapped
 from postback.api.errors import body_of
 from postback.api.jsontext import Texts, read_events, read_lines
 from postback.api.keys import principal_of
 from postback.api.schema_parts import Schema, a_list, an_object, ref
 from postback.api.services import Services
+from postback.api.traces import trace_of
 from postback.domain.accounts import Scope as KeyScope
-from postback.domain.errors import InvalidValue, PostbackError, Unavailable
+from postback.domain.errors import InvalidValue, PostbackError, RateLimited, Unavailable
 from postback.domain.ids import event_text
 
 PATH: Final = "/v2/events"
 KEY_HEADER: Final = b"idempotency-key"
+
+_LATER: Final = (RateLimited, Unavailable)
 
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -41,9 +44,9 @@ class Publish:
             texts = read_lines(await read_body(scope, receive, self._limits, lambda _: True))
         key = _idempotency_key(scope)
         _check_batch(texts, key)
-        answers = await self._publishing.publish(principal, texts.events, key)
+        answers = await self._publishing.publish(principal, texts.events, key, trace_of(scope))
         if texts.is_batch:
-            _refuse_all_unavailable(answers)
+            _refuse_all_for_now(answers)
             value: dict[str, Any] = {"events": [_in_batch(answer) for answer in answers]}
         else:
             value = {"event": _single(answers[0])}
@@ -89,10 +92,10 @@ def _unsayable(answer: Published) -> Mapping[str, int]:
     return {"unsayable": answer.unsayable} if answer.unsayable else {}
 
 
-def _refuse_all_unavailable(answers: Sequence[Published | PostbackError]) -> None:
-    """Where nothing at all was accepted the whole batch may be sent again, and the status says so."""
+def _refuse_all_for_now(answers: Sequence[Published | PostbackError]) -> None:
+    """Where nothing at all was accepted the whole batch may be sent again later, and the status says so."""
     error = answers[0]
-    if isinstance(error, Unavailable) and all(isinstance(answer, Unavailable) for answer in answers):
+    if isinstance(error, _LATER) and all(isinstance(answer, _LATER) for answer in answers):
         raise error
 
 
@@ -117,8 +120,8 @@ def document() -> Schema:
         status=202,
         answer={"oneOf": [wrapped("event", "PublishedEvent"), an_object({"events": a_list(in_batch)})]},
         body={"oneOf": [wrapped("event", "NewEvent"), batch]},
-        parameters=[header("Idempotency-Key", "Of one event, instead of its field idempotency_key.")],
-        errors=(*WRITING, 409),
+        parameters=[header("Idempotency-Key", "Of one event, instead of its field idempotency_key."), TRACEPARENT],
+        errors=(*WRITING, 409, 429),
         description="Answered only after it is durable. In a batch one bad event does not fail the others: each is "
         "answered in its place. As application/x-ndjson one event a line.",
     )
@@ -130,6 +133,7 @@ def document() -> Schema:
         "summary": described["summary"],
         "description": described["description"],
         "operationId": "publish_events",
+        "security": demanding(KeyScope.PUBLISH),
         **extra,
         "responses": responses,
     }

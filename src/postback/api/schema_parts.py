@@ -32,5 +32,16 @@ def a_list(items: Schema, **more: Any) -> Schema:
     return {"type": "array", "items": items, **more}
 
 
+def or_null(schema: Schema) -> Schema:
+    """The same, or null: to callers, who remove with it what a field had."""
+    taken = dict(schema)
+    if "type" in schema:
+        types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+        taken["type"] = [*types, *([] if "null" in types else ["null"])]
+    if "enum" in schema:
+        taken["enum"] = [*schema["enum"], *([] if None in schema["enum"] else [None])]
+    return taken
+
+
 def ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}

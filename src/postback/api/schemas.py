@@ -2,12 +2,13 @@
 
 from typing import Final
 
+from postback.actions.limits import BODY_MAX, CONFIGS_MAX, RATE_MAX, RATE_MIN
 from postback.actions.publish import DAYS_AHEAD, KEY_MAX, SUBJECT_MAX
 from postback.api.config_schemas import CONFIG_SCHEMAS
+from postback.api.record_schemas import RECORD_SCHEMAS
+from postback.api.replay_schemas import REPLAY_SCHEMAS
 from postback.api.schema_parts import (
     ANY_OBJECT,
-    FLAG,
-    LINKS,
     NUMBER,
     NUMBER_OR_NULL,
     TEXT,
@@ -17,6 +18,7 @@ from postback.api.schema_parts import (
     Schema,
     a_list,
     an_object,
+    or_null,
     ref,
     said,
 )
@@ -24,8 +26,6 @@ from postback.domain.accounts import Scope
 from postback.domain.deliveries import State, Verdict
 from postback.domain.events import TYPE_MAX
 from postback.domain.wire import Reason
-from postback.resources import RESOURCES as RECORDS
-from postback.resources import Field, Kind, Resource
 
 _EVENT: Final[Schema] = {
     "id": TEXT,
@@ -117,7 +117,51 @@ _ATTEMPT: Final = an_object(
     }
 )
 
-_ACCOUNT_FIELDS: Final[Schema] = {"name": said(TEXT_OR_NULL, "For people.", maxLength=256), "metadata": ANY_OBJECT}
+_STEP: Final = an_object(
+    {
+        "at": said(TIME, "Its start."),
+        "accepted": said(NUMBER, "Deliveries made by events: one for each config that wanted one."),
+        "delivered": NUMBER,
+        "failed": said(NUMBER, "Given up."),
+        "retried": said(NUMBER, "Failed attempts that are followed by another."),
+        "cancelled": NUMBER,
+        "replayed": said(NUMBER, "Finished ones that were owed again."),
+        "p50_ms": said(
+            NUMBER_OR_NULL,
+            "Of the delivered half took at most so long from acceptance to success; the slowest of them more than half "
+            "of it. Null where none were.",
+        ),
+        "p99_ms": said(NUMBER_OR_NULL, "Likewise of 99 in a hundred."),
+    }
+)
+
+_LIMITS: Final = said(
+    an_object(
+        {
+            "events_per_second": said(
+                {"type": ["number", "null"]},
+                "Beyond it, and a burst of one second's worth, 429; each server process counts for itself.",
+                minimum=RATE_MIN,
+                maximum=RATE_MAX,
+            ),
+            "configs": said(
+                {"type": ["integer", "null"]}, "How many there may be; 409.", minimum=0, maximum=CONFIGS_MAX
+            ),
+            "max_body": said(
+                {"type": ["integer", "null"]},
+                "Bytes of the data of one event that is published, beside the server's own limit; 413.",
+                minimum=1,
+                maximum=BODY_MAX,
+            ),
+        }
+    ),
+    "What the account is allowed; null is not limited.",
+)
+_ACCOUNT_FIELDS: Final[Schema] = {
+    "name": said(TEXT_OR_NULL, "For people.", maxLength=256),
+    "metadata": ANY_OBJECT,
+    "limits": _LIMITS,
+}
 _KEY_FIELDS: Final[Schema] = {
     "name": said(TEXT, "For people.", maxLength=256),
     "scopes": a_list({"enum": list(Scope)}, minItems=1),
@@ -136,41 +180,12 @@ _KEY: Final[Schema] = {
 }
 
 
-def record_schema(resource: Resource, *, shown: bool) -> Schema:
-    """A kind of record as it is shown, or as callers may send it."""
-    properties: Schema = {}
-    for field in resource.fields:
-        if shown and field.stored:
-            properties[field.alias or field.name] = _field(field, shown=True)
-        elif not shown and not field.read_only:
-            properties |= {name: _field(field, shown=False) for name in (field.name, field.alias) if name is not None}
-    if shown:
-        return an_object({**properties, "_links": LINKS})
-    return an_object(properties)
-
-
-def _field(field: Field, *, shown: bool) -> Schema:
-    null = [] if field.required or field.name == "created_ts" else ["null"]
-    match field.kind:
-        case Kind.TEXT:
-            schema: Schema = {"type": ["string", *null], "maxLength": field.at_most}
-            return {**schema, "minLength": field.at_least} if field.at_least and not shown else schema
-        case Kind.ID:
-            return {"type": ["string", *null]}
-        case Kind.NUMBER:
-            return {"type": ["integer", *null]}
-        case Kind.FLAG:
-            return {"type": "boolean"} if shown else FLAG
-        case Kind.DATE:
-            return {"type": ["string", *null], "format": "date"}
-
-
 _NEXT_CURSOR: Final = said(TEXT_OR_NULL, "What to send as cursor for the next part; null at the end.")
 
 SCHEMAS: Final[Schema] = {
     **CONFIG_SCHEMAS,
-    **{resource.name.capitalize(): record_schema(resource, shown=True) for resource in RECORDS.values()},
-    **{f"New{resource.name.capitalize()}": record_schema(resource, shown=False) for resource in RECORDS.values()},
+    **REPLAY_SCHEMAS,
+    **RECORD_SCHEMAS,
     "NewEvent": _NEW_EVENT,
     "PublishedEvent": an_object({"id": TEXT, "type": TEXT, "deliveries": NUMBER, "unsayable": _UNSAYABLE}),
     "PublishedInBatch": an_object({"id": TEXT, "deliveries": NUMBER, "unsayable": _UNSAYABLE}),
@@ -181,8 +196,12 @@ SCHEMAS: Final[Schema] = {
     "DeliveryWithAttempts": an_object({**_DELIVERY, "attempts": a_list(ref("Attempt"))}),
     "Deliveries": an_object({"deliveries": a_list(ref("Delivery")), "next_cursor": _NEXT_CURSOR}),
     "Attempt": _ATTEMPT,
+    "Stats": an_object({"steps": a_list(_STEP)}, required=("steps",)),
     "Account": an_object({"id": TEXT, **_ACCOUNT_FIELDS, "created_at": TIME, "modified_at": TIME}),
-    "NewAccount": an_object(_ACCOUNT_FIELDS, example={"name": "Acme", "metadata": {"plan": "gold"}}),
+    "NewAccount": an_object(
+        {name: or_null(schema) for name, schema in _ACCOUNT_FIELDS.items()},
+        example={"name": "Acme", "metadata": {"plan": "gold"}, "limits": {"events_per_second": 100}},
+    ),
     "Key": an_object(_KEY),
     "KeyWithSecret": an_object({**_KEY, "secret": said(TEXT, "The key itself, shown this once.")}),
     "NewKey": an_object(

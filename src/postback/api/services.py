@@ -1,21 +1,25 @@
 """What the API is joined to: ports, clock and ids, and the settings that it needs, as plain values."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from postback.actions.access import Access
 from postback.actions.account_wide import AccountWideActions
 from postback.actions.accounts import AccountActions
+from postback.actions.audit import AuditActions
 from postback.actions.config_checks import ConfigChecks
 from postback.actions.configs import ConfigActions, ConfigRules
+from postback.actions.limits import LimitedIntake
 from postback.actions.locations import KnownLocations
 from postback.actions.log import LogActions
 from postback.actions.publish import Publishing
 from postback.actions.records import RecordActions
+from postback.actions.replays import ReplayActions
+from postback.actions.stats import StatsActions
 from postback.api.body import BodyLimits
 from postback.domain.addresses import AddressRules
-from postback.ports import Accounts, Clock, Configs, Courier, Intake, Log, Queue, Records
+from postback.ports import Accounts, Audit, Clock, Configs, Courier, Intake, Log, Queue, Records, Stats
 
 MEBIBYTE = 1 << 20
 
@@ -32,12 +36,14 @@ class Services:
     records: Records
     accounts: Accounts
     log: Log
+    audit: Audit
+    stats: Stats
     intake: Intake
     courier: Courier
     clock: Clock
     ids: Callable[[], int]
     public_url: str
-    metrics: Callable[[], bytes]
+    metrics: Callable[[], Awaitable[bytes]]
     ready: Callable[[], str | None]
     due_now: Callable[[], None]
     addresses: AddressRules = field(default_factory=AddressRules)
@@ -65,9 +71,13 @@ class Services:
         return KnownLocations(self.records)
 
     @cached_property
+    def limited_intake(self) -> LimitedIntake:
+        return LimitedIntake(self.intake, self.access.limits_of)
+
+    @cached_property
     def publishing(self) -> Publishing:
         return Publishing(
-            self.intake,
+            self.limited_intake,
             self.access,
             self.locations,
             self.clock,
@@ -90,11 +100,23 @@ class Services:
 
     @cached_property
     def record_actions(self) -> RecordActions:
-        return RecordActions(self.records, self.intake, self.locations, self.clock, self.ids)
+        return RecordActions(self.records, self.limited_intake, self.locations, self.clock, self.ids)
 
     @cached_property
     def log_actions(self) -> LogActions:
         return LogActions(self.log, self.queue, self.due_now)
+
+    @cached_property
+    def replay_actions(self) -> ReplayActions:
+        return ReplayActions(self.queue, self.ids, self.due_now)
+
+    @cached_property
+    def stats_actions(self) -> StatsActions:
+        return StatsActions(self.stats, self.clock)
+
+    @cached_property
+    def audit_actions(self) -> AuditActions:
+        return AuditActions(self.audit)
 
     @cached_property
     def account_actions(self) -> AccountActions:

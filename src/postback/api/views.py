@@ -8,22 +8,29 @@ import msgspec
 from postback.actions.config_fields import DEFAULTS, DOCUMENTED, FURTHER, OF_A_RESOURCE
 from postback.actions.config_options import applying_options
 from postback.actions.log import SentRequest
-from postback.domain.accounts import Account, ApiKey
+from postback.domain.accounts import Account, AccountLimits, ApiKey
 from postback.domain.configs import PostbackConfig
 from postback.domain.deliveries import Verdict
 from postback.domain.events import Event
 from postback.domain.ids import config_text, delivery_text, encode, event_text
+from postback.domain.jobs import JobState
 from postback.domain.masking import MASK, masked
 from postback.domain.records import Record
+from postback.domain.stats import Health
 from postback.domain.times import rfc3339
-from postback.ports import AttemptView, DeliveryView
+from postback.ports import AttemptView, DeliveryView, Job
 from postback.resources import Resource
 
 View = dict[str, Any]
 
 
 def config_view(
-    config: PostbackConfig, public_url: str, expand: Sequence[str] = (), *, shows_secret: bool = False
+    config: PostbackConfig,
+    public_url: str,
+    expand: Sequence[str] = (),
+    *,
+    health: Health | None = None,
+    shows_secret: bool = False,
 ) -> View:
     """The documented fields, then the further ones that the owner set, each as it was sent; credentials never."""
     # A row that cannot be read has kept nothing of what was sent, and is shown all the same.
@@ -38,7 +45,7 @@ def config_view(
         view["purpose"] = config.purpose
     view["_links"] = _links(public_url, "postbackconfigs", config_text(config.id))
     for name in expand:
-        view |= CONFIG_EXPANDS[name](config)
+        view |= _health(config, health or Health()) if name == HEALTH else _EXPANDED[name](config)
     return view
 
 
@@ -56,7 +63,8 @@ def _apart(config: PostbackConfig, *, shows_secret: bool) -> View:
     return view
 
 
-def _state(config: PostbackConfig) -> View:
+def state_view(config: PostbackConfig) -> View:
+    """Whether its deliveries go out, and what its receiver does that it was told not to do."""
     warned = config.warned
     return {
         "state": config.state,
@@ -77,16 +85,46 @@ def _policy(config: PostbackConfig) -> View:
             "total_timeout": config.deadlines.total_s,
             "max_in_flight": config.max_in_flight,
             "rate_limit": config.rate_limit,
+            "disable_after": config.disable_after_s,
             **applying_options(config.format, config.options),
         }
     }
 
 
-CONFIG_EXPANDS: Final[Mapping[str, Callable[[PostbackConfig], View]]] = {"state": _state, "policy": _policy}
+def _health(config: PostbackConfig, health: Health) -> View:
+    last = health.last_error
+    return {
+        "health": {
+            "delivered": health.delivered,
+            "failed": health.failed,
+            "retried": health.retried,
+            "pending": health.pending,
+            "pending_is_more": health.has_more,
+            "last_success_at": _time(health.last_success_ms),
+            "last_error": None
+            if last is None
+            else {
+                "at": rfc3339(last.at_ms),
+                "delivery_id": delivery_text(last.event_id, config.id),
+                "status": last.status,
+                "reason": last.reason,
+            },
+        }
+    }
 
 
-def record_view(resource: Resource, record: Record, public_url: str) -> View:
-    return {**resource.api_view(record), "_links": _links(public_url, resource.plural, record.id)}
+HEALTH: Final = "health"
+CONFIG_EXPANDS: Final = ("state", HEALTH, "policy")
+"""What a config may be shown with."""
+
+_EXPANDED: Final[Mapping[str, Callable[[PostbackConfig], View]]] = {"state": state_view, "policy": _policy}
+
+
+def record_view(resource: Resource, record: Record, public_url: str, *, sees_all: bool) -> View:
+    """Sensitive fields are shown to those who may write, `***` to all others."""
+    view = resource.api_view(record)
+    shown = view if sees_all else resource.masked(view)
+    return {**shown, "_links": _links(public_url, resource.plural, record.id)}
 
 
 def event_view(event: Event, deliveries: int) -> View:
@@ -154,14 +192,35 @@ def attempt_view(attempt: AttemptView, request: SentRequest | None) -> View:
     }
 
 
+def job_view(job: Job) -> View:
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "state": JobState.RUNNING if job.ended_ms is None else JobState.DONE,
+        "filter": job.narrowed.as_asked(),
+        "selected": job.selected,
+        "done": job.done,
+        "skipped": job.skipped,
+        "created_at": rfc3339(job.created_ms),
+        "finished_at": _time(job.ended_ms),
+    }
+
+
 def account_view(account: Account) -> View:
     return {
         "id": account.id,
         "name": account.name,
         "metadata": account.metadata,
+        "limits": _limits(account.limits),
         "created_at": rfc3339(account.created_ms),
         "modified_at": rfc3339(account.modified_ms),
     }
+
+
+def _limits(limits: AccountLimits) -> View:
+    rate = limits.events_per_second
+    shown = int(rate) if rate is not None and rate.is_integer() else rate
+    return {"events_per_second": shown, "configs": limits.configs, "max_body": limits.max_body}
 
 
 def key_view(key: ApiKey) -> View:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from postback import __version__
-from postback.cli import accounts, deliveries, demo, doctor, events, keys, listen, rewrap, serve, settings
+from postback.cli import accounts, deliveries, demo, doctor, events, keys, listen, retention, rewrap, serve, settings
 from postback.cli.output import CommandError, Exit, complain
 from postback.domain.errors import NotFound, PostbackError
 from postback.settings import SettingsError
@@ -33,6 +33,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(accounts.app, name="accounts")
 app.command("doctor")(doctor.doctor)
 app.command("rewrap")(rewrap.rewrap)
+app.command("retention")(retention.retention)
 app.command("settings")(settings.settings)
 
 

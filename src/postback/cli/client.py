@@ -1,23 +1,28 @@
-"""Speaks to the running server: a small HTTP client on the standard library, and where its address and key come from."""
+"""Speaks to the running server for a person: where its address and key come from, and what is said when it refuses."""
 
-import json
 import ssl
 from collections.abc import Iterator, Mapping
-from http.client import HTTPException
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple
-from urllib.error import HTTPError, URLError
-from urllib.parse import quote, urlencode, urlsplit
-from urllib.request import HTTPRedirectHandler, HTTPSHandler, OpenerDirector, ProxyHandler, Request, build_opener
+from typing import Annotated, Any, Final
 
 import typer
 
+from postback import client as library
 from postback.cli.output import CommandError, Exit
+from postback.client import Answer, Published, Retrying, segment
+from postback.client.steps import PAGE_SIZE
 from postback.settings import Settings, load_settings
 
-TIMEOUT_S: Final = 30.0
-PAGE_SIZE: Final = 500
+__all__ = ["PAGE_SIZE", "Answer", "Client", "NotReachable", "Refused", "connect", "known_key", "segment"]
+
 NO_KEY: Final = "there is no API key: give --key, set POSTBACK_API_KEY, or run this in the folder of postback.db.key"
+
+AT_ONCE: Final = Retrying(times=0)
+"""A person would rather be told than wait; a script looks at the exit code."""
+
+FOR_EVENTS: Final = Retrying(times=3)
+"""An event is worth two seconds of patience, and its key makes it safe."""
 
 Url = Annotated[
     str | None, typer.Option("--url", help="Where the server is; by default POSTBACK_PUBLIC_URL of the settings.")
@@ -32,97 +37,89 @@ Account = Annotated[
 Json = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON, for scripts.")]
 
 
-class Answer(NamedTuple):
-    """`body` is the parsed JSON, None where there was none."""
-
-    status: int
-    body: Any
-
-
 class NotReachable(CommandError):
-    """Nobody answered."""
+    """Nobody answered, or nobody who speaks HTTP."""
 
-    def __init__(self, url: str, why: object) -> None:
-        super().__init__(f"the server at {url} cannot be reached: {why}", Exit.NOT_REACHABLE)
+    def __init__(self, message: str) -> None:
+        super().__init__(message, Exit.NOT_REACHABLE)
 
 
 class Refused(CommandError):
     """The server answered with an error; the message is the server's own."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int | None, message: str) -> None:
         super().__init__(message, Exit.NOT_ALLOWED if status in (401, 403) else Exit.FAILED)
         self.status = status
 
 
 class Client:
-    """One server, one key, one account."""
+    """One server, one key, one account: the client of `postback.client`, whose errors become lines and exit codes."""
 
-    def __init__(self, url: str, key: str | None, account: str | None = None, ca_file: Path | None = None) -> None:
-        if urlsplit(url).scheme not in ("http", "https"):
-            raise CommandError(f"--url is {url!r}; expected an http or https address", Exit.USAGE)
-        self.url = url.rstrip("/")
+    def __init__(
+        self,
+        url: str,
+        key: str | None,
+        account: str | None = None,
+        ca_file: Path | None = None,
+        retrying: Retrying = AT_ONCE,
+    ) -> None:
         self.key = key
-        self._account = account
-        self._opener = _opener(ca_file)
+        tls = _trusting(ca_file) if ca_file else None
+        try:
+            self._client = library.Client(url, key, account, tls=tls, retrying=retrying)
+        except ValueError as error:
+            raise CommandError(f"--{error}", Exit.USAGE) from error
+        self.url = url.rstrip("/")
 
     def get(self, path: str, **query: object) -> Any:
-        given = {name: value for name, value in query.items() if value is not None}
-        return self.send("GET", path + ("?" + urlencode(given) if given else "")).body
+        with self._told(path):
+            return self._client.get(path, **query)
 
     def post(self, path: str, body: object) -> Any:
         return self.send("POST", path, body).body
 
     def send(self, method: str, path: str, body: object = None) -> Answer:
         """The answer of a success; Refused or NotReachable otherwise."""
-        headers = {"Accept": "application/json"}
-        if self.key is not None:
-            headers["Authorization"] = f"Bearer {self.key}"
-        if self._account is not None:
-            headers["Postback-Account"] = self._account
-        data = None
-        if body is not None:
-            data = json.dumps(body).encode()
-            headers["Content-Type"] = "application/json"
-        request = Request(self.url + path, data, headers, method=method)  # noqa: S310 - the scheme was checked
+        with self._told(path):
+            return self._client.send(method, path, body)
+
+    def publish(self, event: Mapping[str, Any]) -> Published:
+        with self._told("/v2/events"):
+            return self._client.publish(event)
+
+    def list(self, path: str, limit: int | None = None, **query: object) -> Iterator[Any]:
+        """The items of a list, up to `limit` of them."""
+        with self._told(path):
+            yield from self._client.list(path, limit=limit, **query)
+
+    @contextmanager
+    def _told(self, path: str) -> Iterator[None]:
+        """Errors in the words of the command line."""
         try:
-            with self._opener.open(request, timeout=TIMEOUT_S) as answer:
-                return Answer(answer.status, _parsed(answer.read()))
-        except HTTPError as error:
-            with error:
-                message = _message(error.code, _parsed(error.read()))
-                if error.code == 401 and self.key is None:
-                    message = NO_KEY
-                # Its own words name nothing, so that nobody learns what exists elsewhere.
-                raise Refused(error.code, f"{path}: {message}" if error.code == 404 else message) from None
-        except URLError as error:
-            raise NotReachable(self.url, getattr(error.reason, "strerror", None) or error.reason) from None
-        except (OSError, HTTPException) as error:
-            raise NotReachable(self.url, error or type(error).__name__) from None
+            yield
+        except library.Refused as error:
+            raise Refused(error.status, self._words(error, path)) from None
+        except library.NotReachable as error:
+            raise NotReachable(str(error)) from None
+        except library.BadAnswer as error:
+            raise NotReachable(f"the server at {self.url} cannot be reached: {error}") from None
 
-    def listed(self, path: str, plural: str) -> Iterator[Any]:
-        """All items of a list that goes by pages."""
-        number, count = 1, 1
-        while number <= count:
-            page = self.get(path, page=number, page_size=PAGE_SIZE)
-            yield from page[plural]
-            number, count = number + 1, page["meta"]["pagination"]["pageCount"]
-
-    def pages(self, path: str, plural: str, limit: int, **query: object) -> Iterator[Any]:
-        """The items of a long log, newest first, up to `limit` of them."""
-        cursor: str | None = None
-        while limit > 0:
-            page = self.get(path, page_size=min(limit, PAGE_SIZE), cursor=cursor, **query)
-            yield from page[plural][:limit]
-            limit -= len(page[plural])
-            cursor = page.get("next_cursor")
-            if cursor is None or not page[plural]:
-                return
+    def _words(self, error: library.Refused, path: str) -> str:
+        match error:
+            case library.Unauthorized() if self.key is None:
+                return NO_KEY
+            case library.NotFound():
+                # The server's own words name nothing, so that nobody learns what exists elsewhere.
+                return f"{path.partition('?')[0]}: {error}"
+            case library.InvalidValue():
+                return "\n".join(error.messages)
+        return str(error)
 
 
-def connect(url: str | None, key: str | None, account: str | None = None) -> Client:
+def connect(url: str | None, key: str | None, account: str | None = None, retrying: Retrying = AT_ONCE) -> Client:
     """A client for the server that the flags or the settings name."""
     settings = load_settings()
-    return Client(url or settings.address_url, key or known_key(settings), account, settings.ca_file)
+    return Client(url or settings.address_url, key or known_key(settings), account, settings.ca_file, retrying)
 
 
 def known_key(settings: Settings) -> str | None:
@@ -137,48 +134,8 @@ def known_key(settings: Settings) -> str | None:
         raise CommandError(f"{settings.key_file} cannot be read: {error}", Exit.NOT_ALLOWED) from error
 
 
-def segment(text: str) -> str:
-    """An id as a part of a path, whatever was typed for it."""
-    return quote(text, safe="")
-
-
-class _NoRedirects(HTTPRedirectHandler):
-    """A key is for the address that was named, and for no other."""
-
-    def redirect_request(self, *_: object) -> None:
-        return None
-
-
-def _opener(ca_file: Path | None) -> OpenerDirector:
+def _trusting(ca_file: Path) -> ssl.SSLContext:
+    """The system's authorities and this one."""
     context = ssl.create_default_context()
-    if ca_file:
-        context.load_verify_locations(ca_file)
-    # No proxy of the environment either: the key would pass through it.
-    return build_opener(ProxyHandler({}), HTTPSHandler(context=context), _NoRedirects)
-
-
-def _parsed(body: bytes) -> Any:
-    try:
-        return json.loads(body) if body else None
-    except ValueError:
-        return None
-
-
-def _message(status: int, body: Any) -> str:
-    match body:
-        case {"error": {"message": str(message)}}:
-            return message
-        case {"errors": dict() as errors}:
-            return "\n".join(_named(field, str(text)) for field, texts in _fields(errors) for text in texts)
-        case _:
-            return f"the server answered {status}"
-
-
-def _named(field: str, text: str) -> str:
-    """Most texts begin with the name of their field."""
-    return text if text.startswith(f"{field} ") else f"{field}: {text}"
-
-
-def _fields(errors: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
-    for field, texts in errors.items():
-        yield field, texts if isinstance(texts, list) else [texts]
+    context.load_verify_locations(ca_file)
+    return context

@@ -4,12 +4,15 @@ from typing import Annotated, Any
 
 import typer
 
-from postback.cli.client import Account, Json, Key, Url, connect, segment
+from postback.cli import many
+from postback.cli.client import Account, Client, Json, Key, Url, connect, segment
 from postback.cli.output import body_lines, print_facts, print_json, print_table, printable, state_text
+from postback.domain.jobs import JobKind
 
 app = typer.Typer(help="Deliveries: list, show, replay, cancel.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The delivery, such as dlv_….")]
+OneId = Annotated[str | None, typer.Argument(metavar="ID", help="One delivery, such as dlv_…; or else say which many.")]
 
 
 @app.command("list")
@@ -29,9 +32,8 @@ def list_(
 ) -> None:
     """List deliveries, the newest first."""
     found = list(
-        connect(url, key, account).pages(
+        connect(url, key, account).list(
             "/v2/deliveries",
-            "deliveries",
             limit,
             state=state,
             postbackconfig_id=config,
@@ -63,22 +65,76 @@ def show(delivery_id: Id, url: Url = None, key: Key = None, account: Account = N
 
 @app.command()
 def replay(
-    delivery_id: Id, url: Url = None, key: Key = None, account: Account = None, *, as_json: Json = False
+    delivery_id: OneId = None,
+    state: Annotated[str | None, typer.Option(help="Many: failed, delivered or cancelled; by default failed.")] = None,
+    config: many.Config = None,
+    event_type: many.EventType = None,
+    location: many.Location = None,
+    since: many.Since = None,
+    until: many.Until = None,
+    url: Url = None,
+    key: Key = None,
+    account: Account = None,
+    *,
+    everything: many.Everything = False,
+    dry_run: many.DryRun = False,
+    sure: many.Sure = False,
+    as_json: Json = False,
 ) -> None:
-    """Owe a finished delivery again, now; its policy begins anew."""
-    _act("replay", delivery_id, url, key, account, as_json=as_json)
+    """Owe a finished delivery again, now, or many at once; their policy begins anew."""
+    asked = many.Many(
+        state=state,
+        config=config,
+        event_type=event_type,
+        location=location,
+        since=since,
+        until=until,
+        is_everything=everything,
+        is_dry_run=dry_run,
+        is_sure=sure,
+    )
+    _act(JobKind.REPLAY, delivery_id, asked, connect(url, key, account), as_json=as_json)
 
 
 @app.command()
 def cancel(
-    delivery_id: Id, url: Url = None, key: Key = None, account: Account = None, *, as_json: Json = False
+    delivery_id: OneId = None,
+    state: Annotated[str | None, typer.Option(help="Many: pending, held or claimed; by default all of these.")] = None,
+    config: many.Config = None,
+    event_type: many.EventType = None,
+    location: many.Location = None,
+    since: many.Since = None,
+    until: many.Until = None,
+    url: Url = None,
+    key: Key = None,
+    account: Account = None,
+    *,
+    everything: many.Everything = False,
+    dry_run: many.DryRun = False,
+    sure: many.Sure = False,
+    as_json: Json = False,
 ) -> None:
-    """End an open delivery: no more attempts."""
-    _act("cancel", delivery_id, url, key, account, as_json=as_json)
+    """End an open delivery, or many at once: no more attempts."""
+    asked = many.Many(
+        state=state,
+        config=config,
+        event_type=event_type,
+        location=location,
+        since=since,
+        until=until,
+        is_everything=everything,
+        is_dry_run=dry_run,
+        is_sure=sure,
+    )
+    _act(JobKind.CANCEL, delivery_id, asked, connect(url, key, account), as_json=as_json)
 
 
-def _act(verb: str, delivery_id: str, url: str | None, key: str | None, account: str | None, *, as_json: bool) -> None:
-    answer = connect(url, key, account).post(f"/v2/deliveries/{segment(delivery_id)}/{verb}", {})
+def _act(kind: JobKind, delivery_id: str | None, asked: many.Many, client: Client, *, as_json: bool) -> None:
+    if delivery_id is None:
+        many.act_on_many(kind, asked, client, as_json=as_json)
+        return
+    asked.refuse()
+    answer = client.post(f"/v2/deliveries/{segment(delivery_id)}/{kind}", {})
     if as_json:
         print_json(answer["delivery"])
     else:

@@ -75,14 +75,14 @@ class ServerDesk:
         return dict(answer.body["account"])
 
     def accounts(self) -> list[dict[str, Any]]:
-        return list(self._client.listed("/v2/accounts", "accounts"))
+        return list(self._client.list("/v2/accounts"))
 
     def add_key(self, name: str, scopes: Sequence[str], expires_at: str | None) -> dict[str, Any]:
         fields = {"name": name, "scopes": scopes} | ({} if expires_at is None else {"expires_at": expires_at})
         return dict(self._client.post("/v2/keys", {"key": fields})["key"])
 
     def keys(self) -> list[dict[str, Any]]:
-        return list(self._client.listed("/v2/keys", "keys"))
+        return list(self._client.list("/v2/keys"))
 
     def revoke_key(self, key_id: str) -> None:
         self._client.send("DELETE", f"/v2/keys/{segment(key_id)}")

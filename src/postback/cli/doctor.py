@@ -4,16 +4,17 @@ import os
 import shutil
 import sqlite3
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Annotated, Final
 
 import typer
 from rich.text import Text
 
 from postback.cli.client import Client, Json, known_key
+from postback.cli.conservation import conservation, limited
 from postback.cli.desk import lock_holder
+from postback.cli.findings import Finding
 from postback.cli.output import CommandError, Exit, print_json, print_table
 from postback.settings import Settings, load_settings
 
@@ -24,23 +25,21 @@ WAL_FORMAT: Final = b"\x02\x02"
 DISK_LOW_BYTES: Final = 256 << 20
 READ_S: Final = 5.0
 CHECK_S: Final = 5.0
-STEPS_BETWEEN_LOOKS: Final = 1_000
 
 _COLOURS: Final = {"ok": "green", "note": "yellow", "wrong": "bold red"}
 
 
-class Finding(NamedTuple):
-    """`verdict` is ok, note (worth knowing) or wrong (makes the exit code 1)."""
-
-    what: str
-    verdict: str
-    text: str
-
-
-def doctor(*, as_json: Json = False) -> None:
+def doctor(
+    *,
+    with_log: Annotated[
+        bool,
+        typer.Option("--log", metavar="", help="Also count the whole log, however long it takes, and compare."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Examine the installation; reads only. The exit code is 1 when something is wrong."""
     settings = load_settings()
-    findings = list(examine(settings))
+    findings = list(examine(settings, with_log=with_log))
     if as_json:
         print_json([finding._asdict() for finding in findings])
     else:
@@ -50,7 +49,7 @@ def doctor(*, as_json: Json = False) -> None:
         raise typer.Exit(Exit.FAILED)
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
+def examine(settings: Settings, *, with_log: bool = False) -> Iterator[Finding]:
     database = Path(settings.database)
     yield Finding("settings", "ok", "all read; `settings` shows them")
     yield Finding("python", "ok", sys.version.split()[0])
@@ -59,7 +58,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _private_file("secret key", settings.secret_file, is_given=settings.secret_key is not None)
     yield from _disk(database)
     if database.exists():
-        yield from _database(database, settings)
+        yield from _database(database, settings, with_log=with_log)
     else:
         yield Finding("database", "note", f"{database} does not exist yet; the first `serve` makes it")
     holder = lock_holder(database) if database.parent.is_dir() else None
@@ -104,11 +103,11 @@ def _disk(database: Path) -> Iterator[Finding]:
         yield Finding("disk", "wrong", f"{folder} cannot be written")
 
 
-def _database(path: Path, settings: Settings) -> Iterator[Finding]:
+def _database(path: Path, settings: Settings, *, with_log: bool) -> Iterator[Finding]:
     try:
         connection = sqlite3.connect(_address(path), uri=True, timeout=READ_S)
         try:
-            yield from _contents(connection, path, settings)
+            yield from _contents(connection, path, settings, with_log=with_log)
         finally:
             connection.close()
     except (OSError, sqlite3.Error) as error:
@@ -125,7 +124,7 @@ def _log_of(path: Path) -> Path:
     return path.with_name(path.name + "-wal")
 
 
-def _contents(connection: sqlite3.Connection, path: Path, settings: Settings) -> Iterator[Finding]:
+def _contents(connection: sqlite3.Connection, path: Path, settings: Settings, *, with_log: bool) -> Iterator[Finding]:
     def ask(question: str) -> object:
         row = connection.execute(question).fetchone()
         return row[0] if row else None
@@ -147,14 +146,14 @@ def _contents(connection: sqlite3.Connection, path: Path, settings: Settings) ->
     counts = dict(connection.execute(_OWED).fetchall())
     text = ", ".join(f"{state} {counts.get(state, 0):,}" for state in ("pending", "claimed", "held"))
     yield Finding("owed", "ok", text)
+    yield from conservation(connection, CHECK_S, with_log=with_log)
 
 
 def _integrity(connection: sqlite3.Connection) -> Finding:
     """For so long only: while it reads, the log of a server at work cannot be emptied and grows."""
-    end = time.monotonic() + CHECK_S
-    connection.set_progress_handler(lambda: time.monotonic() > end, STEPS_BETWEEN_LOOKS)
     try:
-        [sound] = connection.execute("PRAGMA quick_check(1)").fetchone()
+        with limited(connection, CHECK_S):
+            [sound] = connection.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
             raise
@@ -163,8 +162,6 @@ def _integrity(connection: sqlite3.Connection) -> Finding:
             "note",
             f"quick_check: not finished within {CHECK_S:g} s; a copy of the file can be checked at leisure",
         )
-    finally:
-        connection.set_progress_handler(None, 0)
     return Finding("integrity", "ok" if sound == "ok" else "wrong", f"quick_check: {sound}")
 
 

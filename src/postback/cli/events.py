@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from postback.cli.client import Account, Json, Key, Url, connect
+from postback.cli.client import FOR_EVENTS, Account, Json, Key, Url, connect
 from postback.cli.output import CommandError, Exit, print_facts, print_json, print_table
 from postback.domain.catalog import SAYABLE
 from postback.domain.described import described_types
@@ -43,8 +43,10 @@ def send(
         "occurred_at": occurred_at,
         "deliver_at": deliver_at,
     }
-    given = {name: value for name, value in event.items() if value is not None}
-    accepted = connect(url, key, account).post("/v2/events", {"event": given})["event"]
+    published = connect(url, key, account, FOR_EVENTS).publish(event)
+    accepted: dict[str, object] = {"id": published.id, "type": published.type, "deliveries": published.deliveries}
+    if published.unsayable:
+        accepted["unsayable"] = published.unsayable
     if as_json:
         print_json(accepted)
     else:

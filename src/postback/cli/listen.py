@@ -64,9 +64,10 @@ def listen(
         receiver = TestReceiver(heard, Behaviour(status, count, delay), host, port)
     except OSError as error:
         raise CommandError(f"{host}:{port} cannot be listened on: {error.strerror}", Exit.USAGE) from error
+    if not as_json:
+        # Before anything can be heard, for that would stand above it.
+        print(f"listening on {receiver.url} (any path); Ctrl-C ends it", flush=True)
     with receiver:
-        if not as_json:
-            print(f"listening on {receiver.url} (any path); Ctrl-C ends it", flush=True)
         try:
             done.wait()
         except KeyboardInterrupt:

@@ -3,13 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from postback.actions.access import Access, Principal
 from postback.actions.accounts import AccountActions
 from postback.api.views import account_view, key_view
 from postback.cli.client import PAGE_SIZE
-from postback.domain.accounts import Scope
+from postback.domain.accounts import Actor, Scope
 from postback.domain.ids import ACCOUNT_DEFAULT, SLOTS, IdSource
 from postback.ports import Page, Query
 from postback.settings import Settings
@@ -17,6 +17,8 @@ from postback.storage.accounts import SqlAccounts
 from postback.storage.sqlite import SqliteStore
 
 T = TypeVar("T")
+
+_ACTOR: Final = Actor("command-line", "the command line")
 
 
 class StoreDesk:
@@ -34,7 +36,7 @@ class StoreDesk:
             # As a server does for what is no event; there is none while we hold the lock.
             ids=IdSource(clock, SLOTS - 1),
         )
-        self._principal = Principal(account, frozenset(Scope), is_operator=True, key_id="the command line")
+        self._principal = Principal(account, frozenset(Scope), is_operator=True, actor=_ACTOR)
 
     @classmethod
     def open(cls, runner: asyncio.Runner, settings: Settings, account: str | None) -> "StoreDesk":

@@ -15,12 +15,31 @@ class Scope(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccountLimits:
+    """What an account is allowed; None is not limited. `max_body` is bytes of one event's data."""
+
+    events_per_second: float | None = None
+    configs: int | None = None
+    max_body: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks for a change: a key and where it came from. The server itself is None instead."""
+
+    key_id: str
+    key_name: str
+    address: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """A tenant. Owns everything below it; nothing ever crosses accounts."""
 
     id: str
     name: str | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
+    limits: AccountLimits = AccountLimits()
     created_ms: int = 0
     modified_ms: int = 0
 

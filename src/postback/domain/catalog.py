@@ -28,7 +28,49 @@ RESOURCE_EVENTS: Final = tuple(
     for verb, happened in _HAPPENED.items()
 )
 
-CATALOG: Final[Mapping[str, EventType]] = {one.name: one for one in (*MESSAGING, *RESOURCE_EVENTS)}
+_OF_CONFIG: Final = {
+    "postbackconfig_id": "pbc_38fweqg9qzw00",
+    "name": "CRM",
+    "receiver": "https://client.example",
+    "reason": "no success since 2026-09-21T12:00:00.000Z, and 64 failed attempts",
+    "failed_attempts": 64,
+    "failing_since": "2026-09-21T12:00:00.000Z",
+    "last_success": "2026-09-21T11:59:00.000Z",
+}
+
+NOTICE_EVENTS: Final = (
+    EventType(
+        name="delivery.failed",
+        sentence="A delivery has failed for good; the data says which, and why. Told to other configs only.",
+        example={
+            "delivery_id": "dlv_38fweqhs1000038fweqg9qzw00",
+            "event_id": "evt_38fweqhs10000",
+            "event_type": "sms.delivered",
+            "subject": "12025550143",
+            "postbackconfig_id": "pbc_38fweqg9qzw00",
+            "attempts_made": 6,
+            "last_status": 503,
+            "last_reason": "bad_status",
+        },
+    ),
+    EventType(
+        name="postbackconfig.failing",
+        sentence="A config has not had a success for a while, and is disabled if that goes on. Told to other configs only.",
+        example=_OF_CONFIG,
+    ),
+    EventType(
+        name="postbackconfig.disabled",
+        sentence="A config was disabled by a 410 or for failing too long: its deliveries are held. Told to other configs only.",
+        example=_OF_CONFIG,
+    ),
+    EventType(
+        name="postbackconfig.recovered",
+        sentence="A config that was failing has had a success again. Told to other configs only.",
+        example={**_OF_CONFIG, "reason": None, "failed_attempts": 0, "failing_since": None},
+    ),
+)
+
+CATALOG: Final[Mapping[str, EventType]] = {one.name: one for one in (*MESSAGING, *RESOURCE_EVENTS, *NOTICE_EVENTS)}
 
 RECEIPTS: Final = ("sms.sent", "sms.delivered", "sms.undelivered", "sms.failed")
 INBOUND: Final = "sms.received"

@@ -18,6 +18,7 @@ OF_A_PRODUCT: Final = ("transaction", "transactionbatch")
 """Resources whose records belong to a product transaction: configs of these hear of their own product only."""
 
 MAX_IN_FLIGHT: Final = 64
+DISABLE_AFTER_S: Final = 5 * 86_400
 
 _FLAG_OF_VERB: Final = {"created": "on_create", "updated": "on_update", "deleted": "on_delete"}
 
@@ -86,7 +87,8 @@ class PostbackConfig:
     """One version of a config, complete. `as_sent` is what its owner sent, which is what the API echoes.
 
     It wants either the events of a resource, by its flags, or those of its patterns: `*`, `sms.*`, `pass.generated`.
-    `rate_limit` is deliveries a second. Of `signing_secrets` the first is the current one.
+    `rate_limit` is deliveries a second. Of `signing_secrets` the first is the current one. Without a success for
+    `disable_after_s` it is disabled (None: never); since `failing_ms` (unix) others have been told that it is failing.
     """
 
     id: int
@@ -108,6 +110,7 @@ class PostbackConfig:
     retry: RetryPolicy = RetryPolicy()
     deadlines: Deadlines = Deadlines()
     max_in_flight: int = MAX_IN_FLIGHT
+    disable_after_s: int | None = DISABLE_AFTER_S
     rate_limit: float | None = None
     basic_auth: BasicAuth | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -116,6 +119,7 @@ class PostbackConfig:
     state: ConfigState = ConfigState.ACTIVE
     state_reason: str | None = None
     warned: Warned | None = None
+    failing_ms: int | None = None
     created_ms: int = 0
     modified_ms: int = 0
     as_sent: Mapping[str, object] = field(default_factory=dict, repr=False)
@@ -174,6 +178,11 @@ class PostbackConfig:
     def holds(self) -> bool:
         """Whether what is owed waits, because the config is paused or disabled."""
         return self.state is not ConfigState.ACTIVE
+
+
+def expands_of(wanting: Sequence[PostbackConfig]) -> Sequence[str]:
+    """What any of these asks for, each name once."""
+    return tuple(dict.fromkeys(name for config in wanting for name in config.expands))
 
 
 @lru_cache(maxsize=8192)

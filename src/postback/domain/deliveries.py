@@ -13,7 +13,7 @@
 *Held* is what a pending delivery is called while its config is paused or disabled.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum, StrEnum
 from typing import Final, NamedTuple
 
@@ -24,6 +24,9 @@ from postback.domain.wire import Outcome
 
 INTERRUPTIONS_MAX: Final = 10
 """Workers in a row that may die over a delivery before it is given up as `poison`."""
+
+CLOCKS_DIFFER_MS: Final = 20
+"""A loop's clock stands still within a turn and is rounded: so far it may be from the world's."""
 
 
 class State(StrEnum):
@@ -96,9 +99,26 @@ class Settlement(NamedTuple):
     """What the config's owner is to be warned of from now on; "" ends a warning, None leaves it as it is."""
 
 
+class Settled(NamedTuple):
+    """What a batch of settlements has come to: how many deliveries moved on, which of them have failed for good, and
+    which configs were disabled by it, each with why."""
+
+    moved: int
+    failed: Sequence[Settlement]
+    disabled: Mapping[int, str]
+
+
 def interruption_wait_ms(interruptions: int) -> int:
     """How long a delivery waits after its worker died for the n-th time in a row: 0, 1, 2, 4 … 60 s."""
     return 0 if interruptions <= 1 else min(1 << (interruptions - 2), 60) * 1000
+
+
+def again_at_ms(now_ms: int, ended_ms: int, wait_ms: int) -> int:
+    """When a delivery is due again: so long after the end of its attempt, also where the loop's clock, which measured the
+    attempt, is a few milliseconds ahead of the store's. What is further ahead was measured before the clock was put back.
+    """
+    ahead_ms = ended_ms - now_ms
+    return now_ms + (ahead_ms if 0 < ahead_ms <= CLOCKS_DIFFER_MS else 0) + wait_ms
 
 
 class Idempotency(NamedTuple):
@@ -112,7 +132,7 @@ class NewDeliveries(NamedTuple):
     """An event with everything that becomes durable together with it, or not at all.
 
     `config_version` is the account's version of configs that `targets` were matched with.
-    `due_at_ms` is unix ms, None for at once.
+    `due_at_ms` is unix ms, None for at once. `expands` are the related records that any of the targets asks for.
     """
 
     event: Event
@@ -121,6 +141,7 @@ class NewDeliveries(NamedTuple):
     idempotency: Idempotency | None = None
     changes: Sequence[Change] = ()
     due_at_ms: int | None = None
+    expands: Sequence[str] = ()
 
 
 class Accepted(NamedTuple):

@@ -66,6 +66,16 @@ class TooLarge(PostbackError):
     code = "too_large"
 
 
+class RateLimited(PostbackError):
+    """The account has had more than its operator allows it; ask again after `retry_after_s` seconds."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class Unavailable(PostbackError):
     """Nothing was accepted; ask again after `retry_after_s` seconds."""
 

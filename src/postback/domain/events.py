@@ -14,7 +14,8 @@ class Event(NamedTuple):
     """A named tuple, since one is made for every event on the hot path (a frozen dataclass costs four times as much).
 
     `data` is the JSON object as it was received, byte for byte. `occurred_at` is RFC 3339 as it came.
-    `expands` is a JSON object of related records, or None. `accepted_ms` is unix ms.
+    `expands` is a JSON object of related records, or None. `accepted_ms` is unix ms. `trace` is the traceparent (W3C)
+    that it came with, or None.
     """
 
     id: int
@@ -26,6 +27,7 @@ class Event(NamedTuple):
     accepted_ms: int
     data: bytes
     expands: bytes | None = None
+    trace: str | None = None
 
 
 def is_event_type(text: str) -> bool:

@@ -1,5 +1,6 @@
-"""What is never shown again: the values that let somebody act for a receiver or for us."""
+"""What is never shown again: the values that let somebody act for a receiver, for us, or for a person."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -7,6 +8,13 @@ MASK: Final = "***"
 """Stands for a secret in what is shown; sent back, it keeps the value."""
 
 _TELLTALES: Final = ("authorization", "key", "token", "secret", "cookie")
+
+SENSITIVE: Final = frozenset(
+    {"ssn4", "dob_year", "dl_number", "routing", "aba", "dda", "basic_auth_username", "basic_auth_password"}
+)
+"""Fields of records and configs whose values are secrets, though their names do not say so."""
+
+_PASSWORD_OF_URL: Final = re.compile(r"(://[^\s/?#@:]*):[^\s/?#]*@")
 
 
 def is_secret_header(name: str) -> bool:
@@ -22,3 +30,19 @@ def masked_value(name: str, value: str) -> str:
 def masked(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers as they may be shown."""
     return {name: masked_value(name, value) for name, value in headers.items()}
+
+
+def without_secrets(value: object, name: str = "") -> object:
+    """A JSON value with every secret in it masked, by the names of its fields; null says that there is none."""
+    match value:
+        case None:
+            return None
+        case _ if name in SENSITIVE or is_secret_header(name):
+            return MASK
+        case str():
+            return _PASSWORD_OF_URL.sub(rf"\1:{MASK}@", value)
+        case Mapping():
+            return {inner: without_secrets(one, inner) for inner, one in value.items()}
+        case list() | tuple():
+            return [without_secrets(one) for one in value]
+    return value

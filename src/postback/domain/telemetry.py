@@ -1,9 +1,50 @@
 """What happened, as typed facts: the engine reports them, and `observability` logs and counts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from postback.domain.configs import PostbackConfig
 from postback.domain.deliveries import Settlement
+from postback.domain.events import Event
+
+
+class InHand(NamedTuple):
+    """What one worker holds now, and what it may hold at most; lanes are configs that it delivers to.
+
+    A lane is held while its config or its receiver wants nothing, throttled while its rate keeps what waits, shrunk after
+    timeouts, failures to connect and 5xx.
+    """
+
+    deliveries: int
+    deliveries_max: int
+    body_bytes: int
+    body_bytes_max: int
+    attempts: int
+    events_waiting: int
+    lanes: int
+    lanes_held: int
+    lanes_throttled: int
+    lanes_shrunk: int
+
+
+class Backlog(NamedTuple):
+    """Deliveries that have not ended, those of them that are due and nobody's, and the age of the oldest of these."""
+
+    owed: int
+    due: int
+    oldest_due_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How things are at this moment; no backlog where the store cannot be read. Bytes are those of the two files."""
+
+    ready: bool
+    in_hand: InHand
+    backlog: Backlog | None
+    database_bytes: int
+    log_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +65,36 @@ class TestFinished:
 
 
 @dataclass(frozen=True, slots=True)
-class EventsAccepted:
-    events: int
+class EventTraced:
+    """An event is durable, and its acceptance is a span: `event.trace`. `parent` is the traceparent that it came with.
+
+    Reported only where spans are exported. Times are unix ms.
+    """
+
+    event: Event
+    parent: str | None
+    began_ms: int
+    ended_ms: int
     deliveries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A transaction of the store is durable: how long it took, how many rows it wrote, and what it added to the log.
+
+    Tests are left out. `replayed` are finished deliveries that are owed again; `attempts` are verdict and reason of each
+    row of the log, `took_ms` how long those of them took that were POSTs; `latencies_ms` are from the acceptance of an
+    event to its acknowledgement.
+    """
+
+    took_s: float
+    rows: int
+    events: int = 0
+    deliveries: int = 0
+    replayed: int = 0
+    attempts: Sequence[tuple[int, str | None]] = ()
+    took_ms: Sequence[int] = ()
+    latencies_ms: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +119,10 @@ class StoreFailed:
     error: str
 
 
+STORE_WRITES: Final = ("accept", "beat", "claim", "release", "replay", "settle", "tell", "watch")
+"""Each `what` that there is."""
+
+
 @dataclass(frozen=True, slots=True)
 class InternalError:
     """A bug met inside an attempt, or with one event; the traceback is logged.
@@ -61,4 +133,13 @@ class InternalError:
     error: BaseException
 
 
-Fact = AttemptFinished | TestFinished | EventsAccepted | StaleSettlements | WorkerDied | StoreFailed | InternalError
+Fact = (
+    AttemptFinished
+    | TestFinished
+    | EventTraced
+    | Committed
+    | StaleSettlements
+    | WorkerDied
+    | StoreFailed
+    | InternalError
+)

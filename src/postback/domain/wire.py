@@ -62,6 +62,8 @@ class Destination:
     deadlines: Deadlines
     asker: str = ""
     """Who shares a limit of look-ups of names: the account."""
+    secrets: Sequence[bytes] = ()
+    """What is not kept of an answer that gives it back."""
 
 
 class Request(NamedTuple):

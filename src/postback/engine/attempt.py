@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 
 from postback.domain.configs import PostbackConfig
 from postback.domain.deliveries import Claim, Settlement
@@ -11,6 +12,7 @@ from postback.domain.telemetry import InternalError
 from postback.domain.urls import parse_url
 from postback.domain.verdict import decide, warning
 from postback.domain.wire import Destination, Outcome, Reason, Request, Timings, Unreachable
+from postback.engine.echoes import secrets_of, without_secrets
 from postback.formats import render
 from postback.ports import Clock, Dice, Report, Sender
 
@@ -40,12 +42,10 @@ class Attempter:
             self._report(InternalError(error))
             settled(self._decide(claim, config, now_ms, None, _unsent(Reason.INTERNAL_ERROR, type(error).__name__)))
         else:
-            self._sender.send(
-                request, lambda outcome: settled(self._decide(claim, config, now_ms, request.body, outcome))
-            )
+            self._sender.send(request, lambda outcome: settled(self._decide(claim, config, now_ms, request, outcome)))
 
     def _decide(
-        self, claim: Claim, config: PostbackConfig, rendered_ms: int, body: bytes | None, outcome: Outcome
+        self, claim: Claim, config: PostbackConfig, rendered_ms: int, request: Request | None, outcome: Outcome
     ) -> Settlement:
         now_ms = self._clock()
         try:
@@ -57,10 +57,10 @@ class Attempter:
         return Settlement(
             claim,
             decision.verdict,
-            outcome,
+            outcome if request is None else without_secrets(outcome, request),
             config.version,
             decision.wait_ms,
-            hashlib.sha256(body).digest() if body is not None else None,
+            hashlib.sha256(request.body).digest() if request is not None else None,
             rendered_ms,
             decision.disables,
             warning(config, outcome, now_ms),
@@ -75,12 +75,13 @@ def destination_of(config: PostbackConfig) -> Destination | None:
     """Where a config's POSTs go, or None when its row says something that cannot be used."""
     try:
         url = parse_url(config.url, allow_http=True)
-        return destination(
+        made = destination(
             url,
             headers=config.headers,
             basic_auth=config.basic_auth,
             deadlines=config.deadlines,
             asker=config.account,
         )
+        return replace(made, secrets=secrets_of(config))
     except InvalidValue:
         return None

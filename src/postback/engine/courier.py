@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from postback.domain.accounts import Actor
 from postback.domain.configs import PostbackConfig
 from postback.domain.deliveries import Claim, Settlement, Verdict
 from postback.domain.errors import Unavailable
@@ -43,13 +44,13 @@ class TestCourier:
         self._under_way: dict[asyncio.Future[Settlement], str] = {}
         """Each test, and whose it is."""
 
-    async def test(self, config: PostbackConfig, event: NewEvent) -> int:
+    async def test(self, config: PostbackConfig, event: NewEvent, *, by: Actor | None = None) -> int:
         if self._is_stopping:
             raise _stopping()
         if list(self._under_way.values()).count(config.account) >= TESTS_AT_ONCE:
             raise Unavailable("too many tests are under way; ask again in a moment")
         settlement = await self._attempt(config, self._claim(config, event))
-        await self._queue.keep_test(self._worker(), settlement)
+        await self._queue.keep_test(self._worker(), settlement, by=by)
         self._report(TestFinished(settlement, config))
         return settlement.claim.event.id
 
@@ -71,6 +72,7 @@ class TestCourier:
             new.occurred_at,
             now_ms,
             new.data,
+            trace=new.trace,
         )
         return Claim(event, config.id, 0, 0, 0, 0, manual=False, claimed_ms=now_ms)
 

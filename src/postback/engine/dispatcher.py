@@ -31,8 +31,17 @@ DISABLED_WITHIN_S: Final = 1.0
 STORE_RETRY_S: Final = (0.05, 0.2, 1.0, 5.0)
 
 
+def _ignore(*_: object) -> None:
+    """Nobody asked to hear of it."""
+
+
 class Dispatcher:
-    """Everything between a claim and its settlement. `now` is the loop's monotonic time in seconds."""
+    """Everything between a claim and its settlement. `now` is the loop's monotonic time in seconds.
+
+    `troubled` is called with each attempt of a config that failed, and with the successes of one that was failing;
+    `failed` with each delivery that has failed for good and `disabled` with each config that was disabled by a 410,
+    once that is on record.
+    """
 
     def __init__(
         self,
@@ -44,6 +53,9 @@ class Dispatcher:
         clock: Clock,
         now: Callable[[], float],
     ) -> None:
+        self.troubled: Callable[[PostbackConfig, bool], None] = _ignore
+        self.failed: Callable[[Settlement, PostbackConfig], None] = _ignore
+        self.disabled: Callable[[PostbackConfig, str], None] = _ignore
         self.worker = Worker(0, 0, 0)
         self._queue = queue
         self._snapshots = snapshots
@@ -269,7 +281,10 @@ class Dispatcher:
             # The config is disabled once this is settled: nothing more may start meanwhile.
             pause_s = DISABLED_WITHIN_S
         host = lane.host
-        self._lanes.finish(lane, outcome, settlement.verdict is Verdict.DELIVERED, now + pause_s)
+        is_delivered = settlement.verdict is Verdict.DELIVERED
+        self._lanes.finish(lane, outcome, is_delivered, now + pause_s)
+        if not is_delivered or lane.config.failing_ms is not None:
+            self.troubled(lane.config, is_delivered)
         self._finished.append(settlement)
         self._something_finished.set()
         self._report(AttemptFinished(settlement, lane.config))
@@ -284,9 +299,9 @@ class Dispatcher:
     # --- settling -----------------------------------------------------------------------------------------------
 
     async def _settle(self, batch: Sequence[Settlement]) -> None:
-        moved = await self._until_it_stands("settle", lambda: self._queue.settle(self.worker, batch))
-        if moved < len(batch):
-            self._report(StaleSettlements(len(batch) - moved))
+        settled = await self._until_it_stands("settle", lambda: self._queue.settle(self.worker, batch))
+        if settled.moved < len(batch):
+            self._report(StaleSettlements(len(batch) - settled.moved))
         now = self._now()
         touched: dict[int, Lane] = {}
         for settlement in batch:
@@ -295,6 +310,10 @@ class Dispatcher:
             self._drop(lane, claim)
             if settlement.verdict in (Verdict.RETRY, Verdict.INTERRUPTED):
                 self._look_at(now + settlement.wait_ms / 1000)
+        for settlement in settled.failed:
+            self.failed(settlement, touched[settlement.claim.config_id].config)
+        for config_id, why in settled.disabled.items():
+            self.disabled(touched[config_id].config, why)
         for lane in touched.values():
             await self._relieve(lane)
             self._ask_to_refill(lane)

@@ -5,14 +5,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from postback.domain.telemetry import InHand
 from postback.engine.attempt import Attempter
 from postback.engine.courier import TestCourier
 from postback.engine.dispatcher import Dispatcher
+from postback.engine.figures import in_hand
 from postback.engine.housekeeper import Housekeeper
 from postback.engine.intake import Intake
 from postback.engine.lanes import Lanes
+from postback.engine.notifier import Notifier
+from postback.engine.replayer import Replayer
 from postback.engine.snapshots import Snapshots
-from postback.ports import Clock, Configs, Dice, Queue, Report, Sender
+from postback.engine.watcher import Watcher
+from postback.ports import Clock, Configs, Dice, NewSpan, Queue, Report, Sender, Troubles
 
 BEATS_A_LEASE: Final = 6
 
@@ -37,16 +42,19 @@ class Engine:
         configs: Configs,
         sender: Sender,
         *,
+        troubles: Troubles,
         host: str,
         clock: Clock,
         dice: Dice,
         now: Callable[[], float],
         report: Report,
         limits: Limits,
+        new_span: NewSpan | None = None,
     ) -> None:
         self._queue = queue
         self._sender = sender
         self._host = host
+        self._now = now
         self._limits = limits
         self._is_hurried = False
         self._is_ending = False
@@ -54,7 +62,7 @@ class Engine:
         snapshots = Snapshots(configs)
         attempter = Attempter(sender, clock, dice, report)
         self._dispatcher = Dispatcher(queue, snapshots, self.lanes, attempter, report, clock, now)
-        self.intake = Intake(queue, snapshots, self._dispatcher, clock, report)
+        self.intake = Intake(queue, snapshots, self._dispatcher, clock, report, new_span)
         self.courier = TestCourier(
             queue,
             attempter,
@@ -63,6 +71,20 @@ class Engine:
             next_id=self.intake.next_id,
             worker=lambda: self._dispatcher.worker,
         )
+        self._notifier = Notifier(
+            queue,
+            snapshots,
+            clock,
+            report,
+            next_id=self.intake.event_id,
+            worker=lambda: self._dispatcher.worker,
+            stored=self._dispatcher.stored,
+        )
+        self._watcher = Watcher(configs, troubles, snapshots, self._notifier, clock, report)
+        self._dispatcher.troubled = self._watcher.attempted
+        self._dispatcher.failed = self._notifier.failed
+        self._dispatcher.disabled = self._notifier.disabled
+        self._replayer = Replayer(queue, self._dispatcher.wake, report)
         self._housekeeper = Housekeeper(
             queue, clock, now, report, beat_every_s=limits.lease_s / BEATS_A_LEASE, retention_days=limits.retention_days
         )
@@ -79,9 +101,13 @@ class Engine:
             looking = parts.create_task(self._dispatcher.look(no_more_claims))
             parts.create_task(self._dispatcher.settle(nothing_left))
             parts.create_task(self._housekeeper.run(nothing_left, self._enlist_anew))
+            parts.create_task(self._notifier.run(nothing_left))
+            parts.create_task(self._watcher.run(nothing_left))
+            parts.create_task(self._replayer.run(stopping))
             started()
 
             await stopping.wait()
+            self._replayer.wake()
             self.intake.wake()
             await taking
             no_more_claims.set()
@@ -93,10 +119,15 @@ class Engine:
             await ending
             nothing_left.set()
             self._dispatcher.wake()
+            self._notifier.wake()
         await self._queue.retire(self._dispatcher.worker)
 
+    def figures(self) -> InHand:
+        return in_hand(self.lanes, self.intake, self._now())
+
     def stored(self) -> None:
-        """Something became due in the store by other ways than the intake (a replay): look for it now."""
+        """Something became due in the store by other ways than the intake (a replay), or a job was made: look for it now."""
+        self._replayer.wake()
         self._dispatcher.wake()
 
     async def hurry(self) -> None:

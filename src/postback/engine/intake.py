@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from postback.domain.configs import expands_of
 from postback.domain.deliveries import Accepted, NewDeliveries, Refused, Target
 from postback.domain.errors import ConfigsPassed, NotFound, PostbackError, Unavailable
 from postback.domain.events import Event
 from postback.domain.ids import IdSource
-from postback.domain.telemetry import EventsAccepted, InternalError, StoreFailed
+from postback.domain.telemetry import EventTraced, InternalError, StoreFailed
 from postback.engine.dispatcher import Dispatcher
 from postback.engine.snapshots import Snapshots
 from postback.formats import is_sayable
-from postback.ports import Clock, NewEvent, Queue, Report, Worker
+from postback.ports import Clock, NewEvent, NewSpan, Queue, Report, Worker
 
 EVENTS_WAITING_MAX: Final = 20_000
 """Events that may wait for a commit: beyond it the publisher is asked to come back, and nothing is dropped."""
@@ -33,19 +34,30 @@ class _Submission:
     answered: asyncio.Future[Sequence[Answer]]
     answers: list[Answer | None]
     missing: int
+    began_ms: int
 
 
 class Intake:
-    """Whatever is waiting when the last commit ends forms the next one: no timer, and no size to tune."""
+    """Whatever is waiting when the last commit ends forms the next one: no timer, and no size to tune.
+
+    With `new_span` the acceptance of each event is a span of its own in the event's trace, and reported as one.
+    """
 
     def __init__(
-        self, queue: Queue, snapshots: Snapshots, dispatcher: Dispatcher, clock: Clock, report: Report
+        self,
+        queue: Queue,
+        snapshots: Snapshots,
+        dispatcher: Dispatcher,
+        clock: Clock,
+        report: Report,
+        new_span: NewSpan | None = None,
     ) -> None:
         self._queue = queue
         self._snapshots = snapshots
         self._dispatcher = dispatcher
         self._clock = clock
         self._report = report
+        self._new_span = new_span
         self._ids = IdSource(clock, 0)
         self._worker = Worker(0, 0, 0)
         self._arrived: deque[tuple[_Submission, int]] = deque()
@@ -59,10 +71,19 @@ class Intake:
         self._ids = IdSource(self._clock, worker.slot, worker.last_id)
         self._is_open = True
 
+    @property
+    def waiting(self) -> int:
+        """Events that wait for a commit."""
+        return len(self._arrived)
+
     def next_id(self) -> int:
         """The id of an event that comes in by another way; Unavailable while nothing is accepted."""
         if not self._is_open:
             raise Unavailable("the server is stopping; ask again in a moment")
+        return self.event_id()
+
+    def event_id(self) -> int:
+        """The id of an event of the engine's own."""
         return self._ids()
 
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Answer]:
@@ -73,7 +94,9 @@ class Intake:
             raise Unavailable("the server is stopping; ask again in a moment")
         if len(self._arrived) + len(events) > EVENTS_WAITING_MAX or self._bytes_waiting + size > BYTES_WAITING_MAX:
             raise Unavailable("too many events are waiting to be written; ask again in a second")
-        submission = _Submission(events, asyncio.get_running_loop().create_future(), [None] * len(events), len(events))
+        began_ms = 0 if self._new_span is None else self._clock()
+        answered: asyncio.Future[Sequence[Answer]] = asyncio.get_running_loop().create_future()
+        submission = _Submission(events, answered, [None] * len(events), len(events), began_ms)
         self._bytes_waiting += size
         self._arrived.extend((submission, place) for place in range(len(events)))
         self._something_arrived.set()
@@ -141,6 +164,7 @@ class Intake:
             new.occurred_at,
             self._clock(),
             new.data,
+            trace=new.trace if self._new_span is None else self._new_span(new.trace),
         )
         wanting = snapshot.wanting(event)
         unsayable = 0
@@ -164,6 +188,7 @@ class Intake:
             new.idempotency,
             new.changes,
             new.due_at_ms,
+            expands_of(wanting),
         )
         return unit, unsayable
 
@@ -176,7 +201,6 @@ class Intake:
     ) -> Sequence[tuple[_Submission, int]]:
         """Begin and answer what is durable now; back come those that have to be matched again."""
         again = []
-        events = deliveries = 0
         for (submission, place), unit, count, answer in zip(places, units, unsayable, answers, strict=True):
             if isinstance(answer, Refused) and isinstance(answer.error, ConfigsPassed):
                 self._unreserve(unit)
@@ -186,14 +210,17 @@ class Intake:
             if isinstance(answer, Refused) or answer.known:
                 self._unreserve(unit)
             else:
-                events += 1
-                deliveries += len(unit.targets)
                 self._begin(unit, answer)
+                if self._new_span is not None:
+                    self._report_span(submission, place, unit)
                 if count:
                     answer = answer._replace(unsayable=count)  # noqa: PLW2901 - the same answer, told in full
             self._answer(submission, place, answer)
-        self._report(EventsAccepted(events, deliveries))
         return again
+
+    def _report_span(self, submission: _Submission, place: int, unit: NewDeliveries) -> None:
+        parent = submission.events[place].trace
+        self._report(EventTraced(unit.event, parent, submission.began_ms, self._clock(), len(unit.targets)))
 
     def _begin(self, unit: NewDeliveries, accepted: Accepted) -> None:
         self._dispatcher.begin(accepted.claims)

@@ -10,8 +10,8 @@ from typing import Final
 
 from postback.domain.configs import PostbackConfig
 from postback.domain.deliveries import Claim
+from postback.domain.rates import Bucket
 from postback.domain.wire import Destination, Outcome
-from postback.engine.rates import Bucket
 from postback.engine.windows import HOST_MOST, LANE_START, Window, blames_the_host, overwhelms
 
 SHARE_OF_SHRUNK: Final = 4
@@ -129,8 +129,8 @@ class Lanes:
         self.lanes: dict[int, Lane] = {}
         self.taken = 0
         self.bytes_held = 0
-        self._places = places
-        self._memory = memory
+        self.places = places
+        self.memory = memory
         self._hosts: dict[tuple[str, int], Host] = {}
         self._by_account: dict[str, list[Lane]] = {}
         self._shrunk_taken = 0
@@ -138,7 +138,7 @@ class Lanes:
 
     @property
     def bytes_left(self) -> int:
-        return self._memory - self.bytes_held
+        return self.memory - self.bytes_held
 
     def open(self, config: PostbackConfig, destination: Destination | None) -> Lane:
         """The lane of a config, made when there is none."""
@@ -248,8 +248,8 @@ class Lanes:
         next_in_turn = bisect_right(names, self._turn)
         accounts = deque(names[next_in_turn:] + names[:next_in_turn])
 
-        left = self._places - self.taken if self.bytes_left > 0 else 0
-        left_for_shrunk = self._places // SHARE_OF_SHRUNK - self._shrunk_taken
+        left = self.places - self.taken if self.bytes_left > 0 else 0
+        left_for_shrunk = self.places // SHARE_OF_SHRUNK - self._shrunk_taken
         room: dict[int, int] = {}
         while accounts and left > 0:
             account = accounts.popleft()
@@ -288,9 +288,9 @@ class Lanes:
         return host
 
     def _has_place(self, lane: Lane) -> bool:
-        if self.taken >= self._places:
+        if self.taken >= self.places:
             return False
-        return not lane.window.shrunk or self._shrunk_taken < self._places // SHARE_OF_SHRUNK
+        return not lane.window.shrunk or self._shrunk_taken < self.places // SHARE_OF_SHRUNK
 
     def _take(self, lane: Lane, size: int) -> None:
         self.taken += 1

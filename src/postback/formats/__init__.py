@@ -10,6 +10,7 @@ from postback.domain.catalog import SAYABLE
 from postback.domain.configs import PostbackConfig
 from postback.domain.errors import CannotRender
 from postback.domain.events import Event
+from postback.domain.traces import HEADER, attempt_span, read_traceparent
 from postback.formats import api_default, cloudevents, json_webhook, sms_callback, xml_postback
 from postback.formats.body import Parsed, Rendered
 
@@ -45,7 +46,17 @@ def render(event: Event, config: PostbackConfig, counter: int, now_ms: int) -> R
     chosen = FORMATS.get(config.format)
     if chosen is None:
         raise CannotRender(f"format is {config.format!r}; expected one of {', '.join(FORMATS)}")
-    return chosen.render(event, config, counter, now_ms)
+    rendered = chosen.render(event, config, counter, now_ms)
+    return rendered if event.trace is None else _traced(rendered, event, config, counter, now_ms)
+
+
+def _traced(rendered: Rendered, event: Event, config: PostbackConfig, counter: int, now_ms: int) -> Rendered:
+    """With the header that lets the receiver go on with the event's trace; one that the config sets itself stays alone."""
+    trace = read_traceparent(event.trace or "")
+    if trace is None or any(name.lower() == HEADER for name in config.headers):
+        return rendered
+    span = attempt_span(trace, event.id, config.id, counter, now_ms)
+    return rendered._replace(headers=(*rendered.headers, (HEADER, str(span))))
 
 
 def is_sayable(event: Event, config: PostbackConfig) -> bool:

@@ -3,14 +3,16 @@
 import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, Self
 
 BODY_MAX: Final = 32 << 20
 IDLE_S: Final = 60
+LAST_ANSWERS_S: Final = 5.0
+"""At the end, for the answers to what was heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,10 @@ class Behaviour:
 
 
 class TestReceiver:
-    """Listens while it is entered; `heard` is called with each request and the status it got, one at a time."""
+    """Listens while it is entered; `heard` is called with each request and the status it got, one at a time.
+
+    What was heard is answered, also at the end; then nothing more is heard.
+    """
 
     # Not a test, whatever pytest thinks of the name.
     __test__ = False
@@ -58,6 +63,8 @@ class TestReceiver:
         self._behaviour = behaviour or Behaviour()
         self._one_at_a_time = threading.Lock()
         self._count = 0
+        self._unanswered = 0
+        self._changed = threading.Condition()
         self._ending = threading.Event()
         self._server = _Server((host, port), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -77,13 +84,30 @@ class TestReceiver:
     def __exit__(self, *_: object) -> None:
         self._ending.set()
         self._server.shutdown()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._unanswered, LAST_ANSWERS_S)
         self._server.hang_up()
         self._server.server_close()
         self._thread.join()
 
-    def _answer(self, method: str, path: str, headers: tuple[tuple[str, str], ...], body: bytes) -> int:
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """The end waits for what happens within."""
+        with self._changed:
+            self._unanswered += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._unanswered -= 1
+                self._changed.notify_all()
+
+    def _answer(self, method: str, path: str, headers: tuple[tuple[str, str], ...], body: bytes) -> int | None:
+        """The status to answer with, when it is time; None for what comes too late to be heard."""
         arrived = time.monotonic()
         with self._one_at_a_time:
+            if self._ending.is_set():
+                return None
             self._count += 1
             received = Received(self._count, method, path, headers, body, arrived)
             status = self._behaviour.status_of(received.number)
@@ -93,6 +117,7 @@ class TestReceiver:
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         answer = self._answer
+        answering: Callable[[], AbstractContextManager[None]] = self._answering
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -114,7 +139,12 @@ class TestReceiver:
                     self.close_connection = True
                     return
                 headers = tuple((key, value) for key, value in self.headers.items())
-                self._reply(answer(self.command, self.path, headers, body))
+                with answering():
+                    status = answer(self.command, self.path, headers, body)
+                    if status is None:
+                        self.close_connection = True
+                    else:
+                        self._reply(status)
 
             do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815 - named by the library
 

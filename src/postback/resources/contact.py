@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from postback.domain.records import Record
+from postback.domain.records import KEYS, Record
 from postback.resources.fields import Field, Kind
 from postback.resources.resource import UPDATE_IF_EXISTS, Resource
 
@@ -46,7 +46,7 @@ CONTACT: Final = Resource(
     name="contact",
     plural="contacts",
     prefix="con",
-    key="contact_api_id",
+    key=KEYS["contact"],
     api_view=api_view,
     fields=(
         Field(name="id", read_only=True),

@@ -99,6 +99,11 @@ class Settings(BaseSettings):
         ge=timedelta(0),
         le=timedelta(hours=1),
     )
+    otel_endpoint: Annotated[str, BeforeValidator(values.collector)] | None = _setting(
+        None,
+        "The OpenTelemetry collector (OTLP over HTTP) that spans are sent to; needs the extra otel. By default the one "
+        "that OTEL_EXPORTER_OTLP_ENDPOINT names; without either there are no spans.",
+    )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(values.choice)] = _setting(
         "info", "What is logged: debug, info (a line for each attempt), warning or error."
     )

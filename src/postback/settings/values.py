@@ -105,6 +105,15 @@ def database(value: object) -> str:
 
 def public_url(value: object) -> str:
     """An http or https address without query, and without a slash at its end."""
+    return _http_address(value, "https://postback.example.com")
+
+
+def collector(value: object) -> str:
+    """The same, of a collector of traces."""
+    return _http_address(value, "http://127.0.0.1:4318")
+
+
+def _http_address(value: object, example: str) -> str:
     text = str(value).rstrip("/")
     try:
         parts = urlsplit(text)
@@ -112,7 +121,7 @@ def public_url(value: object) -> str:
     except ValueError:
         right = False
     if not right or parts.query or parts.fragment or not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("an http or https address without query, such as https://postback.example.com")
+        raise ValueError(f"an http or https address without query, such as {example}")
     return text
 
 

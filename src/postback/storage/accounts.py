@@ -2,17 +2,33 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import Connection, Row, bindparam, or_
 
-from postback.domain.accounts import Account, ApiKey, Scope
+from postback.domain.accounts import Account, AccountLimits, Actor, ApiKey, Scope
 from postback.domain.errors import Conflict, NotFound
 from postback.domain.records import LOCATION
+from postback.domain.times import rfc3339
 from postback.ports import Page, Query
 from postback.storage import lists, scope
 from postback.storage.database import Database
-from postback.storage.tables import accounts, api_keys, config_versions, configs, counters, idempotency, records
+from postback.storage.tables import (
+    accounts,
+    api_keys,
+    audit,
+    changelogs,
+    config_versions,
+    configs,
+    counters,
+    events,
+    idempotency,
+    records,
+    removed_accounts,
+    replays,
+)
 
 _ACCOUNT_FIELDS: Final[Mapping[str, lists.Listed]] = {
     "id": lists.text(accounts.c.id),
@@ -34,19 +50,24 @@ class SqlAccounts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def save(self, account: Account) -> None:
+    async def save(self, account: Account, *, by: Actor | None = None) -> None:
         values = {
             "name": account.name,
             "metadata": json.dumps(account.metadata, separators=(",", ":"), allow_nan=False),
+            "limits": limits_text(account.limits),
             "modified_ms": account.modified_ms,
         }
 
         def write(connection: Connection) -> None:
+            before = _account_facts(connection, account.id)
             changed = connection.execute(scope.change(account.id, accounts).values(**values))
             if changed.rowcount == 0:
+                _refuse_while_remembered(connection, account.id)
                 connection.execute(
                     scope.add(account.id, accounts).values(created_ms=account.created_ms, config_version=0, **values)
                 )
+            after = _account_facts(connection, account.id)
+            self._database.auditor.record(connection, account.id, by, "account.save", account.id, before, after)
 
         await self._database.write(write)
 
@@ -64,18 +85,21 @@ class SqlAccounts:
         )
         return Page([_account(row) for row in rows], total)
 
-    async def delete(self, account: str) -> None:
+    async def delete(self, account: str, *, by: Actor | None = None) -> None:
         def write(connection: Connection) -> None:
+            before = _account_facts(connection, account)
             _refuse_while_in_use(connection, account)
             for table in (config_versions, idempotency, counters, api_keys):
                 connection.execute(scope.remove(account, table))
             if connection.execute(scope.remove(account, accounts)).rowcount == 0:
                 raise NotFound("account", account)
+            self._database.auditor.record(connection, account, by, "account.delete", account, before)
+            _bury_history(connection, account, self._database.clock())
             self._database.changed(account)
 
         await self._database.write(write)
 
-    async def add_key(self, key: ApiKey) -> None:
+    async def add_key(self, key: ApiKey, *, by: Actor | None = None) -> None:
         def write(connection: Connection) -> None:
             if key.account is not None:
                 _demand_account(connection, key.account)
@@ -96,6 +120,7 @@ class SqlAccounts:
                     last_used_ms=key.last_used_ms,
                 )
             )
+            self._database.auditor.record(connection, key.account, by, "key.create", key.id, after=_key_facts(key))
 
         await self._database.write(write)
 
@@ -113,11 +138,13 @@ class SqlAccounts:
         )
         return Page([_key(row) for row in rows], total)
 
-    async def revoke_key(self, account: str | None, key_id: str) -> None:
+    async def revoke_key(self, account: str | None, key_id: str, *, by: Actor | None = None) -> None:
         def write(connection: Connection) -> None:
-            revoked = connection.execute(scope.remove(account, api_keys).where(api_keys.c.id == key_id))
-            if revoked.rowcount == 0:
+            row = connection.execute(scope.rows(account, api_keys).where(api_keys.c.id == key_id)).one_or_none()
+            if row is None:
                 raise NotFound("key", key_id)
+            connection.execute(scope.remove(account, api_keys).where(api_keys.c.id == key_id))
+            self._database.auditor.record(connection, account, by, "key.revoke", key_id, _key_facts(_key(row)))
 
         await self._database.write(write)
 
@@ -149,11 +176,53 @@ def _refuse_while_in_use(connection: Connection, account: str) -> None:
             raise Conflict(f"the account still has {what}, or deliveries of deleted ones; remove them first")
 
 
+def _bury_history(connection: Connection, account: str, now_ms: int) -> None:
+    """Another account may get the id, and must see nothing of this one: what is long goes bit by bit, later."""
+    connection.execute(scope.change(account, audit).values(account=None))
+    tables = (events, changelogs, replays)
+    if any(connection.execute(scope.rows(account, table, table.c.id).limit(1)).first() for table in tables):
+        connection.execute(scope.add(account, removed_accounts).values(removed_ms=now_ms))
+
+
+def _refuse_while_remembered(connection: Connection, account: str) -> None:
+    if connection.execute(scope.rows(account, removed_accounts)).first() is not None:
+        raise Conflict(f"an account {account} was deleted, and its history is still being removed; ask again later")
+
+
+def limits_of(connection: Connection, account: str) -> AccountLimits:
+    """Inside a transaction, for what must hold when it ends; no account has no limits."""
+    text = connection.execute(scope.rows(account, accounts, accounts.c.limits)).scalar_one_or_none()
+    return AccountLimits() if text is None else _limits(text)
+
+
+def limits_text(limits: AccountLimits) -> str:
+    return json.dumps({name: value for name, value in asdict(limits).items() if value is not None})
+
+
+def _limits(text: str) -> AccountLimits:
+    return msgspec.json.decode(text, type=AccountLimits)
+
+
+def _account_facts(connection: Connection, account: str) -> Mapping[str, object] | None:
+    row = connection.execute(scope.rows(account, accounts)).one_or_none()
+    if row is None:
+        return None
+    known = _account(row)
+    return {"name": known.name, "metadata": known.metadata, "limits": asdict(known.limits)}
+
+
+def _key_facts(key: ApiKey) -> Mapping[str, object]:
+    """Nothing of the key itself, neither its beginning nor its hash."""
+    expires = None if key.expires_ms is None else rfc3339(key.expires_ms)
+    return {"name": key.name, "scopes": sorted(key.scopes), "expires_at": expires}
+
+
 def _account(row: Row[Any]) -> Account:
     return Account(
         id=row.id,
         name=row.name,
         metadata=json.loads(row.metadata),
+        limits=_limits(row.limits),
         created_ms=row.created_ms,
         modified_ms=row.modified_ms,
     )

@@ -1,5 +1,6 @@
 """A version of a config as a row: its body, and apart from it, sealed, whatever must never be shown."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -7,6 +8,7 @@ import msgspec
 
 from postback.domain.catalog import SAYABLE
 from postback.domain.configs import (
+    DISABLE_AFTER_S,
     BasicAuth,
     ConfigState,
     FormatOptions,
@@ -16,6 +18,7 @@ from postback.domain.configs import (
     Warned,
     matches,
 )
+from postback.domain.masking import MASK
 from postback.domain.policy import Deadlines, RetryPolicy, SuccessRule
 from postback.storage.vault import Place, Vault
 
@@ -54,6 +57,7 @@ class _Body(_Wanted, frozen=True, kw_only=True):
     # What follows is not in rows of the first schema.
     options: FormatOptions = FormatOptions()
     rate_limit: float | None = None
+    disable_after_s: int | None = DISABLE_AFTER_S
     purpose: Purpose | None = None
     has_secrets: bool = True
 
@@ -85,7 +89,27 @@ def encode(config: PostbackConfig, version: int, vault: Vault) -> tuple[str, str
         signing_secrets=config.signing_secrets,
     )
     has_secrets = secrets != _NO_SECRETS
-    body = _Body(
+    text = msgspec.json.encode(_body(config, has_secrets=has_secrets)).decode()
+    if not has_secrets:
+        return text, ""
+    place = place_of(config.id, version, config.account)
+    return text, vault.seal(msgspec.json.encode(secrets).decode(), place)
+
+
+def facts_of(config: PostbackConfig) -> Mapping[str, object]:
+    """What may be told of a version: all of it but its secrets, of which it says that they are set."""
+    facts: dict[str, object] = msgspec.to_builtins(_body(config, has_secrets=False))
+    # What was sent is here again, as it was understood; but for the name, which is for people only.
+    facts = {name: value for name, value in facts.items() if name not in ("as_sent", "has_secrets")}
+    facts["name"] = config.as_sent.get("name")
+    facts["basic_auth_password"] = MASK if config.basic_auth is not None and config.basic_auth.password else None
+    facts["headers"] = dict.fromkeys(config.headers, MASK)
+    facts["signing_secret"] = MASK if config.signing_secrets else None
+    return facts
+
+
+def _body(config: PostbackConfig, *, has_secrets: bool) -> _Body:
+    return _Body(
         location_id=config.location_id,
         resource=config.resource,
         on_create=config.on_create,
@@ -106,14 +130,10 @@ def encode(config: PostbackConfig, version: int, vault: Vault) -> tuple[str, str
         event_types=config.event_types,
         options=config.options,
         rate_limit=config.rate_limit,
+        disable_after_s=config.disable_after_s,
         purpose=config.purpose,
         has_secrets=has_secrets,
     )
-    text = msgspec.json.encode(body).decode()
-    if not has_secrets:
-        return text, ""
-    place = place_of(config.id, version, config.account)
-    return text, vault.seal(msgspec.json.encode(secrets).decode(), place)
 
 
 def decode(
@@ -129,6 +149,7 @@ def decode(
     state_reason: str | None = None,
     purpose: str | None = None,
     warned: Warned | None = None,
+    failing_ms: int | None = None,
 ) -> PostbackConfig:
     """The config of a row. One that cannot be read (damaged, or of a newer version) still says what it wants as far
     as it can, in the format `unreadable`: an account must not lose all of its configs to one."""
@@ -143,6 +164,7 @@ def decode(
         # Also of one that cannot be read: whoever sets up the purpose anew must find it.
         purpose=Purpose(purpose) if purpose in list(Purpose) else None,
         warned=warned,
+        failing_ms=failing_ms,
         created_ms=modified_ms,
         modified_ms=modified_ms,
     )
@@ -180,6 +202,7 @@ def _complete(config: PostbackConfig, body: _Body, secrets: _Secrets) -> Postbac
         deadlines=body.deadlines,
         max_in_flight=body.max_in_flight,
         rate_limit=body.rate_limit,
+        disable_after_s=body.disable_after_s,
         basic_auth=BasicAuth(username, secrets.basic_auth_password) if username is not None else None,
         headers=secrets.headers,
         signing_secrets=secrets.signing_secrets,

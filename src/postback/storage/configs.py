@@ -3,15 +3,18 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Insert, Row, Select, Update, and_
+from sqlalchemy import Connection, Insert, Row, Select, Update, and_, func
 from sqlalchemy.exc import IntegrityError
 
+from postback.domain.accounts import Actor
 from postback.domain.configs import ConfigState, PostbackConfig, Snapshot, Warned
-from postback.domain.errors import NotFound, RevisionPassed
+from postback.domain.errors import Conflict, NotFound, RevisionPassed
 from postback.domain.ids import config_text
 from postback.ports import Page, Query
 from postback.storage import lists, scope
-from postback.storage.config_rows import decode, encode
+from postback.storage.accounts import limits_of
+from postback.storage.audit import state_facts
+from postback.storage.config_rows import decode, encode, facts_of
 from postback.storage.database import Database
 from postback.storage.records import demand_location
 from postback.storage.tables import accounts, config_versions, configs
@@ -41,6 +44,15 @@ _FIELDS: Final[Mapping[str, lists.Listed]] = {
 
 _GONE: Final = {"state": ConfigState.DELETED, "state_reason": None, "location_id": None}
 
+_ACTION_OF_STATE: Final = {
+    ConfigState.ACTIVE: "resume",
+    ConfigState.PAUSED: "pause",
+    ConfigState.DISABLED: "disable",
+    ConfigState.DELETED: "delete",
+}
+_ACTION_OF_SETTINGS: Final = {"callback": "callbacks.change", "postback": "postbacksettings.change"}
+"""What the purposes of account-wide settings begin with → the change of these settings."""
+
 
 class SqlConfigs:
     """Keeps the port Configs."""
@@ -62,42 +74,58 @@ class SqlConfigs:
     def watch(self, changed: Callable[[str], None]) -> None:
         self._database.watch(changed)
 
-    async def add(self, config: PostbackConfig) -> None:
+    async def add(self, config: PostbackConfig, *, by: Actor | None = None) -> None:
         def write(connection: Connection) -> None:
             self._announce(connection, config.account)
             _insert(connection, config, self._database.vault)
+            self._record(connection, by, "create", None, config)
 
         await self._database.write(write)
 
     async def find(self, account: str, config_id: int) -> PostbackConfig:
-        query = _present(account).where(configs.c.id == config_id)
-        row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
-        if row is None:
-            raise _not_found(config_id)
-        return self._config(row)
+        return await self._database.read(lambda connection: self._find(connection, account, config_id))
 
-    async def change(self, config: PostbackConfig) -> None:
+    async def change(self, config: PostbackConfig, *, rotates: bool = False, by: Actor | None = None) -> None:
         def write(connection: Connection) -> None:
+            old = self._find(connection, config.account, config.id)
             if not _replace(connection, config, self._database.vault):
-                if connection.execute(_present(config.account).where(configs.c.id == config.id)).first() is None:
-                    raise _not_found(config.id)
                 raise _passed(config.id)
             self._announce(connection, config.account)
+            self._record(connection, by, "rotate_secret" if rotates else "change", old, config)
 
         await self._database.write(write)
 
-    async def set_state(self, account: str, config_id: int, state: ConfigState, reason: str | None) -> None:
-        await self._database.write(
-            lambda connection: self._put(connection, account, config_id, state=state, state_reason=reason)
-        )
-
-    async def delete(self, account: str, config_id: int) -> None:
-        await self._database.write(lambda connection: self._put(connection, account, config_id, **_GONE))
-
-    async def arrange(
-        self, added: Sequence[PostbackConfig], changed: Sequence[PostbackConfig], deleted: Sequence[PostbackConfig]
+    async def set_state(
+        self, account: str, config_id: int, state: ConfigState, reason: str | None, *, by: Actor | None = None
     ) -> None:
         def write(connection: Connection) -> None:
+            old = self._find(connection, account, config_id)
+            self._put(connection, account, config_id, state=state, state_reason=reason)
+            action = f"postbackconfig.{_ACTION_OF_STATE[state]}"
+            before, after = state_facts(old.state, old.state_reason), state_facts(state, reason)
+            self._database.auditor.record(connection, account, by, action, config_text(config_id), before, after)
+
+        await self._database.write(write)
+
+    async def delete(self, account: str, config_id: int, *, by: Actor | None = None) -> None:
+        def write(connection: Connection) -> None:
+            old = self._find(connection, account, config_id)
+            self._put(connection, account, config_id, **_GONE)
+            self._record(connection, by, "delete", old, None)
+
+        await self._database.write(write)
+
+    async def arrange(
+        self,
+        added: Sequence[PostbackConfig],
+        changed: Sequence[PostbackConfig],
+        deleted: Sequence[PostbackConfig],
+        *,
+        by: Actor | None = None,
+    ) -> None:
+        def write(connection: Connection) -> None:
+            # One that is not there any more is refused below.
+            before = [self._find_present(connection, config.account, config.id) for config in (*changed, *deleted)]
             for account in {config.account for config in (*added, *changed, *deleted)}:
                 self._announce(connection, account)
             # What goes first makes room for what comes with the same purpose.
@@ -109,6 +137,7 @@ class SqlConfigs:
                     raise _passed(config.id)
             for config in added:
                 _insert(connection, config, self._database.vault)
+            self._record_arranged(connection, by, [one for one in before if one is not None], [*changed, *added])
 
         await self._database.write(write)
 
@@ -117,6 +146,45 @@ class SqlConfigs:
             lambda connection: lists.page(connection, _present(account), _FIELDS, query, configs.c.id)
         )
         return Page([self._config(row) for row in rows], total)
+
+    def _find_present(self, connection: Connection, account: str, config_id: int) -> PostbackConfig | None:
+        row = connection.execute(_present(account).where(configs.c.id == config_id)).one_or_none()
+        return None if row is None else self._config(row)
+
+    def _find(self, connection: Connection, account: str, config_id: int) -> PostbackConfig:
+        config = self._find_present(connection, account, config_id)
+        if config is None:
+            raise _not_found(config_id)
+        return config
+
+    def _record(
+        self,
+        connection: Connection,
+        by: Actor | None,
+        verb: str,
+        old: PostbackConfig | None,
+        new: PostbackConfig | None,
+    ) -> None:
+        one = new or old
+        if one is not None:
+            before, after = (None if config is None else facts_of(config) for config in (old, new))
+            action, target = f"postbackconfig.{verb}", config_text(one.id)
+            self._database.auditor.record(connection, one.account, by, action, target, before, after)
+
+    def _record_arranged(
+        self, connection: Connection, by: Actor | None, old: Sequence[PostbackConfig], new: Sequence[PostbackConfig]
+    ) -> None:
+        """One row for the settings that were changed, with those of their configs that became others."""
+        for account, action in dict.fromkeys((config.account, _action_of(config)) for config in (*new, *old)):
+            before, after = (
+                {
+                    one.purpose or config_text(one.id): facts_of(one)
+                    for one in found
+                    if (one.account, _action_of(one)) == (account, action)
+                }
+                for found in (old, new)
+            )
+            self._database.auditor.record(connection, account, by, action, account, before or None, after or None)
 
     def _put(self, connection: Connection, account: str, config_id: int, **values: object) -> None:
         changed = connection.execute(
@@ -150,6 +218,7 @@ class SqlConfigs:
             state_reason=row.state_reason,
             purpose=row.purpose,
             warned=Warned(row.warning, row.warned_ms) if row.warning is not None else None,
+            failing_ms=row.failing_ms,
         )
 
 
@@ -192,6 +261,7 @@ def _present(account: str) -> Select[Any]:
 
 
 def _insert(connection: Connection, config: PostbackConfig, vault: Vault) -> None:
+    _demand_room(connection, config.account)
     if config.location_id is not None:
         demand_location(connection, config.account, config.location_id)
     statement = scope.add(config.account, configs).values(
@@ -206,6 +276,15 @@ def _insert(connection: Connection, config: PostbackConfig, vault: Vault) -> Non
     )
     _run(connection, config, statement)
     _add_version(connection, config, config.version, vault)
+
+
+def _demand_room(connection: Connection, account: str) -> None:
+    most = limits_of(connection, account).configs
+    if most is None:
+        return
+    present = scope.rows(account, configs, func.count()).where(configs.c.state != ConfigState.DELETED)
+    if connection.execute(present).scalar_one() >= most:
+        raise Conflict(f"limits.configs: the account is allowed {most:,} postback configs, and it has as many")
 
 
 def _replace(connection: Connection, config: PostbackConfig, vault: Vault) -> bool:
@@ -225,6 +304,7 @@ def _replace(connection: Connection, config: PostbackConfig, vault: Vault) -> bo
     )
     if not _run(connection, config, statement):
         return False
+    _retire_versions(connection, config.account, config.id, config.modified_ms)
     _add_version(connection, config, config.version + 1, vault)
     return True
 
@@ -260,6 +340,21 @@ def _add_version(connection: Connection, config: PostbackConfig, version: int, v
             config_id=config.id, version=version, created_ms=config.modified_ms, body=body, secrets=secrets
         )
     )
+
+
+def _retire_versions(connection: Connection, account: str, config_id: int, now_ms: int) -> None:
+    """Nothing is sent with them any more; they stay as long as the log of what was."""
+    connection.execute(
+        scope.change(account, config_versions)
+        .where(config_versions.c.config_id == config_id, config_versions.c.replaced_ms.is_(None))
+        .values(replaced_ms=now_ms)
+    )
+
+
+def _action_of(config: PostbackConfig) -> str:
+    """The change that this config is arranged by."""
+    settings = (config.purpose or "").partition(".")[0]
+    return _ACTION_OF_SETTINGS.get(settings, "postbackconfig.change")
 
 
 def _passed(config_id: int) -> RevisionPassed:

@@ -1,13 +1,16 @@
 """What the screens' storage needs of a database: a transaction to read in, one to write in, and word of changed configs."""
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
 from postback.domain.errors import PostbackError
 from postback.ports import Clock
 from postback.storage.vault import Vault
+
+if TYPE_CHECKING:
+    from postback.storage.audit import Auditor
 
 T = TypeVar("T")
 
@@ -21,6 +24,10 @@ class Database(Protocol):
     @property
     def vault(self) -> Vault:
         """What seals and opens the secrets of this database."""
+
+    @property
+    def auditor(self) -> "Auditor":
+        """What puts changes on record, inside a `write`."""
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Run it in a transaction that sees one state of the store and may write nothing."""

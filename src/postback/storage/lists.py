@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Text, and_, cast, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Numeric, Row, Select, Text, and_, cast, func, or_, select
 
 from postback.domain.errors import InvalidValue
 from postback.ports import Query
@@ -42,6 +42,12 @@ def member(document: ColumnElement[Any], *path: str) -> Listed:
     return Listed(matches, value)
 
 
+def amount(document: ColumnElement[Any], *path: str) -> Listed:
+    """Money as text ("24.50"), ordered by its worth."""
+    found = member(document, *path)
+    return found._replace(order=cast(found.order, Numeric))
+
+
 def page(
     connection: Connection,
     found: Select[Any],
@@ -59,11 +65,17 @@ def page(
         found = found.where(fields[name].matches(texts))
     order = _order(fields, query.sort, last)
 
-    total: int = connection.execute(select(func.count()).select_from(found.subquery())).scalar_one()
+    total = count(connection, found)
     offset = (query.page - 1) * query.page_size
     if offset >= total:
         return [], total
     return connection.execute(found.order_by(*order).limit(query.page_size).offset(offset)).all(), total
+
+
+def count(connection: Connection, found: Select[Any]) -> int:
+    """How many rows it would give."""
+    total: int = connection.execute(select(func.count()).select_from(found.subquery())).scalar_one()
+    return total
 
 
 def _order(fields: Mapping[str, Listed], sort: str, last: ColumnElement[Any]) -> Sequence[ColumnElement[Any]]:

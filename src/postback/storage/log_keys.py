@@ -5,7 +5,7 @@ full, so a page costs what it shows and not what there is.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, literal, not_, or_
 
@@ -26,8 +26,18 @@ ENDS: Final = {
     State.CANCELLED: Verdict.CANCELLED,
 }
 
-_INDEXED_ENDS: Final = (State.FAILED, State.CANCELLED)
+INDEXED_ENDS: Final = (State.FAILED, State.CANCELLED)
+"""What has ended so is found by an index of its own."""
+
 _MS_MAX: Final = (1 << 42) - 1
+
+
+class Walk(NamedTuple):
+    """Keys that fit a filter, in no order yet. By these two columns the database walks along an index."""
+
+    keys: Select[Any]
+    event_id: ColumnElement[Any]
+    config_id: ColumnElement[Any]
 
 
 def keys_of_page(
@@ -54,7 +64,17 @@ def keys_of_page(
 
 
 def owed_keys(account: str, narrowed: LogFilter, before: Key | None, since: int | None = None) -> Select[Any]:
-    """What is owed, of events from `since` on.
+    """What is owed, the newest event first, of events from `since` on."""
+    return _backwards(owed_ones(account, narrowed), before, since)
+
+
+def finished_keys(account: str, narrowed: LogFilter, before: Key | None, since: int | None = None) -> Select[Any]:
+    """What has ended, the newest event first, of events from `since` on."""
+    return _backwards(finished_ones(account, narrowed), before, since)
+
+
+def owed_ones(account: str, narrowed: LogFilter) -> Walk:
+    """What is owed.
 
     It is walked by its primary key: the index of what is due knows no claimed ones, and another order.
     """
@@ -81,14 +101,14 @@ def owed_keys(account: str, narrowed: LogFilter, before: Key | None, since: int 
             found = found.where(is_held)
         case State.PENDING:
             found = found.where(owed.c.claim.is_(None), not_(is_held))
-    return _ordered(found, narrowed, before, since, bound, owed.c.config_id)
+    return Walk(found.where(*in_time(narrowed, bound)), bound, owed.c.config_id)
 
 
-def finished_keys(account: str, narrowed: LogFilter, before: Key | None, since: int | None = None) -> Select[Any]:
-    """What has ended, of events from `since` on: its last row decides, and rows of claims that no longer held never do."""
+def finished_ones(account: str, narrowed: LogFilter) -> Walk:
+    """What has ended: its last row decides, and rows of claims that no longer held never do."""
     key = (attempts.c.event_id, attempts.c.config_id)
     # One table leads and gives the order; the other is looked into by its key.
-    if narrowed.subject is None and (narrowed.config_id is not None or narrowed.state in _INDEXED_ENDS):
+    if narrowed.subject is None and (narrowed.config_id is not None or narrowed.state in INDEXED_ENDS):
         found = scope.rows(account, attempts, *key)
         if _narrows_events(narrowed):
             found = found.where(_has_event(account, attempts.c.event_id, narrowed))
@@ -103,8 +123,15 @@ def finished_keys(account: str, narrowed: LogFilter, before: Key | None, since: 
     wanted = [ENDS[narrowed.state]] if narrowed.state is not None else list(ENDS.values())
     # Written out, since the planner takes an index of some rows only where it sees that these are they.
     is_end = or_(*(attempts.c.verdict == literal(verdict.value, literal_execute=True) for verdict in wanted))
-    found = found.where(is_end, _is_last(account), not_(_is_owed(account)))
-    return _ordered(found, narrowed, before, since, bound, attempts.c.config_id)
+    found = found.where(is_end, _is_last(account), not_(_is_owed(account)), *in_time(narrowed, bound))
+    return Walk(found, bound, attempts.c.config_id)
+
+
+def forwards(walk: Walk, after: Key, upto: int) -> Select[Any]:
+    """From the oldest event to the newest, those after this key, of events up to `upto`."""
+    rest = or_(walk.event_id > after[0], walk.config_id > after[1])
+    found = walk.keys.where(walk.event_id >= after[0], walk.event_id <= upto, rest)
+    return found.order_by(walk.event_id, walk.config_id)
 
 
 def of_events(narrowed: LogFilter) -> Sequence[ColumnElement[bool]]:
@@ -120,10 +147,26 @@ def in_time(narrowed: LogFilter, event_id: ColumnElement[Any]) -> Sequence[Colum
     """Ids go by the time of acceptance: a time is a bound on ids, which every index here ends with."""
     conditions = []
     if narrowed.since_ms is not None:
-        conditions.append(event_id >= first_id_at(min(max(narrowed.since_ms, 0), _MS_MAX)))
+        conditions.append(event_id >= first_id(narrowed.since_ms))
     if narrowed.until_ms is not None:
-        conditions.append(event_id < first_id_at(min(max(narrowed.until_ms, 0), _MS_MAX)))
+        conditions.append(event_id < first_id(narrowed.until_ms))
     return conditions
+
+
+def first_id(ms: int) -> int:
+    """The lowest id from then on; of any time that a caller may name."""
+    return first_id_at(min(max(ms, 0), _MS_MAX))
+
+
+def _backwards(walk: Walk, before: Key | None, since: int | None) -> Select[Any]:
+    found = walk.keys.order_by(walk.event_id.desc(), walk.config_id.desc())
+    if since is not None:
+        found = found.where(walk.event_id >= since)
+    if before is not None:
+        # The first condition bounds the walk, the second what is left of the last event.
+        rest = or_(walk.event_id < before[0], walk.config_id < before[1])
+        found = found.where(walk.event_id <= before[0], rest)
+    return found
 
 
 def _events_with_deliveries(account: str, narrowed: LogFilter, before: Key | None) -> Select[Any]:
@@ -141,23 +184,6 @@ def held_configs(account: str) -> Select[Any]:
 
 def _run(connection: Connection, query: Select[Any], limit: int) -> list[Key]:
     return [(row[0], row[1]) for row in connection.execute(query.limit(limit))]
-
-
-def _ordered(
-    found: Select[Any],
-    narrowed: LogFilter,
-    before: Key | None,
-    since: int | None,
-    event_id: ColumnElement[Any],
-    config_id: ColumnElement[Any],
-) -> Select[Any]:
-    found = found.where(*in_time(narrowed, event_id)).order_by(event_id.desc(), config_id.desc())
-    if since is not None:
-        found = found.where(event_id >= since)
-    if before is not None:
-        # The first condition bounds the walk, the second what is left of the last event.
-        found = found.where(event_id <= before[0], or_(event_id < before[0], config_id < before[1]))
-    return found
 
 
 def _narrows_events(narrowed: LogFilter) -> bool:

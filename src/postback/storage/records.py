@@ -3,32 +3,41 @@
 import json
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import cache
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row
 
 from postback.domain.errors import Conflict, InvalidValue, NotFound, RevisionPassed
-from postback.domain.records import LOCATION, Change, Delete, Insert, Record, Update
+from postback.domain.records import KEYS, LOCATION, Change, Delete, Insert, ListedField, Record, Update
 from postback.ports import Page, Query
-from postback.storage import lists, scope
+from postback.storage import changelogs, lists, scope
+from postback.storage.audit import Auditor
+from postback.storage.changelogs import Changed
 from postback.storage.database import Database
 from postback.storage.tables import configs, records
+
+_COLUMNS: Final = {
+    "id": lists.text(records.c.id),
+    "location_id": lists.text(records.c.location_id),
+    "created_ts": lists.seconds(records.c.created_ms),
+}
+_AUDITED: Final = {changelogs.CREATE: "create", changelogs.UPDATE: "change", changelogs.DELETE: "delete"}
 
 
 class SqlRecords:
     """Keeps the port Records. `listed` says by which fields lists of each resource may be narrowed and ordered:
-    resource → the name that callers use → the name in the record's body."""
+    resource → the name that callers use → the field in the record's body."""
 
-    def __init__(self, database: Database, listed: Mapping[str, Mapping[str, str]]) -> None:
+    def __init__(self, database: Database, listed: Mapping[str, Mapping[str, ListedField]]) -> None:
         self._database = database
         self._listed = {resource: _listed_fields(names) for resource, names in listed.items()}
 
     async def find(self, account: str, resource: str, record_id: str) -> Record:
-        query = scope.rows(account, records).where(records.c.resource == resource, records.c.id == record_id)
-        row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
-        if row is None:
+        record = await self._database.read(lambda connection: read_record(connection, account, resource, record_id))
+        if record is None:
             raise NotFound(resource, record_id)
-        return _record(row)
+        return record
 
     async def find_by_key(self, account: str, resource: str, location_id: str, key: str) -> Record | None:
         query = scope.rows(account, records).where(
@@ -46,19 +55,24 @@ class SqlRecords:
         return Page([_record(row) for row in rows], total)
 
     async def apply(self, changes: Sequence[Change]) -> None:
-        await self._database.write(lambda connection: apply_changes(connection, changes))
+        await self._database.write(lambda connection: apply_changes(connection, changes, self._database.auditor))
 
 
-def apply_changes(connection: Connection, changes: Sequence[Change]) -> None:
+def apply_changes(connection: Connection, changes: Sequence[Change], auditor: Auditor) -> None:
     """Make the changes, in order, inside the caller's transaction; what is raised leaves it to be rolled back."""
     for change in changes:
-        match change:
-            case Insert(record):
-                _insert(connection, record)
-            case Update(record):
-                _update(connection, record)
-            case Delete(account, resource, record_id):
-                _delete(connection, account, resource, record_id)
+        changed = _apply(connection, change)
+        account, resource, record_id, action, by, before, after = changed
+        audited = f"{resource}.{_AUDITED[action]}"
+        written = auditor.record(connection, account, by, audited, record_id, before, after)
+        if resource != LOCATION:
+            changelogs.keep(connection, changed, written)
+
+
+def read_record(connection: Connection, account: str, resource: str, record_id: str) -> Record | None:
+    query = scope.rows(account, records).where(records.c.resource == resource, records.c.id == record_id)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _record(row)
 
 
 def demand_location(connection: Connection, account: str, location_id: str) -> None:
@@ -68,6 +82,21 @@ def demand_location(connection: Connection, account: str, location_id: str) -> N
     )
     if connection.execute(query).first() is None:
         raise InvalidValue.of("location_id", "location_id provided is not valid")
+
+
+def _apply(connection: Connection, change: Change) -> Changed:
+    match change:
+        case Insert(record, by):
+            _insert(connection, record)
+            return Changed(record.account, record.resource, record.id, changelogs.CREATE, by, None, record.body)
+        case Update(record, by):
+            before = _body(connection, record.account, record.id)
+            _update(connection, record)
+            return Changed(record.account, record.resource, record.id, changelogs.UPDATE, by, before, record.body)
+        case Delete(account, resource, record_id, by):
+            before = _body(connection, account, record_id)
+            _delete(connection, account, resource, record_id)
+            return Changed(account, resource, record_id, changelogs.DELETE, by, before, None)
 
 
 def _insert(connection: Connection, record: Record) -> None:
@@ -120,6 +149,12 @@ def _delete(connection: Connection, account: str, resource: str, record_id: str)
         raise NotFound(resource, record_id)
 
 
+def _body(connection: Connection, account: str, record_id: str) -> Mapping[str, object] | None:
+    """What it is before a change; None where it is not there, which the change itself refuses."""
+    text = connection.execute(scope.rows(account, records, records.c.body).where(records.c.id == record_id)).scalar()
+    return None if text is None else json.loads(text)
+
+
 def _refuse_taken_key(connection: Connection, record: Record) -> None:
     if record.key is None:
         return
@@ -131,7 +166,7 @@ def _refuse_taken_key(connection: Connection, record: Record) -> None:
         records.c.id != record.id,
     )
     if connection.execute(query).first() is not None:
-        field = f"{record.resource}_api_id"
+        field = KEYS[record.resource]
         raise InvalidValue.of(field, f"{field} is taken by another {record.resource} already")
 
 
@@ -158,10 +193,10 @@ def _record(row: Row[Any]) -> Record:
     )
 
 
-def _listed_fields(names: Mapping[str, str]) -> Mapping[str, lists.Listed]:
-    columns = {
-        "id": lists.text(records.c.id),
-        "location_id": lists.text(records.c.location_id),
-        "created_ts": lists.seconds(records.c.created_ms),
-    }
-    return {name: columns.get(stored) or lists.member(records.c.body, stored) for name, stored in names.items()}
+def _listed_fields(fields: Mapping[str, ListedField]) -> Mapping[str, lists.Listed]:
+    return {name: _COLUMNS.get(field.name) or _member(field) for name, field in fields.items()}
+
+
+@cache
+def _member(field: ListedField) -> lists.Listed:
+    return (lists.amount if field.is_amount else lists.member)(records.c.body, field.name)

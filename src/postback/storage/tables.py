@@ -41,6 +41,16 @@ accounts = Table(
     Column("modified_ms", BigInteger, nullable=False),
     # Raised by every change of a config: accepting compares it, so no event is matched with old configs.
     Column("config_version", BigInteger, nullable=False),
+    # What the operator allows it, as JSON; what is not named is not limited.
+    Column("limits", Text, nullable=False, server_default="{}"),
+)
+
+removed_accounts = Table(
+    "removed_accounts",
+    METADATA,
+    # While anything of its history is left, nobody else gets the id.
+    Column("account", Text, primary_key=True),
+    Column("removed_ms", BigInteger, nullable=False),
 )
 
 api_keys = Table(
@@ -96,6 +106,8 @@ configs = Table(
     # What the owner is to be warned of, and since when.
     Column("warning", Text),
     Column("warned_ms", BigInteger),
+    # When others were told that it is failing; nothing while it is well.
+    Column("failing_ms", BigInteger),
     ForeignKeyConstraint(["account"], ["accounts.id"]),
     ForeignKeyConstraint(["account", "location_id"], ["records.account", "records.id"]),
     CheckConstraint("state IN ('active', 'paused', 'disabled', 'deleted')", name="states_are_known"),
@@ -122,7 +134,10 @@ config_versions = Table(
     Column("body", Text, nullable=False),
     # What must never be shown, sealed by the vault: passwords, signing secrets, the values of the owner's headers.
     Column("secrets", Text, nullable=False),
+    # When another version took its place, or its config was deleted: only what was sent before then may refer to it.
+    Column("replaced_ms", BigInteger),
     PrimaryKeyConstraint("config_id", "version"),
+    Index("config_versions_replaced", "replaced_ms", sqlite_where=text("replaced_ms IS NOT NULL")),
     sqlite_with_rowid=False,
 )
 
@@ -139,6 +154,8 @@ events = Table(
     Column("deliveries", Integer, nullable=False),
     Column("data", LargeBinary, nullable=False),
     Column("expands", LargeBinary),
+    # The trace that the publisher's request belonged to (W3C traceparent).
+    Column("trace", Text),
     Index("events_of_account", "account", "id"),
     Index("events_of_subject", "account", "subject", "id", sqlite_where=text("subject IS NOT NULL")),
 )
@@ -253,12 +270,69 @@ counters = Table(
     METADATA,
     Column("account", Text, nullable=False),
     Column("config_id", BigInteger, nullable=False),
-    # Unix minutes.
+    # Unix minutes; 0 for totals of minutes that were forgotten, and for what has no minute.
     Column("minute", BigInteger, nullable=False),
-    # 0 accepted, 1 delivered, 2 failed, 3 retried, 4 cancelled; from 16 on the latency histogram:
-    # 16 + k counts deliveries whose milliseconds from acceptance to success have k binary digits.
+    # What is counted: storage/measures.py.
     Column("measure", SmallInteger, nullable=False),
     Column("count", BigInteger, nullable=False),
     PrimaryKeyConstraint("account", "config_id", "minute", "measure"),
+    Index("counters_of_minute", "minute"),
     sqlite_with_rowid=False,
+)
+
+changelogs = Table(
+    "changelogs",
+    METADATA,
+    # A change of a record: which fields had which values before, and whose change it was.
+    Column("id", _ROW_ID, primary_key=True, autoincrement=False),
+    Column("account", Text, nullable=False),
+    Column("resource", Text, nullable=False),
+    Column("record_id", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("key_id", Text),
+    Column("key_name", Text),
+    Column("details", Text, nullable=False),
+    Index("changelogs_of_record", "account", "record_id", "id"),
+)
+
+replays = Table(
+    "replays",
+    METADATA,
+    # A job over many deliveries: `event_id` and `config_id` are the last one that it has come past.
+    Column("id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("filter", Text, nullable=False),
+    Column("selected", BigInteger, nullable=False),
+    Column("done", BigInteger, nullable=False),
+    Column("skipped", BigInteger, nullable=False),
+    Column("event_id", BigInteger),
+    Column("config_id", BigInteger),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("ended_ms", BigInteger),
+    CheckConstraint("kind IN ('replay', 'cancel')", name="kinds_are_known"),
+    CheckConstraint("state IN ('running', 'done')", name="jobs_run_or_are_done"),
+    Index("replays_running", "id", sqlite_where=text("state = 'running'")),
+    Index("replays_of_account", "account", "id"),
+)
+
+audit = Table(
+    "audit",
+    METADATA,
+    # Who changed what, in the transaction of the change. Secrets are masked before they come here.
+    Column("id", _ROW_ID, primary_key=True, autoincrement=False),
+    # NULL for what belongs to no account.
+    Column("account", Text),
+    Column("at_ms", BigInteger, nullable=False),
+    # NULL for the server itself.
+    Column("key_id", Text),
+    Column("key_name", Text),
+    Column("address", Text),
+    Column("action", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("before", Text),
+    Column("after", Text),
+    Index("audit_of_account", "account", "id"),
 )

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, inspect, text
 
 from postback.storage.database import CannotOpen
 
-HEAD: Final = "0002"
+HEAD: Final = "0005"
 """The newest revision there is."""
 
 _FOLDER: Final = Path(__file__).parent

@@ -6,9 +6,12 @@ from typing import Final
 
 from postback.domain.deliveries import Accepted, Claim, Idempotency, NewDeliveries, Refused
 from postback.domain.errors import ConfigsPassed, Conflict, NotFound, PostbackError
+from postback.domain.events import Event
 from postback.domain.ids import IdSource
 from postback.domain.records import Change
-from postback.storage.sqlite.journal import ACCEPTED, Journal
+from postback.storage.measures import ACCEPTED
+from postback.storage.sqlite.connections import uncommitted
+from postback.storage.sqlite.journal import Journal
 from postback.storage.sqlite.statements import Insert
 from postback.storage.sqlite.transactions import raise_if_of_the_store
 
@@ -17,11 +20,11 @@ IDEMPOTENCY_MS: Final = 24 * 3600 * 1000
 INSERT_EVENT: Final = Insert(
     """
 INSERT INTO events (
-    id, account, location_id, type, subject, occurred_at, accepted_ms, deliveries, data, expands
+    id, account, location_id, type, subject, occurred_at, accepted_ms, deliveries, data, expands, trace
 )
 VALUES
     """,
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 )
 
 INSERT_OWED: Final = Insert(
@@ -48,12 +51,14 @@ class Accepting:
         now: int,
         tokens: IdSource,
         apply_changes: Callable[[Sequence[Change]], None],
+        related: Callable[[Event, Sequence[str]], bytes | None],
     ) -> None:
         self._raw = raw
         self._worker = worker
         self._now = now
         self._tokens = tokens
         self._apply_changes = apply_changes
+        self._related = related
         # What a dead worker is given nobody would carry out: its deliveries are born unclaimed.
         self._worker_lives = raw.execute("SELECT 1 FROM workers WHERE id = ?", (worker,)).fetchone() is not None
 
@@ -107,7 +112,7 @@ class Accepting:
         keys: dict[tuple[str, bytes], tuple[int, int, bytes]] = {}
 
         for unit in units:
-            event, targets, config_version, idempotency, changes, due_at_ms = unit
+            event, targets, config_version, idempotency, changes, due_at_ms, expands = unit
             account = event.account
             if idempotency is not None:
                 first = keys.get((account, idempotency.key_hash)) or self._first_with(account, idempotency)
@@ -121,8 +126,10 @@ class Accepting:
                 keys[account, idempotency.key_hash] = (event.id, len(targets), idempotency.body_hash)
             if changes:
                 self._apply_changes(changes)
+            if expands:
+                event = event._replace(expands=self._related(event, expands))
 
-            events.append((*event[:7], len(targets), event.data, event.expands))
+            events.append((*event[:7], len(targets), event.data, event.expands, event.trace))
             due = now if due_at_ms is None else due_at_ms
             may_be_claimed = due <= now and self._worker_lives
             claims = []
@@ -142,6 +149,9 @@ class Accepting:
         if keys:
             self._remember(keys)
         journal.write()
+        counted = uncommitted(raw)
+        counted.events += len(events)
+        counted.deliveries += len(owed)
         return answers
 
     def _config_versions(self, units: Sequence[NewDeliveries]) -> dict[str, int | None]:

@@ -26,7 +26,7 @@ WHERE l.config_id = ? AND l.next_due_ms <= ? AND c.state = 'active'
 
 DUE: Final = """
 SELECT
-    e.id, e.account, e.location_id, e.type, e.subject, e.occurred_at, e.accepted_ms, e.data, e.expands,
+    e.id, e.account, e.location_id, e.type, e.subject, e.occurred_at, e.accepted_ms, e.data, e.expands, e.trace,
     o.attempts, o.forgiven, o.interruptions, o.manual, o.due_at_ms
 FROM owed o CROSS JOIN events e ON e.id = o.event_id
 WHERE o.config_id = ? AND o.claim IS NULL AND o.due_at_ms BETWEEN ? AND ?
@@ -77,14 +77,14 @@ def claim(
             continue
         taken, left = _take(raw, (config_id, lane[1], now, places), left)
         for row in taken:
-            event = Event(*row[:9])
-            attempts, forgiven, interruptions, manual = row[9:13]
+            event = Event(*row[:10])
+            attempts, forgiven, interruptions, manual = row[10:14]
             claims.append(Claim(event, config_id, tokens(), attempts, forgiven, interruptions, bool(manual), now))
         raw.executemany(
             CLAIM, [(worker, c.token, now, c.event.id, config_id) for c in claims[len(claims) - len(taken) :]]
         )
         # All before the last one taken are taken: what is still open comes at its time or later.
-        _move_lane(raw, config_id, taken[-1][13] if taken else lane[1])
+        _move_lane(raw, config_id, taken[-1][14] if taken else lane[1])
     return claims
 
 

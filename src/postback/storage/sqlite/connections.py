@@ -4,10 +4,11 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import StaticPool
+from sqlalchemy.util import LRUCache
 
 from postback.storage.database import CannotOpen
 
@@ -22,8 +23,47 @@ CHECKPOINTS_BY_OTHERS: Final = (3, 51, 3)
 """From this version on another connection may checkpoint while one writes; before it, that can corrupt the log."""
 
 
+# Statements compiled once for all connections: each costs a few milliseconds.
+_COMPILED: Final[LRUCache[Any, Any]] = LRUCache(500)
+
+
+class Uncommitted:
+    """What the transaction under way adds to the log: told to whoever counts once it is durable, so that no count
+    can differ from the log. The fields are those of domain.telemetry.Committed."""
+
+    __slots__ = ("attempts", "deliveries", "events", "latencies_ms", "replayed", "took_ms")
+
+    def __init__(self) -> None:
+        self.events = 0
+        self.deliveries = 0
+        self.replayed = 0
+        self.attempts: list[tuple[int, str | None]] = []
+        self.took_ms: list[int] = []
+        self.latencies_ms: list[int] = []
+
+    def mark(self) -> "Mark":
+        lists = len(self.attempts), len(self.took_ms), len(self.latencies_ms)
+        return self.events, self.deliveries, self.replayed, *lists
+
+    def back_to(self, mark: "Mark") -> None:
+        self.events, self.deliveries, self.replayed, attempts, took, latencies = mark
+        del self.attempts[attempts:]
+        del self.took_ms[took:]
+        del self.latencies_ms[latencies:]
+
+
+Mark = tuple[int, int, int, int, int, int]
+"""How much there was of each: what a savepoint that is rolled back goes back to."""
+
+NOTHING: Final[Mark] = (0, 0, 0, 0, 0, 0)
+
+
 class FencedConnection(sqlite3.Connection):
     """SQLAlchemy cannot end our transactions: beginning and ending them is for `transactions` alone."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.uncommitted = Uncommitted()
 
     def commit(self) -> None:
         """Nothing."""
@@ -32,12 +72,25 @@ class FencedConnection(sqlite3.Connection):
         """Nothing."""
 
 
+def uncommitted(raw: sqlite3.Connection) -> Uncommitted:
+    if not isinstance(raw, FencedConnection):
+        raise TypeError("the log of attempts is written by the store's own connection only")
+    return raw.uncommitted
+
+
 class Door:
     """One connection, by hand (`raw`) and through SQLAlchemy (`run`), in the same transaction."""
 
     def __init__(self, raw: sqlite3.Connection) -> None:
         self.raw = raw
-        self._engine = create_engine("sqlite+pysqlite://", creator=lambda: raw, poolclass=StaticPool)
+        # What a statement was given stays out of its errors: they are logged, and people's records are in there.
+        self._engine = create_engine(
+            "sqlite+pysqlite://",
+            creator=lambda: raw,
+            poolclass=StaticPool,
+            hide_parameters=True,
+            execution_options={"compiled_cache": _COMPILED},
+        )
 
     def run(self, function: Callable[[Connection], T]) -> T:
         with self._engine.connect() as connection:

@@ -2,30 +2,29 @@
 
 import sqlite3
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from postback.domain.deliveries import INTERRUPTIONS_MAX, Settlement, Verdict, interruption_wait_ms
+from postback.domain.stats import MINUTE_MS
 from postback.domain.verdict import reason_of
 from postback.domain.wire import Answered, Reason
+from postback.storage.measures import ALL_TIME, CANCELLED, FAILED, LAST_ERROR, REPLAYED
+from postback.storage.sqlite.connections import uncommitted
 from postback.storage.sqlite.statements import Insert
-
-ACCEPTED: Final = 0
-DELIVERED: Final = 1
-FAILED: Final = 2
-RETRIED: Final = 3
-CANCELLED: Final = 4
-LATENCY: Final = 16
-"""Measures of the counters; from LATENCY on, one for each number of binary digits of the milliseconds."""
-
-MINUTE_MS: Final = 60_000
 
 AttemptRow = tuple[Any, ...]
 """The columns of `attempts`, in the order of INSERT_ATTEMPT."""
 
 VERDICT: Final = 5
+RENDERED_MS: Final = 10
 ENDED_MS: Final = 12
 WAIT_MS: Final = 13
+REASON: Final = 15
+BODY_HASH: Final = 17
 """Where these stand in an AttemptRow."""
+
+_VERDICT_AND_REASON: Final = itemgetter(VERDICT, REASON)
 
 INSERT_ATTEMPT: Final = Insert(
     """
@@ -65,6 +64,7 @@ class Journal:
         self._now = now
         self._attempts: list[AttemptRow] = []
         self._counts: dict[tuple[str, int, int], int] = {}
+        self._lasts: dict[tuple[str, int, int], int] = {}
         self._dues: dict[int, tuple[str, int]] = {}
 
     def attempt(self, row: AttemptRow) -> None:
@@ -74,6 +74,10 @@ class Journal:
         key = (account, config_id, measure)
         self._counts[key] = self._counts.get(key, 0) + 1
 
+    def last(self, account: str, config_id: int, measure: int, value: int) -> None:
+        """What LAST_SUCCESS or LAST_ERROR of this config is from now on."""
+        self._lasts[account, config_id, measure] = value
+
     def due(self, account: str, config_id: int, due_at_ms: int) -> None:
         """A delivery of this lane is unclaimed from now on, and due then."""
         known = self._dues.get(config_id)
@@ -82,8 +86,9 @@ class Journal:
 
     def write(self) -> None:
         if self._attempts:
-            INSERT_ATTEMPT.run(self._raw, self._attempts)
+            log_attempts(self._raw, self._attempts)
         if self._counts:
+            uncommitted(self._raw).replayed += sum(n for key, n in self._counts.items() if key[2] == REPLAYED)
             minute = self._now // MINUTE_MS
             self._raw.executemany(
                 """
@@ -92,6 +97,18 @@ class Journal:
                 ON CONFLICT (account, config_id, minute, measure) DO UPDATE SET count = count + excluded.count
                 """,
                 [(account, config, minute, measure, n) for (account, config, measure), n in self._counts.items()],
+            )
+        if self._lasts:
+            self._raw.executemany(
+                """
+                INSERT INTO counters (account, config_id, minute, measure, count)
+                VALUES (?, ?, ?, ?, ?)
+                ON CONFLICT (account, config_id, minute, measure) DO UPDATE SET count = excluded.count
+                """,
+                [
+                    (account, config, ALL_TIME, measure, value)
+                    for (account, config, measure), value in self._lasts.items()
+                ],
             )
         if self._dues:
             self._raw.executemany(
@@ -103,6 +120,14 @@ class Journal:
                 """,
                 [(config_id, account, due_at_ms) for config_id, (account, due_at_ms) in self._dues.items()],
             )
+
+
+def log_attempts(raw: sqlite3.Connection, rows: Sequence[AttemptRow]) -> None:
+    """The one way of a delivery's attempts into the log: what is written here is what is counted."""
+    INSERT_ATTEMPT.run(raw, rows)
+    new = uncommitted(raw)
+    new.attempts += map(_VERDICT_AND_REASON, rows)
+    new.took_ms += [row[ENDED_MS] - row[RENDERED_MS] for row in rows if row[BODY_HASH] is not None]
 
 
 def settled_row(settlement: Settlement, worker: int, n: int, counter: int, manual: int, now: int) -> AttemptRow:
@@ -171,6 +196,7 @@ def interrupt(raw: sqlite3.Connection, journal: Journal, held: Sequence[Owed], n
             ended.append((owed.event_id, owed.config_id))
             journal.attempt(bare_row(owed, Verdict.FAILED, Reason.POISON, now, counts=True))
             journal.count(owed.account, owed.config_id, FAILED)
+            journal.last(owed.account, owed.config_id, LAST_ERROR, owed.event_id)
             continue
         wait_ms = interruption_wait_ms(times)
         freed.append((times, now + wait_ms, owed.event_id, owed.config_id))
@@ -195,6 +221,8 @@ def end(
     for owed in open_ones:
         journal.attempt(bare_row(owed, verdict, reason, now))
         journal.count(owed.account, owed.config_id, measure)
+        if measure == FAILED:
+            journal.last(owed.account, owed.config_id, LAST_ERROR, owed.event_id)
     raw.executemany(
         "DELETE FROM owed WHERE event_id = ? AND config_id = ?",
         [(owed.event_id, owed.config_id) for owed in open_ones],

@@ -4,9 +4,21 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from postback.domain.deliveries import INTERRUPTIONS_MAX, Settlement, Verdict, interruption_wait_ms
+from postback.domain.configs import ConfigState
+from postback.domain.deliveries import (
+    INTERRUPTIONS_MAX,
+    Settled,
+    Settlement,
+    Verdict,
+    again_at_ms,
+    interruption_wait_ms,
+)
+from postback.domain.ids import config_text
 from postback.domain.wire import Reason, Unreachable
+from postback.storage import measures
+from postback.storage.audit import Auditor, state_facts
 from postback.storage.sqlite import journal as journals
+from postback.storage.sqlite.connections import uncommitted
 from postback.storage.sqlite.journal import Journal, settled_row
 from postback.storage.sqlite.statements import Lookup
 
@@ -37,12 +49,16 @@ def settle(
     worker: int,
     now: int,
     changed: Callable[[str], None],
+    auditor: Auditor,
     settlements: Sequence[Settlement],
-) -> int:
+) -> Settled:
     journal = Journal(raw, now)
     late: list[Settlement] = []
+    latencies_ms = uncommitted(raw).latencies_ms
     ended: list[Key] = []
     moved: list[tuple[int, ...]] = []
+    failed: list[Settlement] = []
+    disabled: dict[int, str] = {}
     keys = [(claim.event.id, claim.config_id, claim.token) for claim, *_ in settlements]
     held = {row[:3]: row[3:] for row in HELD.run(raw, keys)}
     count = 0
@@ -63,22 +79,29 @@ def settle(
 
         if verdict is Verdict.DELIVERED:
             ended.append(key)
-            journal.count(event.account, config_id, journals.DELIVERED)
+            journal.count(event.account, config_id, measures.DELIVERED)
+            journal.last(event.account, config_id, measures.LAST_SUCCESS, now)
             took_ms = max(row[journals.ENDED_MS] - event.accepted_ms, 0)
-            journal.count(event.account, config_id, journals.LATENCY + took_ms.bit_length())
+            journal.count(event.account, config_id, measures.LATENCY + took_ms.bit_length())
+            latencies_ms.append(took_ms)
         elif settlement.verdict.ends:
             ended.append(key)
-            journal.count(event.account, config_id, journals.FAILED)
+            failed.append(settlement)
+            journal.count(event.account, config_id, measures.FAILED)
+            journal.last(event.account, config_id, measures.LAST_ERROR, event.id)
         else:
-            due_at_ms = now + settlement.wait_ms
+            due_at_ms = again_at_ms(now, row[journals.ENDED_MS], settlement.wait_ms)
             journal.due(event.account, config_id, due_at_ms)
             if verdict is Verdict.RETRY:
-                journal.count(event.account, config_id, journals.RETRIED)
+                journal.count(event.account, config_id, measures.RETRIED)
+                journal.last(event.account, config_id, measures.LAST_ERROR, event.id)
                 moved.append((attempts + 1, 0, due_at_ms, *key))
             else:
                 moved.append((attempts, interruptions + 1, due_at_ms, *key))
-        if given.disables is not None:
-            _disable(raw, event.account, config_id, given.disables, now, changed)
+        if given.disables is not None and _disable(
+            raw, event.account, config_id, given.disables, now, changed, auditor
+        ):
+            disabled[config_id] = given.disables
         if given.warns is not None:
             _warn(raw, given, now, changed)
 
@@ -87,7 +110,7 @@ def settle(
     journal.write()
     for settlement in late:
         _journal_late(raw, settlement, worker, now)
-    return count
+    return Settled(count, failed, disabled)
 
 
 def _interrupted(settlement: Settlement, interruptions: int) -> Settlement:
@@ -101,18 +124,29 @@ def _interrupted(settlement: Settlement, interruptions: int) -> Settlement:
 
 
 def _disable(
-    raw: sqlite3.Connection, account: str, config_id: int, why: str, now: int, changed: Callable[[str], None]
-) -> None:
+    raw: sqlite3.Connection,
+    account: str,
+    config_id: int,
+    why: str,
+    now: int,
+    changed: Callable[[str], None],
+    auditor: Auditor,
+) -> bool:
+    """Whether it was not disabled before."""
+    row = raw.execute("SELECT state FROM configs WHERE id = ?", (config_id,)).fetchone()
     disabled = raw.execute(
         """
         UPDATE configs
-        SET state = 'disabled', state_reason = ?, modified_ms = ?
+        SET state = 'disabled', state_reason = ?, modified_ms = ?, failing_ms = coalesce(failing_ms, ?)
         WHERE id = ? AND state IN ('active', 'paused')
         """,
-        (why, now, config_id),
+        (why, now, now, config_id),
     )
     if disabled.rowcount:
         _announce(raw, account, changed)
+        before, after = state_facts(row[0]), state_facts(ConfigState.DISABLED, why)
+        auditor.record(raw, account, None, "postbackconfig.disable", config_text(config_id), before, after)
+    return disabled.rowcount > 0
 
 
 def _warn(raw: sqlite3.Connection, settlement: Settlement, now: int, changed: Callable[[str], None]) -> None:
@@ -144,5 +178,5 @@ def _journal_late(raw: sqlite3.Connection, settlement: Settlement, worker: int, 
     row = list(settled_row(settlement, worker, number, claim.attempts + 1, int(claim.manual), now))
     row[journals.VERDICT] = Verdict.LATE.value
     row[journals.WAIT_MS] = 0
-    journals.INSERT_ATTEMPT.run(raw, [row])
+    journals.log_attempts(raw, [tuple(row)])
     raw.execute("UPDATE owed SET logged = ? WHERE event_id = ? AND config_id = ?", (number, *key))

@@ -8,13 +8,18 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from postback.domain.deliveries import Accepted, Claim, NewDeliveries, Refused, Settlement
+from postback.domain.accounts import Actor
+from postback.domain.deliveries import Accepted, Claim, NewDeliveries, Refused, Settled, Settlement
 from postback.domain.errors import Unavailable
-from postback.domain.ids import IdSource
+from postback.domain.events import Event
+from postback.domain.ids import IdSource, config_text, delivery_text
+from postback.domain.jobs import JobKind
 from postback.domain.records import Change
-from postback.ports import Clock, Waiting, Worker
+from postback.ports import Clock, Job, LogFilter, Report, Waiting, Worker
+from postback.storage.audit import Auditor, last_id
+from postback.storage.expanding import related
 from postback.storage.records import apply_changes
-from postback.storage.sqlite import claiming, keeping, settling, workers
+from postback.storage.sqlite import claiming, keeping, replaying, retention, settling, workers
 from postback.storage.sqlite.accepting import Accepting
 from postback.storage.sqlite.checkpoints import Checkpointer, OwnCheckpoints
 from postback.storage.sqlite.connections import Door, checkpoints_apart
@@ -28,7 +33,7 @@ from postback.storage.vault import Vault
 T = TypeVar("T")
 
 
-def _ignore(_: str) -> None:
+def _ignore(_: object) -> None:
     """Nobody asked to hear of it."""
 
 
@@ -48,6 +53,7 @@ class SqliteStore:
         alone: bool,
         lease_ms: int,
         failed: Callable[[str], None],
+        report: Report,
     ) -> None:
         self.path = path = opened.path
         self._clock = clock
@@ -56,9 +62,10 @@ class SqliteStore:
         self._opened = opened
         self._door = door = opened.door
         self._vault = opened.keys.vault
-        # Both are used by the writer alone. Claims of an earlier process are void before this one makes any.
+        # All three are used by the writer alone. Claims of an earlier process are void before this one makes any.
         self._now = Now(clock)
         self._tokens = IdSource(clock, 0, workers.last_id(door.raw))
+        self._auditor = Auditor(lambda: self._now.ms, last_id(door.raw))
         self._watchers: list[Callable[[str], None]] = []
         self._writer: Writer
         self._readers: Readers
@@ -66,11 +73,11 @@ class SqliteStore:
         self._transactions = Transactions(door.raw, self._now)
         own = OwnCheckpoints(door.raw, path)
         if inline:
-            self._writer = LoopWriter(self._transactions, own, self._announce, failed)
+            self._writer = LoopWriter(self._transactions, own, self._announce, failed, report)
             self._readers = LoopReader(path)
         else:
             apart = checkpoints_apart()
-            self._writer = ThreadWriter(self._transactions, None if apart else own, self._announce, failed)
+            self._writer = ThreadWriter(self._transactions, None if apart else own, self._announce, failed, report)
             self._readers = ThreadReaders(path)
             self._checkpointer = Checkpointer(path, self._writer.doubt) if apart else None
         self._is_closed = False
@@ -85,6 +92,7 @@ class SqliteStore:
         alone: bool = True,
         lease_ms: int = workers.LEASE_MS,
         failed: Callable[[str], None] = _ignore,
+        report: Report = _ignore,
         secret_keys: Sequence[bytes] = (),
     ) -> "SqliteStore":
         """Lock the file, bring its schema up to date, and be ready.
@@ -92,10 +100,10 @@ class SqliteStore:
         `secret_keys` are those of its secrets, the one that seals first; by default they stand in a file beside it.
         `inline` works without any thread, on the loop itself: for a loop whose time is not the world's.
         `alone` says that one process at a time works on the file, so that whoever enlists finds only the dead;
-        without it workers live by their heartbeat.
+        without it workers live by their heartbeat. `report` is told of each commit, on the loop.
         """
         opened = open_file(path, secret_keys)
-        return cls(opened, clock, inline=inline, alone=alone, lease_ms=lease_ms, failed=failed)
+        return cls(opened, clock, inline=inline, alone=alone, lease_ms=lease_ms, failed=failed, report=report)
 
     @property
     def clock(self) -> Clock:
@@ -104,6 +112,10 @@ class SqliteStore:
     @property
     def vault(self) -> Vault:
         return self._vault
+
+    @property
+    def auditor(self) -> Auditor:
+        return self._auditor
 
     @property
     def broken(self) -> str | None:
@@ -143,7 +155,7 @@ class SqliteStore:
 
     async def accept(self, worker: Worker, units: Sequence[NewDeliveries]) -> Sequence[Accepted | Refused]:
         return await self._submit(
-            lambda raw: Accepting(raw, worker.id, self._now.ms, self._tokens, self._apply).accept(units)
+            lambda raw: Accepting(raw, worker.id, self._now.ms, self._tokens, self._apply, self._related).accept(units)
         )
 
     async def waiting(self, worker: Worker, within_ms: int, limit: int) -> Sequence[Waiting]:  # noqa: ARG002
@@ -159,27 +171,94 @@ class SqliteStore:
     async def release(self, claims: Sequence[Claim]) -> None:
         await self._submit(lambda raw: claiming.release(raw, self._now.ms, claims))
 
-    async def settle(self, worker: Worker, settlements: Sequence[Settlement]) -> int:
-        return await self._submit(lambda raw: settling.settle(raw, worker.id, self._now.ms, self.changed, settlements))
+    async def settle(self, worker: Worker, settlements: Sequence[Settlement]) -> Settled:
+        return await self._submit(lambda raw: self._settle(raw, worker, settlements))
 
-    async def keep_test(self, worker: Worker, settlement: Settlement) -> None:
-        await self._submit(lambda raw: keeping.keep_test(raw, self._now.ms, worker.id, settlement))
+    async def keep_test(self, worker: Worker, settlement: Settlement, *, by: Actor | None = None) -> None:
+        def keep(raw: sqlite3.Connection) -> None:
+            keeping.keep_test(raw, self._now.ms, worker.id, settlement)
+            event, config_id = settlement.claim.event, settlement.claim.config_id
+            facts = {"event_type": event.type, "delivery_id": delivery_text(event.id, config_id)}
+            self._auditor.record(raw, event.account, by, "postbackconfig.test", config_text(config_id), after=facts)
 
-    async def replay(self, account: str, event_id: int, config_id: int) -> None:
-        await self._submit(lambda raw: keeping.replay(raw, self._now.ms, account, event_id, config_id))
+        await self._submit(keep)
 
-    async def cancel(self, account: str, event_id: int, config_id: int) -> None:
-        await self._submit(lambda raw: keeping.cancel(raw, self._now.ms, account, event_id, config_id))
+    async def replay(self, account: str, event_id: int, config_id: int, *, by: Actor | None = None) -> None:
+        def replay(raw: sqlite3.Connection) -> None:
+            keeping.replay(raw, self._now.ms, account, event_id, config_id)
+            self._auditor.record(raw, account, by, "delivery.replay", delivery_text(event_id, config_id))
+
+        await self._submit(replay)
+
+    async def cancel(self, account: str, event_id: int, config_id: int, *, by: Actor | None = None) -> None:
+        def cancel(raw: sqlite3.Connection) -> None:
+            keeping.cancel(raw, self._now.ms, account, event_id, config_id)
+            self._auditor.record(raw, account, by, "delivery.cancel", delivery_text(event_id, config_id))
+
+        await self._submit(cancel)
+
+    async def count_for_job(self, account: str, kind: JobKind, narrowed: LogFilter) -> int:
+        return await self._count_for_job(account, kind, narrowed, self._clock())
+
+    async def start_job(
+        self, account: str, job_id: str, kind: JobKind, narrowed: LogFilter, *, by: Actor | None = None
+    ) -> Job:
+        # Counted on a reader: it may take as long as a long list does.
+        now = self._clock()
+        job = Job(
+            id=job_id,
+            account=account,
+            kind=kind,
+            narrowed=narrowed,
+            selected=await self._count_for_job(account, kind, narrowed, now),
+            done=0,
+            skipped=0,
+            created_ms=now,
+        )
+
+        def start(raw: sqlite3.Connection) -> None:
+            replaying.start(raw, job)
+            facts = {"filter": narrowed.as_asked(), "selected": job.selected}
+            self._auditor.record(raw, account, by, f"deliveries.{kind}", job_id, after=facts)
+
+        await self._submit(start)
+        return job
+
+    async def jobs_in_turn(self) -> Sequence[str]:
+        return await self._read(lambda door: replaying.in_turn(door.raw))
+
+    async def run_job(self, job_id: str, limit: int) -> int:
+        return await self._submit(lambda _: replaying.step(self._door, self._now.ms, job_id, limit))
+
+    async def find_job(self, account: str, job_id: str) -> Job:
+        return await self._read(lambda door: replaying.find(door.raw, account, job_id))
+
+    async def list_jobs(self, account: str, before: str | None, limit: int) -> Sequence[Job]:
+        return await self._read(lambda door: replaying.listed(door.raw, account, before, limit))
+
+    async def _count_for_job(self, account: str, kind: JobKind, narrowed: LogFilter, now: int) -> int:
+        return await self.read(lambda connection: replaying.count(connection, account, kind, narrowed, now))
 
     async def bury(self, limit: int) -> int:
-        return await self._submit(lambda raw: keeping.bury(raw, self._now.ms, limit))
+        def run(raw: sqlite3.Connection) -> int:
+            buried = keeping.bury(raw, self._now.ms, limit)
+            return buried + retention.forget_accounts(raw, limit - buried)
+
+        return await self._submit(run)
 
     async def expire(self, before_ms: int, limit: int) -> int:
-        return await self._submit(lambda raw: keeping.expire(raw, self._now.ms, before_ms, limit))
+        return await self._submit(lambda raw: retention.expire(raw, self._now.ms, before_ms, limit))
 
     def _apply(self, changes: Sequence[Change]) -> None:
         """Record changes, on the writing connection, in the transaction that is under way."""
-        self._door.run(lambda connection: apply_changes(connection, changes))
+        self._door.run(lambda connection: apply_changes(connection, changes, self._auditor))
+
+    def _related(self, event: Event, names: Sequence[str]) -> bytes | None:
+        """The records that belong to an event, as they are in the transaction that is under way."""
+        return self._door.run(lambda connection: related(connection, event, names))
+
+    def _settle(self, raw: sqlite3.Connection, worker: Worker, settlements: Sequence[Settlement]) -> Settled:
+        return settling.settle(raw, worker.id, self._now.ms, self.changed, self._auditor, settlements)
 
     def _announce(self, account: str) -> None:
         for watcher in self._watchers:

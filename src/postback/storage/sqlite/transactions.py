@@ -2,12 +2,15 @@
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy.exc import DBAPIError
 
 from postback.domain.errors import Unavailable
+from postback.domain.telemetry import Committed
+from postback.storage.sqlite.connections import NOTHING, uncommitted
 from postback.storage.sqlite.now import Now
 
 _KIND: Final = 0xFF
@@ -47,10 +50,12 @@ class Answer(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """What a group came to, after its COMMIT: accounts whose configs changed, and an answer for each job."""
+    """What a group came to, after its COMMIT: accounts whose configs changed, an answer for each job, and what there is
+    to count; None where nothing was committed."""
 
     changed: Sequence[str]
     answers: Sequence[Answer]
+    committed: Committed | None
 
 
 class Transactions:
@@ -59,6 +64,7 @@ class Transactions:
     def __init__(self, raw: sqlite3.Connection, now: Now) -> None:
         self._raw = raw
         self._now = now
+        self._uncommitted = uncommitted(raw)
         self._changed: list[str] = []
         self.broken: str | None = None
 
@@ -70,6 +76,8 @@ class Transactions:
         if self.broken is not None:
             return _unavailable(group, self.broken)
         self._changed = []
+        self._uncommitted.back_to(NOTHING)
+        began, rows_before = time.monotonic(), self._raw.total_changes
         try:
             self._raw.execute("BEGIN IMMEDIATE")
             self._now.begin(self._raw)
@@ -78,7 +86,21 @@ class Transactions:
             self._now.committed()
         except Exception as error:  # noqa: BLE001 (whatever it is, nothing of the group stands and each is told so)
             return _unavailable(group, self.failed(error))
-        return Answers(self._changed, answers)
+        counted = self._counted(time.monotonic() - began, self._raw.total_changes - rows_before)
+        return Answers(self._changed, answers, counted)
+
+    def _counted(self, took_s: float, rows: int) -> Committed:
+        new = self._uncommitted
+        return Committed(
+            took_s,
+            rows,
+            new.events,
+            new.deliveries,
+            new.replayed,
+            tuple(new.attempts),
+            tuple(new.took_ms),
+            tuple(new.latencies_ms),
+        )
 
     def break_off(self, error: Exception) -> None:
         """Never write again, if the error leaves the file in doubt."""
@@ -87,7 +109,7 @@ class Transactions:
             self.broken = f"the store failed and must be opened anew: {error}"
 
     def _attempt(self, job: Job) -> Answer:
-        changed_before = len(self._changed)
+        changed_before, mark = len(self._changed), self._uncommitted.mark()
         self._raw.execute("SAVEPOINT job")
         try:
             result = job.work(self._raw)
@@ -97,6 +119,7 @@ class Transactions:
             self._raw.execute("ROLLBACK TO job")
             self._raw.execute("RELEASE job")
             del self._changed[changed_before:]
+            self._uncommitted.back_to(mark)
             return Answer(job.future, None, error)
         self._raw.execute("RELEASE job")
         return Answer(job.future, result, None)
@@ -113,7 +136,7 @@ class Transactions:
 
 
 def _unavailable(group: Sequence[Job], why: str) -> Answers:
-    return Answers((), [Answer(job.future, None, Unavailable(why)) for job in group])
+    return Answers((), [Answer(job.future, None, Unavailable(why)) for job in group], None)
 
 
 def is_of_the_store(error: Exception) -> bool:

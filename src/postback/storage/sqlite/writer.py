@@ -8,6 +8,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, Protocol
 
 from postback.domain.errors import Unavailable
+from postback.ports import Report
 from postback.storage.sqlite.checkpoints import OwnCheckpoints
 from postback.storage.sqlite.transactions import Answers, Job, Transactions, Work
 
@@ -35,12 +36,17 @@ class ThreadWriter:
     """Writes on a thread of its own, the only one that ever touches the writing connection."""
 
     def __init__(
-        self, transactions: Transactions, checkpoints: OwnCheckpoints | None, changed: Announce, failed: Announce
+        self,
+        transactions: Transactions,
+        checkpoints: OwnCheckpoints | None,
+        changed: Announce,
+        failed: Announce,
+        report: Report,
     ) -> None:
         self._transactions = transactions
         self._checkpoints = checkpoints
         self._loop = asyncio.get_running_loop()
-        self._answers = _Answers(transactions, changed, failed)
+        self._answers = _Answers(transactions, changed, failed, report)
         self._inbox: SimpleQueue[Job | None] = SimpleQueue()
         self._closed: asyncio.Future[None] | None = None
         self._thread = threading.Thread(target=self._run, name="postback-writer", daemon=True)
@@ -123,12 +129,17 @@ class LoopWriter:
     """Writes on the loop itself, without any thread: what was submitted in one turn of it is one transaction."""
 
     def __init__(
-        self, transactions: Transactions, checkpoints: OwnCheckpoints, changed: Announce, failed: Announce
+        self,
+        transactions: Transactions,
+        checkpoints: OwnCheckpoints,
+        changed: Announce,
+        failed: Announce,
+        report: Report,
     ) -> None:
         self._transactions = transactions
         self._checkpoints = checkpoints
         self._loop = asyncio.get_running_loop()
-        self._answers = _Answers(transactions, changed, failed)
+        self._answers = _Answers(transactions, changed, failed, report)
         self._waiting: list[Job] = []
         self._is_closed = False
 
@@ -165,14 +176,17 @@ class LoopWriter:
 class _Answers:
     """Gives them, on the loop, to whoever waits."""
 
-    def __init__(self, transactions: Transactions, changed: Announce, failed: Announce) -> None:
+    def __init__(self, transactions: Transactions, changed: Announce, failed: Announce, report: Report) -> None:
         self._transactions = transactions
         self._changed = changed
         self._failed = failed
+        self._count = report
         self._has_reported = False
 
     def give(self, answers: Answers) -> None:
         """Watchers hear of changed configs first: whoever changed one may count on it when told so."""
+        if answers.committed is not None:
+            self._count(answers.committed)
         try:
             for account in dict.fromkeys(answers.changed):
                 self._changed(account)

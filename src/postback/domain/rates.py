@@ -1,4 +1,4 @@
-"""How many deliveries a second a config takes: a bucket of tokens, one for each attempt."""
+"""How many a second: a bucket of tokens, one for each attempt of a config, or for each event of an account."""
 
 from typing import Final
 
@@ -10,13 +10,14 @@ LEAST_WAIT_S: Final = 0.02
 
 
 class Bucket:
-    """Fills with `rate` tokens a second. `now` is the loop's monotonic time in seconds."""
+    """Fills with `rate` tokens a second, up to `burst_s` seconds' worth. `now` is monotonic time in seconds."""
 
-    __slots__ = ("_at", "_most", "_tokens", "rate")
+    __slots__ = ("_at", "_burst_s", "_most", "_tokens", "rate")
 
-    def __init__(self, rate: float, now: float) -> None:
+    def __init__(self, rate: float, now: float, burst_s: float = BURST_S) -> None:
         self.rate = rate
-        self._most = max(1.0, rate * BURST_S)
+        self._burst_s = burst_s
+        self._most = max(1.0, rate * burst_s)
         self._tokens = self._most
         self._at = now
 
@@ -24,8 +25,8 @@ class Bucket:
         """Whole tokens that are there."""
         return int(self._filled(now))
 
-    def take(self, now: float) -> None:
-        self._tokens = self._filled(now) - 1.0
+    def take(self, now: float, count: int = 1) -> None:
+        self._tokens = self._filled(now) - count
         self._at = now
 
     def wait_s(self, now: float, spoken_for: int = 0) -> float:
@@ -36,9 +37,13 @@ class Bucket:
         """Another rate from now on; what was used stays used."""
         tokens = self._filled(now)
         self.rate = rate
-        self._most = max(1.0, rate * BURST_S)
+        self._most = max(1.0, rate * self._burst_s)
         self._tokens = min(tokens, self._most)
         self._at = now
+
+    def is_full(self, now: float) -> bool:
+        """Whether one that is made anew would be the same."""
+        return self._filled(now) >= self._most
 
     def _filled(self, now: float) -> float:
         # Rounded, because a token that is 0.9999999 there would be waited for once more.
