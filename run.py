@@ -40,8 +40,9 @@ CHECKS = {
     "import contracts": ["-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],
 }
 
-# The whole suite on several processors; the tests of a file stay together, for what they share.
-TOGETHER = ["--numprocesses", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
+# The whole suite in several processes, one more than processors, since some tests wait more than they work; the tests of
+# a file stay together, for what they share.
+TOGETHER = ["--numprocesses", str(min((os.cpu_count() or 1) + 1, 4)), "--dist", "loadfile"]
 
 NO_INSTALLER = """\
 This Python ({python}) has neither pip nor ensurepip, and uv is not on PATH. One of them is needed, for instance:

@@ -9,7 +9,18 @@ import anyio
 import pytest
 
 from postback.storage.sqlite import SqliteStore
+from tests import postgres
 from tests.build import NOON
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        postgres.begin_run()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        postgres.end_run()
 
 
 @pytest.fixture

@@ -1,8 +1,10 @@
 """Logs and metrics: one wide line for each attempt, no secret in it, and never an error to whoever reports."""
 
+import asyncio
 import io
 import json
 import logging
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -25,6 +27,8 @@ from postback.domain.telemetry import (
 from postback.domain.wire import Note, Reason, Timings, Unreachable
 from postback.formats import render
 from postback.observability import Metrics, Observer, render_metrics, start_logging
+from postback.observability.line import AttemptLine
+from postback.observability.log import stamp
 from tests.build import NOON, a_claim, a_config, a_settlement, an_event, answered
 
 
@@ -288,3 +292,56 @@ def test_the_line_of_a_config_whose_url_was_damaged_is_written_all_the_same() ->
     report(AttemptFinished(a_settlement(a_claim(), Verdict.FAILED), a_config(url="http://[broken/")))
 
     assert json.loads(written.getvalue())["to"] == "?"
+
+
+@pytest.mark.anyio
+async def test_the_lines_of_one_turn_of_the_loop_are_one_write_in_their_order() -> None:
+    written = Counted()
+    log = start_logging("info", written, lambda: None)
+
+    log.line(a_line("info", "first"))
+    log.info("second", b=2)
+    log.line(a_line("warning", "third"))
+    await asyncio.sleep(0)
+
+    assert written.writes == 1
+    assert [json.loads(line)["event"] for line in written.getvalue().splitlines()] == ["first", "second", "third"]
+
+
+@pytest.mark.anyio
+async def test_a_line_says_the_same_as_the_method_of_its_level() -> None:
+    stream = io.StringIO()
+    log = start_logging("info", stream, lambda: None)
+
+    line = a_line("warning", "it happened")
+    line.reason = "dns_error"
+    log.warning(**line.facts())
+    log.line(line)
+    await asyncio.sleep(0)
+
+    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert list(first) == list(second)
+    assert {**first, "timestamp": ""} == {**second, "timestamp": ""}
+    assert len(first["timestamp"]) == len(second["timestamp"])
+
+
+@pytest.mark.parametrize(
+    "unix_ns", [0, 1_790_000_000_000_000_000, 1_790_000_000_000_001_000, 1_790_000_000_120_000_999]
+)
+def test_a_line_is_stamped_as_all_others(unix_ns: int) -> None:
+    at = datetime.fromtimestamp(unix_ns // 1_000_000_000, UTC).replace(microsecond=unix_ns // 1000 % 1_000_000)
+
+    assert stamp(unix_ns) == at.isoformat().removesuffix("+00:00") + "Z"
+
+
+def a_line(level: str, event: str) -> AttemptLine:
+    ids = ("dlv_1", "evt_1", "contact.created", "pbc_1", 1, "default", None)
+    return AttemptLine(level, event, *ids, "https://shop.example", 1, 2, 0, None, None, None, 3, 4, 5)
+
+
+class Counted(io.StringIO):
+    writes = 0
+
+    def write(self, text: str) -> int:
+        self.writes += 1
+        return super().write(text)

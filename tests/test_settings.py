@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from postback.domain import databases
 from postback.settings import Address, Settings, SettingsError, described, load_settings, shown, source_of
 
 
@@ -156,13 +157,65 @@ def test_a_file_that_is_no_toml_is_told_with_its_place(empty_folder: Path) -> No
     assert "line 1" in refusal()
 
 
-def test_postgresql_is_refused_in_words_and_its_password_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("POSTBACK_DATABASE", "postgresql://me:hush@hush@host/db")
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "postgresql://me:hush@hush@host/db",
+        "postgresql://me:hush/hush@host/db",
+        "postgresql://me:hush?hush@host/db",
+        "postgresql://me:hush#hush@host/db",
+        "postgresql+asyncpg://me:hush@host/db",
+        "postgresql://me:hush@host",
+        "postgresql://me:hush@host:port/db",
+        "postgresql:me:hush@host/db",
+        "postgresql://host/?password=hush",
+        "mysql://me:hush@host/db",
+    ],
+)
+def test_what_is_no_address_of_a_database_is_refused_and_its_password_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    monkeypatch.setenv("POSTBACK_DATABASE", wrong)
 
     message = refusal()
 
-    assert "this build does not speak PostgreSQL" in message
+    assert "expected the path of a SQLite file" in message
+    assert "the address of a PostgreSQL database" in message
     assert "hush" not in message
+
+
+@pytest.mark.parametrize(
+    ("address", "seen"),
+    [
+        ("postgresql://me:hush@host/db", "postgresql://me:***@host/db"),
+        ("POSTGRES://me:hush@host:5433/db?sslmode=require", "postgres://me:***@host:5433/db?sslmode=require"),
+        ("postgresql://me@/db?host=/var/run&password=hush", "postgresql://me@/db?host=/var/run&password=***"),
+        ("postgresql://me:hush@[::1]:5433,other:1/db", "postgresql://me:***@[::1]:5433,other:1/db"),
+        ("postgresql:///db", "postgresql:///db"),
+    ],
+)
+def test_an_address_of_a_database_is_shown_without_its_password(address: str, seen: str) -> None:
+    settings = load_settings(database=address)
+
+    assert shown(settings, "database") == seen
+    assert "hush" not in repr(settings)
+    assert "hush" in settings.database or "hush" not in address
+    assert (settings.is_on_a_server, settings.key_file, settings.secret_file) == (True, None, None)
+
+
+@pytest.mark.parametrize(
+    ("address", "hosts"),
+    [
+        ("postgresql://me:x@host/db", [("host", 5432)]),
+        ("postgresql://[::1]:5433,other:1/db", [("::1", 5433), ("other", 1)]),
+        ("postgresql:///db?host=a,b&port=1,2", [("a", 1), ("b", 2)]),
+        ("postgresql://me@/db?host=/var/run/postgresql", []),
+        ("postgresql://%2Fvar%2Frun/db", []),
+        ("postgresql:///db", [("from.outside", 6543)]),
+    ],
+)
+def test_where_a_database_listens_is_read_from_its_address(address: str, hosts: list[tuple[str, int]]) -> None:
+    assert databases.hosts(address, {"PGHOST": "from.outside", "PGPORT": "6543"} if "///db" in address else {}) == hosts
 
 
 def test_a_key_is_never_repeated(monkeypatch: pytest.MonkeyPatch) -> None:

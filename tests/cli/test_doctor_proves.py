@@ -81,7 +81,10 @@ async def test_a_database_without_deliveries_is_in_order(cli: Cli, harm: sqlite3
 
 
 async def test_several_accounts_are_added_up_each_for_itself(cli: Cli, harm: sqlite3.Connection) -> None:
-    harm.execute("INSERT INTO counters SELECT ?, 7, minute, measure, count FROM counters WHERE minute > 0", (OTHER,))
+    harm.execute(
+        "INSERT INTO counters (account, config_id, minute, measure, count) SELECT ?, 7, minute, measure, count FROM counters WHERE minute > 0",
+        (OTHER,),
+    )
     harm.execute("DELETE FROM counters WHERE account = ? AND measure IN (3, 5)", (OTHER,))
     harm.execute("UPDATE counters SET count = 4 WHERE account = ? AND measure = 0", (OTHER,))
 
@@ -128,7 +131,9 @@ async def test_counters_that_the_log_does_not_bear_out_are_told(cli: Cli, harm: 
 
 async def test_of_much_that_is_wrong_some_is_named(cli: Cli, harm: sqlite3.Connection) -> None:
     for n in range(9):
-        harm.execute("INSERT INTO counters VALUES (?, 1, 1, 0, 1)", (f"acc_{n}",))
+        harm.execute(
+            "INSERT INTO counters (account, config_id, minute, measure, count) VALUES (?, 1, 1, 0, 1)", (f"acc_{n}",)
+        )
         harm.execute(
             "INSERT INTO accounts (id, metadata, created_ms, modified_ms, config_version) VALUES (?, '{}', 0, 0, 0)",
             (f"acc_{n}",),

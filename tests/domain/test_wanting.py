@@ -209,3 +209,21 @@ def test_secrets_are_not_shown_when_a_config_is_printed() -> None:
     )
 
     assert "swordfish" not in repr(config)
+
+
+def test_a_snapshot_decides_anew_for_each_record_of_a_product() -> None:
+    config = a_config(resource="transaction", on_create=True, product_transaction_id="p1")
+    snapshot = Snapshot(config.account, 1, {config.id: config})
+    events = [
+        an_event(type="transaction.created", data=b'{"product_transaction_id":"%b"}' % one) for one in (b"p1", b"p2")
+    ]
+
+    assert [len(snapshot.wanting(event)) for event in (*events, *events)] == [1, 0, 1, 0]
+
+
+def test_a_snapshot_tells_locations_apart_that_it_has_decided_for() -> None:
+    config = a_config(location_id="loc_1")
+    snapshot = Snapshot(config.account, 1, {config.id: config})
+    events = [an_event(location_id=one) for one in ("loc_1", "loc_2", None)]
+
+    assert [len(snapshot.wanting(event)) for event in (*events, *events)] == [1, 0, 0, 1, 0, 0]

@@ -98,7 +98,7 @@ async def test_events_that_are_published_together_carry_their_own(scene: Scene) 
     await change(scene, CONTACT, Insert(CONTACT))
 
     known = scene.new_event(type="transaction.created", data=b'{"contact_id":"con_1"}')
-    unknown = replace(known, data=b'{"contact_id":"con_2"}')
+    unknown = known._replace(data=b'{"contact_id":"con_2"}')
     await scene.engine.intake.publish([known, unknown, known])
     await scene.rest()
 

@@ -172,6 +172,7 @@ async def test_104_what_receivers_say_forges_no_line_of_the_log(scene: Scene) ->
     observer = Observer(metrics := Metrics(CollectorRegistry()), start_logging("info", stream, metrics.line_lost))
     for fact in scene.facts:
         observer(fact)
+    await asyncio.sleep(0)
     lines = stream.getvalue().split("\n")[:-1]
     assert len([line for line in lines if '"event":"attempt failed"' in line]) == 3
     for line in lines:

@@ -1,15 +1,18 @@
 """An empty store of each kind that this machine can run; the conformance suite runs on each of them."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from postback.storage.postgres import PostgresStore
 from postback.storage.sqlite import SqliteStore
+from tests import postgres
 from tests.doubles import ClockDouble
 from tests.storage import given
 
-STORES = ["sqlite"]
+STORES = ["sqlite", "postgres"]
 """Another database: add its name here, and how it is opened below."""
 
 
@@ -19,13 +22,35 @@ def clock() -> ClockDouble:
 
 
 @pytest.fixture(params=STORES)
-async def empty_store(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: Callable[[], int], anyio_backend: str
-) -> AsyncIterator[given.Store]:
-    assert request.param == "sqlite"
-    store = await SqliteStore.open(tmp_path / "postback.db", clock)
-    yield store
-    await store.close()
+async def opener(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: ClockDouble, anyio_backend: str
+) -> AsyncIterator[given.Opener]:
+    """Opens stores on one database; those that the test leaves open are closed."""
+    opened: list[given.Store] = []
+
+    async def open_sqlite(*, alone: bool = True, **otherwise: Any) -> given.Store:
+        opened.append(await SqliteStore.open(tmp_path / "postback.db", clock, alone=alone, **otherwise))
+        return opened[-1]
+
+    async def open_postgres(*, alone: bool = True, **otherwise: Any) -> given.Store:
+        keys = [postgres.KEY]
+        opened.append(await PostgresStore.open(dsn, clock, secret_keys=keys, alone=alone, **otherwise))
+        return opened[-1]
+
+    if request.param == "sqlite":
+        yield open_sqlite
+        for store in opened:
+            await store.close()
+        return
+    async with postgres.database() as dsn:
+        yield open_postgres
+        for store in opened:
+            await store.close()
+
+
+@pytest.fixture
+async def empty_store(opener: given.Opener) -> given.Store:
+    return await opener()
 
 
 @pytest.fixture

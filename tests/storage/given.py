@@ -1,9 +1,10 @@
 """Facts for the tests of the store, and questions about what it holds, on any database."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol
 
+import pytest
 from sqlalchemy import Connection, Row, Table, insert, select, update
 
 from postback.domain.deliveries import Accepted, Claim, NewDeliveries, Settlement, Verdict
@@ -12,19 +13,40 @@ from postback.domain.telemetry import Committed
 from postback.domain.wire import Reason, Timings, Unreachable
 from postback.ports import Queue, Worker
 from postback.storage.database import Database
+from postback.storage.journal import TEST
 from postback.storage.measures import ACCEPTED, ALL_TIME, CANCELLED, DELIVERED, FAILED, REPLAYED
-from postback.storage.sqlite.counting import TEST
+from postback.storage.retention import SEEN_MS
+from postback.storage.sqlite import SqliteStore
 from postback.storage.tables import accounts, attempts, configs, counters, events, lanes, owed
 from tests.build import ACCOUNT, CONFIG_ID, NOON, a_settlement, a_unit, an_event
 
 _IN_BALANCE = {ACCEPTED: -1, REPLAYED: -1, DELIVERED: 1, FAILED: 1, CANCELLED: 1}
 
+DAY_MS = 86_400_000
 ROOM = 1000
 BYTES = 1 << 24
 
 
 class Store(Queue, Database, Protocol):
     """What every store of the suite is."""
+
+    async def close(self) -> None: ...
+
+
+Opener = Callable[..., Awaitable[Store]]
+"""Opens a store on the database of the test, again and beside others; `alone` is true where nothing else is said."""
+
+on_sqlite = pytest.mark.parametrize("opener", ["sqlite"], indirect=True)
+"""For what only a file has."""
+
+on_postgres = pytest.mark.parametrize("opener", ["postgres"], indirect=True)
+
+
+def forgotten_ms(store: Database, accepted_ms: int) -> int:
+    """From this `before_ms` on the log of what was accepted then is removed: on PostgreSQL with all of its day."""
+    if isinstance(store, SqliteStore):
+        return accepted_ms + SEEN_MS + 1
+    return (accepted_ms // DAY_MS + 1) * DAY_MS + SEEN_MS
 
 
 async def an_account_with_configs(store: Database, account: str = ACCOUNT, *, configs_from: int = CONFIG_ID) -> None:

@@ -2,19 +2,18 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from postback.domain.deliveries import Target, Verdict
 from postback.domain.errors import Conflict, Unavailable
 from postback.domain.telemetry import Committed, Fact
+from postback.storage.journal import settled_row
 from postback.storage.sqlite import SqliteStore
-from postback.storage.sqlite.journal import log_attempts, settled_row
+from postback.storage.sqlite.journal import log_attempts
 from tests.build import ACCOUNT, CONFIG_ID, a_settlement, a_unit
-from tests.doubles import ClockDouble
 from tests.storage import given
+from tests.storage.given import Opener, Store
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +21,7 @@ pytestmark = pytest.mark.anyio
 class Watched:
     """A store, and what it told of its commits."""
 
-    def __init__(self, store: SqliteStore, facts: list[Fact]) -> None:
+    def __init__(self, store: Store, facts: list[Fact]) -> None:
         self.store = store
         self.facts = facts
 
@@ -34,13 +33,12 @@ class Watched:
 
 
 @pytest.fixture
-async def watched(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Watched]:
+async def watched(opener: Opener) -> Watched:
     facts: list[Fact] = []
-    store = await SqliteStore.open(tmp_path / "postback.db", ClockDouble(), report=facts.append)
+    store = await opener(report=facts.append)
     await given.an_account_with_configs(store)
     facts.clear()
-    yield Watched(store, facts)
-    await store.close()
+    return Watched(store, facts)
 
 
 async def test_events_and_their_deliveries_are_told_once_they_are_durable(watched: Watched) -> None:
@@ -120,8 +118,10 @@ async def test_what_ends_or_begins_anew_without_an_attempt_is_told(watched: Watc
     assert (cancelled.replayed, replayed.replayed) == (0, 1)
 
 
+@given.on_sqlite
 async def test_work_that_was_taken_back_is_not_told_though_its_commit_is(watched: Watched) -> None:
     store = watched.store
+    assert isinstance(store, SqliteStore)
     worker = await store.enlist("here")
     claim = await given.a_claim_of(store, worker)
     watched.told()
@@ -138,8 +138,10 @@ async def test_work_that_was_taken_back_is_not_told_though_its_commit_is(watched
     assert await given.log(store) == []
 
 
+@given.on_sqlite
 async def test_a_commit_that_failed_tells_nothing_and_the_next_one_only_its_own(watched: Watched) -> None:
     store = watched.store
+    assert isinstance(store, SqliteStore)
     worker = await store.enlist("here")
     watched.told()
 

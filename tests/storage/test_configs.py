@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import bindparam, text
 
 from postback.domain.accounts import Account
 from postback.domain.configs import BasicAuth, ConfigState, FormatOptions, PostbackConfig, Purpose, SigningSecret
@@ -19,6 +19,7 @@ from postback.storage.config_rows import place_of
 from postback.storage.configs import SqlConfigs, version_of
 from postback.storage.database import Database
 from postback.storage.records import SqlRecords
+from postback.storage.texts import AnyText
 from tests.build import ACCOUNT, CONFIG_ID, LOCATION_ID, NOON, a_config, a_location, an_event
 from tests.doubles import ClockDouble
 
@@ -73,7 +74,10 @@ async def rows(empty_store: Database, sql: str) -> list[tuple[object, ...]]:
 
 
 async def damage(empty_store: Database, sql: str, **values: object) -> None:
-    await empty_store.write(lambda connection: connection.execute(text(sql), values).rowcount)
+    texts = [bindparam(name, value, AnyText()) for name, value in values.items() if isinstance(value, str)]
+    numbers = {name: value for name, value in values.items() if not isinstance(value, str)}
+    statement = text(sql).bindparams(*texts, **numbers)
+    await empty_store.write(lambda connection: connection.execute(statement).rowcount)
 
 
 async def test_a_config_is_found_as_it_was_added(configs: SqlConfigs) -> None:

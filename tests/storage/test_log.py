@@ -24,7 +24,7 @@ from postback.storage.log_keys import OPEN, finished_keys, owed_keys
 from postback.storage.records import SqlRecords
 from tests.build import ACCOUNT, CONFIG_ID, NOON, a_claim, a_config, a_location, a_settlement, an_event, answered
 from tests.doubles import ClockDouble
-from tests.storage import watched
+from tests.storage import given, watched
 from tests.storage.given import Store
 
 pytestmark = pytest.mark.anyio
@@ -96,7 +96,7 @@ async def day(empty_store: Store, clock: ClockDouble) -> Day:
     return day
 
 
-# --- states ----------------------------------------------------------------------------------------------------------
+# --- states ---
 
 
 async def test_an_unclaimed_delivery_is_pending(day: Day) -> None:
@@ -204,7 +204,7 @@ async def test_a_replayed_delivery_is_open_again_and_its_numbers_go_on(day: Day)
     assert (await day.one()).attempts_made == 2
 
 
-# --- attempts --------------------------------------------------------------------------------------------------------
+# --- attempts ---
 
 
 async def test_every_attempt_is_shown_complete(day: Day) -> None:
@@ -277,7 +277,7 @@ async def test_each_attempt_is_shown_with_the_version_it_was_made_with(day: Day)
     assert view.state is State.CANCELLED
 
 
-# --- lists -----------------------------------------------------------------------------------------------------------
+# --- lists ---
 
 
 async def a_varied_day(day: Day) -> list[tuple[int, int, State]]:
@@ -422,7 +422,7 @@ async def test_28_subjects_are_found_literally(day: Day) -> None:
         assert await day.listed(LogFilter(subject=subject)) == [(number, 0, State.DELIVERED)]
 
 
-# --- plans: a promise about speed is a fact that one can assert -----------------------------------------------------
+# --- plans: a promise about speed is a fact that one can assert; those of PostgreSQL are in test_postgres_lists.py ---
 
 
 async def plan_of(day: Day, query: Select[Any]) -> str:
@@ -455,6 +455,7 @@ each_page = pytest.mark.parametrize("before", [None, BEFORE], ids=["first_page",
 
 @each_page
 @pytest.mark.parametrize("name", [name for name, narrowed in NAMED.items() if narrowed.state not in OPEN])
+@given.on_sqlite
 async def test_what_is_finished_is_found_in_order_by_an_index(
     day: Day, name: str, before: tuple[int, int] | None
 ) -> None:
@@ -466,6 +467,7 @@ async def test_what_is_finished_is_found_in_order_by_an_index(
 
 @each_page
 @pytest.mark.parametrize("name", NAMED)
+@given.on_sqlite
 async def test_what_is_owed_is_walked_in_order(day: Day, name: str, before: tuple[int, int] | None) -> None:
     """Not by the index of what is due, which would have to be sorted. The walk is short where things go well,
     and finds a page soon where they do not."""
@@ -489,12 +491,14 @@ async def test_what_is_owed_is_walked_in_order(day: Day, name: str, before: tupl
         ("delivered", "events_of_account"),
     ],
 )
+@given.on_sqlite
 async def test_each_list_walks_the_index_made_for_it(day: Day, name: str, index: str) -> None:
     plan = await plan_of(day, finished_keys(ACCOUNT, NAMED[name], BEFORE))
 
     assert index in plan.splitlines()[0]
 
 
+@given.on_sqlite
 async def test_the_rows_of_a_page_are_found_by_their_keys(day: Day) -> None:
     await a_varied_day(day)
 
@@ -510,6 +514,7 @@ async def test_the_rows_of_a_page_are_found_by_their_keys(day: Day) -> None:
     assert "TEMP B-TREE" not in plans
 
 
+@given.on_sqlite
 async def test_a_page_costs_what_it_shows_and_not_what_there_is(day: Day) -> None:
     """Counted in rows that SQLite steps over, not in time: a page of 20,000 deliveries takes no more than one of 200."""
     spent = []

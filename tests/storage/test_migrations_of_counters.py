@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from postback.domain.deliveries import Verdict
+from postback.storage.balance import differences
 from postback.storage.measures import ALL_TIME, LAST_ERROR, LAST_SUCCESS, LATENCY, REMOVED, REPLAYED
 from postback.storage.sqlite import SqliteStore
-from postback.storage.sqlite.conservation import balances, count_log, counted, differences
+from postback.storage.sqlite.conservation import balances, count_log, counted
 from tests.build import ACCOUNT, CONFIG_ID, NOON, a_settlement, a_unit
 from tests.doubles import ClockDouble
 from tests.storage import given
@@ -54,6 +55,7 @@ def taken_back(raw: sqlite3.Connection) -> None:
     """As the schema before had it."""
     raw.execute("DELETE FROM counters WHERE measure BETWEEN ? AND ?", (REPLAYED, LATENCY - 1))
     raw.execute("DROP INDEX counters_of_minute")
+    raw.execute("ALTER TABLE counters DROP COLUMN part")
     raw.execute("UPDATE alembic_version SET version_num = '0004'")
 
 

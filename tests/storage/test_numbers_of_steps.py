@@ -190,6 +190,7 @@ async def test_another_account_learns_nothing(store: Store) -> None:
     assert await SqlStats(store).health("acc_other", [CONFIG_ID], NOON) == {CONFIG_ID: Health()}
 
 
+@given.on_sqlite
 async def test_numbers_are_found_by_keys_and_never_by_reading_a_whole_table(store: SqliteStore) -> None:
     async def plan(query: object) -> list[str]:
         def explain(connection: Connection) -> list[str]:

@@ -14,9 +14,11 @@ from postback.domain.errors import Conflict, NotFound
 from postback.domain.ids import encode
 from postback.domain.jobs import COUNTED_MAX, RUNNING_MAX, SELECTABLE, JobKind
 from postback.ports import Job, LogFilter, Worker
+from postback.storage import jobs
 from postback.storage.log import SqlLog
 from postback.storage.measures import CANCELLED, REPLAYED
-from postback.storage.sqlite import replaying
+from postback.storage.postgres import replaying as postgres_replaying
+from postback.storage.sqlite import replaying as sqlite_replaying
 from postback.storage.tables import attempts, audit, events, owed, replays
 from tests.build import ACCOUNT, CONFIG_ID, LOCATION_ID, NOON, a_settlement, an_event
 from tests.doubles import ClockDouble
@@ -281,7 +283,7 @@ async def test_a_job_does_what_the_list_shows_no_more_and_no_less(
     a_day: Store, kind: JobKind, state: State | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also when a step ends in the middle of an event, and where most of what a step looks at does not fit."""
-    monkeypatch.setattr(replaying, "LOOKED_AT", 4)
+    monkeypatch.setattr(jobs, "LOOKED_AT", 4)
     before = {table: await given.rows(a_day, table) for table in (owed, attempts)}
     owed_before = set(await owed_keys(a_day))
 
@@ -327,7 +329,7 @@ async def test_deliveries_of_another_account_are_nobodys_business(store: Store, 
 async def test_counting_ends_where_it_would_take_long_and_the_job_counts_on(
     store: Store, clock: ClockDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replaying, "COUNTED_MAX", 4)
+    monkeypatch.setattr(jobs, "COUNTED_MAX", 4)
     worker = await store.enlist("here")
     await ended(store, worker, clock, 10)
     assert await store.count_for_job(ACCOUNT, REPLAY, FAILED) == 4
@@ -402,7 +404,8 @@ async def test_a_step_that_fails_leaves_the_job_where_it_was(
         raise RuntimeError("in the middle")
 
     with monkeypatch.context() as patch:
-        patch.setattr(replaying, "is_there", fails)
+        patch.setattr(sqlite_replaying, "is_there", fails)
+        patch.setattr(postgres_replaying, "those_there", fails)
         with pytest.raises(RuntimeError):
             await store.run_job(job.id, 2)
 

@@ -1,33 +1,27 @@
 """Workers: whoever lives keeps its claims, whoever does not loses them, and no attempt of theirs is invisible."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 from sqlalchemy import update
 
 from postback.domain.deliveries import Verdict
 from postback.domain.errors import WorkerDeclaredDead
-from postback.storage.sqlite import SqliteStore
 from postback.storage.tables import owed, workers
 from tests.build import CONFIG_ID, NOON, a_settlement, a_unit
 from tests.doubles import ClockDouble
 from tests.storage import given
-from tests.storage.conftest import STORES
-from tests.storage.given import Store
+from tests.storage.given import Opener, Store
 
 pytestmark = pytest.mark.anyio
 
 HOUR_MS = 3_600_000
 
 
-@pytest.fixture(params=STORES)
-async def shared_store(tmp_path: Path, clock: ClockDouble, anyio_backend: str) -> AsyncIterator[Store]:
+@pytest.fixture
+async def shared_store(opener: Opener) -> Store:
     """A store on which several workers live at the same time."""
-    store = await SqliteStore.open(tmp_path / "shared.db", clock, alone=False)
+    store = await opener(alone=False)
     await given.an_account_with_configs(store)
-    yield store
-    await store.close()
+    return store
 
 
 async def test_a_new_worker_knows_its_slot_and_the_highest_id(store: Store) -> None:
@@ -222,20 +216,19 @@ async def test_a_small_jump_back_before_a_large_one_makes_nothing_early(store: S
 
 
 async def test_a_clock_that_went_back_while_nobody_lived_is_noticed(
-    store: Store, tmp_path: Path, clock: ClockDouble
+    store: Store, opener: Opener, clock: ClockDouble
 ) -> None:
     worker = await store.enlist("here")
     claim = await given.a_claim_of(store, worker)
     await store.settle(worker, [a_settlement(claim, Verdict.RETRY, wait_ms=60_000)])
-    await store.close()  # type: ignore[attr-defined]
+    await store.close()
     clock.pass_(ms=-HOUR_MS)
 
-    again = await SqliteStore.open(tmp_path / "postback.db", clock)
+    again = await opener()
     await again.enlist("here")
 
     [row] = await given.owed_rows(again)
     assert row.due_at_ms - clock() == 60_000
-    await again.close()
 
 
 async def test_ten_interruptions_are_all_that_the_schema_admits(store: Store) -> None:

@@ -16,10 +16,10 @@ from postback.storage.accounts import SqlAccounts
 from postback.storage.configs import SqlConfigs
 from postback.storage.log import SqlLog
 from postback.storage.measures import ACCEPTED, ALL_TIME, DELIVERED, FAILED
+from postback.storage.retention import AUDIT_MS, SEEN_MS, UNDER_WAY_MS
 from postback.storage.sqlite import SqliteStore
 from postback.storage.sqlite.connections import open_reader
 from postback.storage.sqlite.outlook import Going, outlook
-from postback.storage.sqlite.retention import AUDIT_MS, SEEN_MS, UNDER_WAY_MS
 from postback.storage.tables import (
     attempts,
     audit,
@@ -35,6 +35,7 @@ from postback.storage.tables import (
 from tests.build import ACCOUNT, NOON, a_config, a_settlement, a_unit, an_event
 from tests.doubles import ClockDouble
 from tests.storage import given
+from tests.storage.given import Store
 
 pytestmark = pytest.mark.anyio
 
@@ -53,20 +54,14 @@ AN_ATTEMPT = {
 }
 
 
-@pytest.fixture
-def store(store: SqliteStore) -> SqliteStore:
-    """Each other database removes whole partitions."""
-    return store
-
-
-async def put(store: SqliteStore, table: Table, rows: Sequence[dict[str, object]]) -> None:
+async def put(store: Store, table: Table, rows: Sequence[dict[str, object]]) -> None:
     def write(connection: Connection) -> None:
         connection.execute(insert(table), list(rows))
 
     await store.write(write)
 
 
-async def sweep(store: SqliteStore, before_ms: int, limit: int = 500) -> list[int]:
+async def sweep(store: Store, before_ms: int, limit: int = 500) -> list[int]:
     """Commit after commit until nothing is left to do: how many rows each took."""
     rounds = []
     while count := await store.expire(before_ms, limit):
@@ -104,7 +99,7 @@ def a_job(at_ms: int, state: str = "done", account: str = ACCOUNT) -> dict[str, 
     }
 
 
-async def test_the_history_of_records_goes_in_chunks_with_the_rest(store: SqliteStore) -> None:
+async def test_the_history_of_records_goes_in_chunks_with_the_rest(store: Store) -> None:
     await put(store, changelogs, [a_changelog(NOON - 1, number) for number in range(10)] + [a_changelog(NOON)])
 
     rounds = await sweep(store, NOON, limit=4)
@@ -113,7 +108,7 @@ async def test_the_history_of_records_goes_in_chunks_with_the_rest(store: Sqlite
     assert [row.created_ms for row in await given.rows(store, changelogs)] == [NOON]
 
 
-async def test_the_audit_is_kept_for_four_hundred_days(store: SqliteStore, clock: ClockDouble) -> None:
+async def test_the_audit_is_kept_for_four_hundred_days(store: Store, clock: ClockDouble) -> None:
     oldest = clock() - AUDIT_MS
     await put(store, audit, [an_entry(at) for at in (oldest - 1, oldest, clock() - RETENTION_MS - 1)])
 
@@ -122,7 +117,7 @@ async def test_the_audit_is_kept_for_four_hundred_days(store: SqliteStore, clock
     assert [row.at_ms for row in await given.rows(store, audit)] == [oldest, clock() - RETENTION_MS - 1]
 
 
-async def test_the_audit_is_kept_no_shorter_than_the_log(store: SqliteStore, clock: ClockDouble) -> None:
+async def test_the_audit_is_kept_no_shorter_than_the_log(store: Store, clock: ClockDouble) -> None:
     before = clock() - AUDIT_MS - DAY_MS
     await put(store, audit, [an_entry(before - 1), an_entry(before)])
 
@@ -131,7 +126,7 @@ async def test_the_audit_is_kept_no_shorter_than_the_log(store: SqliteStore, clo
     assert [row.at_ms for row in await given.rows(store, audit)] == [before]
 
 
-async def test_jobs_that_are_done_go_and_one_that_runs_stays(store: SqliteStore) -> None:
+async def test_jobs_that_are_done_go_and_one_that_runs_stays(store: Store) -> None:
     await put(store, replays, [a_job(NOON - 2), a_job(NOON - 1, "running"), a_job(NOON)])
 
     assert await sweep(store, NOON) == [1]
@@ -139,7 +134,7 @@ async def test_jobs_that_are_done_go_and_one_that_runs_stays(store: SqliteStore)
     assert [row.created_ms for row in await given.rows(store, replays)] == [NOON - 1, NOON]
 
 
-async def test_minutes_become_totals_and_the_sums_stay(store: SqliteStore, clock: ClockDouble) -> None:
+async def test_minutes_become_totals_and_the_sums_stay(store: Store, clock: ClockDouble) -> None:
     worker = await store.enlist("here")
     claims = await given.claims_of(store, worker, 6, targets=2)
     await store.settle(worker, [a_settlement(claim, Verdict.FAILED) for claim in claims])
@@ -156,8 +151,9 @@ async def test_minutes_become_totals_and_the_sums_stay(store: SqliteStore, clock
     assert totals == [12, 12, 0]
 
 
+@given.on_sqlite
 async def test_what_was_taken_away_is_given_back_to_the_disk_bit_by_bit(
-    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was one page a minute: the driver takes one step of a statement that has no rows."""
     monkeypatch.setattr("postback.storage.sqlite.retention.VACUUMED_PAGES", 10)
@@ -183,11 +179,11 @@ async def pages(store: SqliteStore, which: str = "page_count") -> int:
 # --- versions of configs ----------------------------------------------------------------------------------------------
 
 
-async def versions(store: SqliteStore) -> list[tuple[int, int]]:
+async def versions(store: Store) -> list[tuple[int, int]]:
     return [(row.config_id, row.version) for row in await given.rows(store, config_versions)]
 
 
-async def changed_once(store: SqliteStore) -> None:
+async def changed_once(store: Store) -> None:
     """A config whose second version was put in place a minute after the first one was made."""
     configs = SqlConfigs(store)
     config = a_config(id=CONFIG, location_id=None, event_types=("*",), resource=None)
@@ -195,7 +191,7 @@ async def changed_once(store: SqliteStore) -> None:
     await configs.change(replace(config, modified_ms=NOON + 60_000))
 
 
-async def test_a_version_that_was_replaced_goes_when_nothing_was_sent_with_it(store: SqliteStore) -> None:
+async def test_a_version_that_was_replaced_goes_when_nothing_was_sent_with_it(store: Store) -> None:
     await changed_once(store)
 
     await sweep(store, NOON + 60_000)
@@ -207,7 +203,7 @@ async def test_a_version_that_was_replaced_goes_when_nothing_was_sent_with_it(st
     assert await versions(store) == [(CONFIG, 2)]
 
 
-async def test_a_version_stays_as_long_as_the_attempts_that_were_made_with_it(store: SqliteStore) -> None:
+async def test_a_version_stays_as_long_as_the_attempts_that_were_made_with_it(store: Store) -> None:
     await changed_once(store)
     worker = await store.enlist("here")
     [answer] = await store.accept(
@@ -217,17 +213,18 @@ async def test_a_version_stays_as_long_as_the_attempts_that_were_made_with_it(st
     await store.settle(worker, [a_settlement(answer.claims[0], config_version=1)])
 
     # The event can be seen for a day more, and its request with it.
-    await sweep(store, NOON + SEEN_MS)
+    forgotten_ms = given.forgotten_ms(store, NOON)
+    await sweep(store, forgotten_ms - 1)
     assert await versions(store) == [(CONFIG, 1), (CONFIG, 2)]
     [(_, [attempt])] = [await SqlLog(store).delivery(ACCOUNT, answer.event_id, CONFIG)]
     assert attempt.config is not None
 
-    await sweep(store, NOON + SEEN_MS + 1)
+    await sweep(store, forgotten_ms)
     assert await given.log(store) == []
     assert await versions(store) == [(CONFIG, 2)]
 
 
-async def test_a_version_waits_for_what_was_under_way_when_it_was_replaced(store: SqliteStore) -> None:
+async def test_a_version_waits_for_what_was_under_way_when_it_was_replaced(store: Store) -> None:
     await changed_once(store)
     replaced_ms = NOON + 60_000
     under_way, later = (
@@ -244,7 +241,7 @@ async def test_a_version_waits_for_what_was_under_way_when_it_was_replaced(store
     assert await versions(store) == [(CONFIG, 2)]
 
 
-async def test_the_versions_of_a_deleted_config_go_with_its_log(store: SqliteStore, clock: ClockDouble) -> None:
+async def test_the_versions_of_a_deleted_config_go_with_its_log(store: Store, clock: ClockDouble) -> None:
     await changed_once(store)
     worker = await store.enlist("here")
     [answer] = await store.accept(
@@ -260,14 +257,14 @@ async def test_the_versions_of_a_deleted_config_go_with_its_log(store: SqliteSto
     await sweep(store, NOON + SEEN_MS)
     assert await versions(store) == [(CONFIG, 1), (CONFIG, 2)]
 
-    await sweep(store, gone_ms + SEEN_MS + 1)
+    await sweep(store, given.forgotten_ms(store, gone_ms))
     assert await versions(store) == []
 
 
 # --- accounts ---------------------------------------------------------------------------------------------------------
 
 
-async def a_past_of(store: SqliteStore, account: str) -> None:
+async def a_past_of(store: Store, account: str) -> None:
     """An account that was used, and deleted."""
     await SqlAccounts(store).save(Account(id=account, created_ms=NOON, modified_ms=NOON))
     worker = await store.enlist("here")
@@ -289,7 +286,7 @@ async def a_past_of(store: SqliteStore, account: str) -> None:
     await SqlAccounts(store).delete(account)
 
 
-async def test_an_account_of_the_same_id_sees_nothing_of_the_one_before(store: SqliteStore) -> None:
+async def test_an_account_of_the_same_id_sees_nothing_of_the_one_before(store: Store) -> None:
     await a_past_of(store, OTHER)
     accounts = SqlAccounts(store)
 
@@ -312,7 +309,7 @@ async def test_an_account_of_the_same_id_sees_nothing_of_the_one_before(store: S
         assert await given.rows(store, table) == [], table.name
 
 
-async def test_what_was_done_to_an_account_stays_on_record_and_is_no_other_account_s(store: SqliteStore) -> None:
+async def test_what_was_done_to_an_account_stays_on_record_and_is_no_other_account_s(store: Store) -> None:
     await a_past_of(store, OTHER)
     while await store.bury(500):
         continue
@@ -322,7 +319,7 @@ async def test_what_was_done_to_an_account_stays_on_record_and_is_no_other_accou
     assert found == [(None, "account.save"), (None, "account.delete")]
 
 
-async def test_an_account_without_a_past_leaves_its_id_free(store: SqliteStore) -> None:
+async def test_an_account_without_a_past_leaves_its_id_free(store: Store) -> None:
     accounts = SqlAccounts(store)
     await accounts.save(Account(id=OTHER))
     await accounts.delete(OTHER)
@@ -332,7 +329,7 @@ async def test_an_account_without_a_past_leaves_its_id_free(store: SqliteStore) 
     assert (await accounts.find(OTHER)).id == OTHER
 
 
-async def test_nothing_of_other_accounts_goes_with_a_deleted_one(store: SqliteStore) -> None:
+async def test_nothing_of_other_accounts_goes_with_a_deleted_one(store: Store) -> None:
     worker = await store.enlist("here")
     claims = await given.claims_of(store, worker, 3)
     await store.settle(worker, [a_settlement(claim) for claim in claims])
@@ -351,7 +348,8 @@ async def test_nothing_of_other_accounts_goes_with_a_deleted_one(store: SqliteSt
 # --- what is told beforehand ------------------------------------------------------------------------------------------
 
 
-async def test_what_is_told_beforehand_is_what_goes(store: SqliteStore, clock: ClockDouble) -> None:
+@given.on_sqlite
+async def test_what_is_told_beforehand_is_what_goes(store: Store, clock: ClockDouble) -> None:
     worker = await store.enlist("here")
     await changed_once(store)
     claims = await given.claims_of(store, worker, 40, targets=3, config_version=2)
@@ -393,8 +391,9 @@ async def told_beforehand(store: SqliteStore, now: int, before_ms: int) -> list[
         door.close()
 
 
+@given.on_sqlite
 async def test_long_tables_are_counted_bit_by_bit(
-    store: SqliteStore, clock: ClockDouble, monkeypatch: pytest.MonkeyPatch
+    store: Store, clock: ClockDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An event with more attempts than are counted at once would have been counted for ever."""
     monkeypatch.setattr("postback.storage.sqlite.outlook.ROWS_A_QUESTION", 3)

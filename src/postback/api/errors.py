@@ -72,7 +72,7 @@ def body_of(error: PostbackError) -> dict[str, object]:
 
 def error_answer(error: PostbackError) -> Response | None:
     """None for an error that no caller can do anything about: it is ours."""
-    status = STATUSES.get(type(error))
+    status = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), None)
     if status is None:
         return None
     headers = {}

@@ -9,7 +9,22 @@ from typing import Annotated
 import typer
 
 from postback import __version__
-from postback.cli import accounts, deliveries, demo, doctor, events, keys, listen, retention, rewrap, serve, settings
+from postback.cli import (
+    accounts,
+    backup,
+    bench,
+    deliveries,
+    demo,
+    doctor,
+    events,
+    keys,
+    listen,
+    migrate,
+    retention,
+    rewrap,
+    serve,
+    settings,
+)
 from postback.cli.output import CommandError, Exit, complain
 from postback.domain.errors import NotFound, PostbackError
 from postback.settings import SettingsError
@@ -31,7 +46,10 @@ app.add_typer(events.app, name="events")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(keys.app, name="keys")
 app.add_typer(accounts.app, name="accounts")
+app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)
+app.command("backup")(backup.backup)
+app.command("migrate")(migrate.migrate)
 app.command("rewrap")(rewrap.rewrap)
 app.command("retention")(retention.retention)
 app.command("settings")(settings.settings)

@@ -126,6 +126,8 @@ def known_key(settings: Settings) -> str | None:
     """The operator key that this machine knows: the setting, or what the first start wrote down."""
     if settings.api_key is not None:
         return settings.api_key.get_secret_value()
+    if settings.key_file is None:
+        return None
     try:
         return settings.key_file.read_text("ascii").strip() or None
     except FileNotFoundError:

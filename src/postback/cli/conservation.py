@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from postback.cli.findings import Finding
 
 if TYPE_CHECKING:
-    from postback.storage.sqlite.conservation import Balance, Logged
+    from postback.storage.balance import Balance, Logged
 
 NAMED_MAX: Final = 5
 """Of what is wrong so much is named; the rest is counted."""
@@ -25,18 +25,19 @@ DAY_S: Final = 86_400
 def conservation(connection: sqlite3.Connection, within_s: float, *, with_log: bool) -> Iterator[Finding]:
     """All of it as it was at one moment; the log is read for as long as it takes."""
     # Its libraries take a while to load, which no other command should wait for.
-    from postback.storage.sqlite.conservation import balances, count_log, counted, differences
+    from postback.storage.balance import differences
+    from postback.storage.sqlite.conservation import balances, count_log, counted
 
     connection.execute("BEGIN")
     try:
         with limited(connection, None if with_log else within_s):
             totals = counted(connection)
             accounts = balances(connection, totals)
-        yield _of_accounts(accounts)
+        yield of_accounts(accounts)
         if with_log:
-            with _progress() as told:
+            with progress() as told:
                 logged = count_log(connection, told)
-            yield _of_log(list(differences(totals, logged)), logged)
+            yield of_log(list(differences(totals, logged)), logged)
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
             raise
@@ -61,7 +62,7 @@ def limited(connection: sqlite3.Connection, within_s: float | None) -> Iterator[
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
+def progress() -> Iterator[Callable[[int, int], None]]:
     columns = (
         TextColumn("counting the log"),
         BarColumn(),
@@ -69,12 +70,12 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
         TimeRemainingColumn(),
     )
     screen = Console(stderr=True)
-    with Progress(*columns, console=screen, disable=not screen.is_terminal) as progress:
-        bar = progress.add_task("", total=None)
-        yield lambda done, total: progress.update(bar, completed=done, total=total)
+    with Progress(*columns, console=screen, disable=not screen.is_terminal) as bars:
+        bar = bars.add_task("", total=None)
+        yield lambda done, total: bars.update(bar, completed=done, total=total)
 
 
-def _of_accounts(accounts: "Mapping[str, Balance]") -> Finding:
+def of_accounts(accounts: "Mapping[str, Balance]") -> Finding:
     wrong = [
         f"account {account}: {balance}; {_missing(balance.missing)}"
         for account, balance in sorted(accounts.items())
@@ -92,7 +93,7 @@ def _summed(balances: "Sequence[Balance]") -> str:
     return str(total) if len(balances) == 1 else f"{total}; so in each of {len(balances):,} accounts"
 
 
-def _of_log(differences: Sequence[tuple[str, str, int, int]], logged: "Logged") -> Finding:
+def of_log(differences: Sequence[tuple[str, str, int, int]], logged: "Logged") -> Finding:
     wrong = [
         f"account {account}, accepted on {datetime.fromtimestamp(day * DAY_S, UTC):%Y-%m-%d}: {balance}; {_missing(balance.missing)}"
         for (account, day), balance in sorted(logged.days.items())

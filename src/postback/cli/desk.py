@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from postback.cli.client import Client, connect, segment
-from postback.settings import load_settings
+from postback.cli.client import Client, connect, known_key, segment
+from postback.settings import Settings, load_settings
 
 PID_BYTES = 32
 
@@ -30,10 +30,9 @@ class Desk(Protocol):
 
 @contextmanager
 def desk(url: str | None, key: str | None, account: str | None = None) -> Iterator[Desk]:
-    """The server where one was named or one holds the database; else the database itself, if it is here."""
+    """The server where one was named or one holds the database; else the database itself, if it can be opened."""
     settings = load_settings()
-    database = Path(settings.database)
-    if url is not None or not database.exists() or lock_holder(database) is not None:
+    if not _opens(settings, url, key):
         yield ServerDesk(connect(url, key, account))
         return
     # The store's libraries take a while to load, which no other command should wait for.
@@ -45,6 +44,17 @@ def desk(url: str | None, key: str | None, account: str | None = None) -> Iterat
             yield here
         finally:
             here.close()
+
+
+def _opens(settings: Settings, url: str | None, key: str | None) -> bool:
+    """Whether the database itself is opened: a file that no server has; on PostgreSQL, beside any servers, where there
+    is no key to ask them with."""
+    if url is not None:
+        return False
+    if settings.is_on_a_server:
+        return key is None and known_key(settings) is None
+    database = Path(settings.database)
+    return database.exists() and lock_holder(database) is None
 
 
 def lock_holder(database: Path) -> str | None:

@@ -16,6 +16,7 @@ from postback.cli.conservation import conservation, limited
 from postback.cli.desk import lock_holder
 from postback.cli.findings import Finding
 from postback.cli.output import CommandError, Exit, print_json, print_table
+from postback.domain.errors import PostbackError
 from postback.settings import Settings, load_settings
 
 WAL_RESET_FIXED: Final = (3, 51, 3)
@@ -50,6 +51,9 @@ def doctor(
 
 
 def examine(settings: Settings, *, with_log: bool = False) -> Iterator[Finding]:
+    if settings.is_on_a_server:
+        yield from _examine_on_server(settings, with_log=with_log)
+        return
     database = Path(settings.database)
     yield Finding("settings", "ok", "all read; `settings` shows them")
     yield Finding("python", "ok", sys.version.split()[0])
@@ -68,6 +72,23 @@ def examine(settings: Settings, *, with_log: bool = False) -> Iterator[Finding]:
     yield from _server(settings, is_running=holder is not None)
 
 
+def _examine_on_server(settings: Settings, *, with_log: bool) -> Iterator[Finding]:
+    # Its libraries take a while to load, and may not be there.
+    from postback.cli.doctor_postgres import examine_database
+    from postback.storage.stores import demand_driver
+
+    yield Finding("settings", "ok", "all read; `settings` shows them")
+    yield Finding("python", "ok", sys.version.split()[0])
+    try:
+        demand_driver()
+    except PostbackError as error:
+        yield Finding("database", "wrong", str(error))
+        return
+    yield from examine_database(settings, with_log=with_log)
+    # Those at work on the database may all be elsewhere.
+    yield from _server(settings, is_running=False)
+
+
 def _sqlite_version() -> Finding:
     version = sqlite3.sqlite_version
     if sqlite3.sqlite_version_info >= WAL_RESET_FIXED:
@@ -80,8 +101,8 @@ def _sqlite_version() -> Finding:
     )
 
 
-def _private_file(what: str, path: Path, *, is_given: bool) -> Iterator[Finding]:
-    if is_given:
+def _private_file(what: str, path: Path | None, *, is_given: bool) -> Iterator[Finding]:
+    if is_given or path is None:
         yield Finding(what, "ok", "given by the settings")
     elif not path.exists():
         yield Finding(what, "note", f"{path} does not exist; the first `serve` makes it")

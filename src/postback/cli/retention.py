@@ -34,6 +34,12 @@ def retention(
 ) -> None:
     """Take away what is older than POSTBACK_RETENTION_DAYS; a running server does so by itself, every minute."""
     settings = load_settings()
+    if settings.is_on_a_server:
+        raise CommandError(
+            f"this works on a SQLite file, and {settings.shown_database} is none: on PostgreSQL the servers do it by "
+            "themselves, every minute, and drop whole days of the log",
+            Exit.USAGE,
+        )
     database = Path(settings.database)
     if not database.exists():
         raise CommandError(f"{database} does not exist: there is nothing to take away", Exit.USAGE)

@@ -24,7 +24,7 @@ def serve(
     ] = None,
     log_level: Annotated[str | None, typer.Option(help=Settings.model_fields["log_level"].description)] = None,
 ) -> None:
-    """Start the server: API and engine in one process on a SQLite file.
+    """Start the server: API and engine in one process, on a SQLite file or, as one of several, on PostgreSQL.
 
     Every setting may also come from the environment (POSTBACK_LISTEN …) or from postback.toml; `postback settings` shows them.
     """
@@ -76,6 +76,13 @@ def announcement(started: "Started") -> str:
 
 
 def _about_key(started: "Started") -> str:
+    if started.keeps_no_key:
+        if started.key is None:
+            return (
+                "The operator key is the one that was shown at the first start, or one that was made since.\n"
+                "  Where none is known any more, start once with a new one in POSTBACK_API_KEY."
+            )
+        return f"Operator key, shown this once and kept nowhere: {started.key}"
     if started.key_path is None:
         return "The operator key is the one that POSTBACK_API_KEY gives."
     path = started.key_path.absolute()
@@ -116,6 +123,8 @@ def _curl(started: "Started", resource: str, body: str) -> str:
 
 def _key_for_shell(started: "Started") -> str:
     """Read from its file, so that the key itself stays out of the shell's history."""
+    if started.keeps_no_key:
+        return "…      # the operator key"
     if started.key_path is None:
         return '"$POSTBACK_API_KEY"'
     return f'"$(cat {shlex.quote(str(started.key_path.absolute()))})"'

@@ -1,4 +1,4 @@
-"""Accounts and keys by the database itself, while no server holds its lock."""
+"""Accounts and keys by the database itself: a file while no server holds its lock."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ from postback.domain.ids import ACCOUNT_DEFAULT, SLOTS, IdSource
 from postback.ports import Page, Query
 from postback.settings import Settings
 from postback.storage.accounts import SqlAccounts
-from postback.storage.sqlite import SqliteStore
+from postback.storage.stores import Store, open_store
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ _ACTOR: Final = Actor("command-line", "the command line")
 class StoreDesk:
     """By the database itself, with all rights: whoever may write the file needs no key."""
 
-    def __init__(self, runner: asyncio.Runner, store: SqliteStore, account: str) -> None:
+    def __init__(self, runner: asyncio.Runner, store: Store, account: str) -> None:
         clock = store.clock
         self._runner = runner
         self._store = store
@@ -33,7 +33,7 @@ class StoreDesk:
             accounts=accounts,
             access=Access(accounts, clock),
             clock=clock,
-            # As a server does for what is no event; there is none while we hold the lock.
+            # No server has this slot before all others are taken.
             ids=IdSource(clock, SLOTS - 1),
         )
         self._principal = Principal(account, frozenset(Scope), is_operator=True, actor=_ACTOR)
@@ -41,7 +41,7 @@ class StoreDesk:
     @classmethod
     def open(cls, runner: asyncio.Runner, settings: Settings, account: str | None) -> "StoreDesk":
         store = runner.run(
-            SqliteStore.open(settings.database, lambda: time.time_ns() // 1_000_000, secret_keys=settings.secret_keys)
+            open_store(settings.database, lambda: time.time_ns() // 1_000_000, secret_keys=settings.secret_keys)
         )
         here = cls(runner, store, account or ACCOUNT_DEFAULT)
         try:

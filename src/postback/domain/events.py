@@ -1,6 +1,7 @@
 """An event: a fact, never changed after it was accepted."""
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 TYPE_PATTERN: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+){1,9}\Z")
@@ -31,7 +32,13 @@ class Event(NamedTuple):
 
 
 def is_event_type(text: str) -> bool:
-    return len(text) <= TYPE_MAX and TYPE_PATTERN.match(text) is not None
+    return len(text) <= TYPE_MAX and _fits(text)
+
+
+# Of each type there are many events.
+@lru_cache(maxsize=1024)
+def _fits(text: str) -> bool:
+    return TYPE_PATTERN.match(text) is not None
 
 
 def split_type(event_type: str) -> tuple[str, str]:

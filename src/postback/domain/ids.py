@@ -1,6 +1,7 @@
 """Ids: 63-bit numbers that sort by time, and their text with a prefix that says what they name."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from postback.domain.errors import NotFound
@@ -33,9 +34,12 @@ class IdSource:
         self._counter = 1 << _COUNTER_BITS if last else 0
 
     def __call__(self) -> int:
-        now = self._now_ms()
-        if now > self._ms:
-            self._ms, self._counter = now, 0
+        return self.at(self._now_ms())
+
+    def at(self, now_ms: int) -> int:
+        """The next id, by a reading of the clock that was made already."""
+        if now_ms > self._ms:
+            self._ms, self._counter = now_ms, 0
         elif self._counter >> _COUNTER_BITS:
             self._ms, self._counter = self._ms + 1, 0
         number = (self._ms << (_SLOT_BITS + _COUNTER_BITS)) | self._slot | self._counter
@@ -50,15 +54,19 @@ def first_id_at(unix_ms: int) -> int:
 
 def encode(number: int) -> str:
     """13 characters that sort as the numbers do."""
+    return _first_nine(number >> 20) + _PAIRS[number >> 10 & 1023] + _PAIRS[number & 1023]
+
+
+# The millisecond, the same for many ids that are told together: remembered, an id is told in half the time.
+@lru_cache(maxsize=1024)
+def _first_nine(high: int) -> str:
     pairs = _PAIRS
     return (
-        _ALPHABET[number >> 60]
-        + pairs[number >> 50 & 1023]
-        + pairs[number >> 40 & 1023]
-        + pairs[number >> 30 & 1023]
-        + pairs[number >> 20 & 1023]
-        + pairs[number >> 10 & 1023]
-        + pairs[number & 1023]
+        _ALPHABET[high >> 40]
+        + pairs[high >> 30 & 1023]
+        + pairs[high >> 20 & 1023]
+        + pairs[high >> 10 & 1023]
+        + pairs[high & 1023]
     )
 
 

@@ -38,17 +38,21 @@ class Backlog(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How things are at this moment; no backlog where the store cannot be read. Bytes are those of the two files."""
+    """How things are at this moment; no backlog, and no bytes of the store, where it cannot be read.
+
+    On PostgreSQL the bytes are those of the database, and its log is everybody's: None.
+    """
 
     ready: bool
     in_hand: InHand
     backlog: Backlog | None
-    database_bytes: int
-    log_bytes: int
+    database_bytes: int | None
+    log_bytes: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptFinished:
+class AttemptFinished(NamedTuple):
+    """A named tuple, since one is made for every attempt."""
+
     settlement: Settlement
     config: PostbackConfig
 

@@ -31,14 +31,17 @@ class Decision(NamedTuple):
     disables: str | None = None
 
 
+_DELIVERED: Final = Decision(Verdict.DELIVERED)
+
+
 def decide(claim: Claim, config: PostbackConfig, outcome: Outcome, now_ms: int, dice: Callable[[], float]) -> Decision:
     """The success rule, 410, interruptions, Retry-After and the retry policy, in this order.
 
     `now_ms` (unix) serves only to read a Retry-After that is a date.
     """
     match outcome:
-        case Answered(status=status) if config.success.accepts(status):
-            return Decision(Verdict.DELIVERED)
+        case Answered() if config.success.accepts(outcome.status):
+            return _DELIVERED
         case Answered(status=status) if status == GONE:
             return Decision(Verdict.FAILED, disables="the receiver answered 410 Gone")
         case Unreachable(reason=Reason.INTERRUPTED):

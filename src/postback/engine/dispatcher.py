@@ -30,6 +30,9 @@ SETTLE_AT_ONCE: Final = 2_000
 DISABLED_WITHIN_S: Final = 1.0
 STORE_RETRY_S: Final = (0.05, 0.2, 1.0, 5.0)
 
+# Looking a member up costs as much as a call; this one is asked for with every settlement.
+DELIVERED: Final = Verdict.DELIVERED
+
 
 def _ignore(*_: object) -> None:
     """Nobody asked to hear of it."""
@@ -77,7 +80,6 @@ class Dispatcher:
         self._is_draining = False
         self._is_empty = asyncio.Event()
         self._is_empty.set()
-        self._pumping: set[Lane] = set()
         # Lanes that may hold more than they will start soon, or may start more than before.
         self._to_relieve: set[int] = set()
         snapshots.renewed = self._renew
@@ -88,18 +90,20 @@ class Dispatcher:
         """A place for a delivery of `size` bytes that is being accepted, to be born claimed; or False: it is stored."""
         if self._is_draining:
             return False
-        return self._lanes.reserve(self._lane(config), size, self._now())
+        lane = self._lanes.lanes.get(config.id) or self._lane(config)
+        return self._lanes.reserve(lane, size, self._now())
 
     def unreserve(self, config_id: int, size: int) -> None:
         self._lanes.unreserve(self._lanes.lanes[config_id], size)
 
     def begin(self, claims: Sequence[Claim]) -> None:
         """Carry out deliveries that were born claimed."""
+        now = self._now()
         for claim in claims:
             lane = self._lanes.lanes[claim.config_id]
             self._count(lane, claim, reserved=True)
-            self._pump(lane)
-            if lane.waiting and lane.is_held(self._now()):
+            self._pump(lane, now)
+            if lane.waiting and lane.is_held(now):
                 # It was paused while the event was committed, and nobody calls a lane when a pause is over.
                 self._to_relieve.add(claim.config_id)
                 self._look_now.set()
@@ -260,41 +264,46 @@ class Dispatcher:
 
     # --- attempting ---------------------------------------------------------------------------------------------
 
-    def _pump(self, lane: Lane) -> None:
+    def _pump(self, lane: Lane, now: float) -> None:
         # An attempt that fails before it is sent ends within `start` and comes back here: one loop is enough.
-        if lane in self._pumping:
+        if lane.pumping:
             return
-        self._pumping.add(lane)
+        lane.pumping = True
         try:
-            while (claim := self._lanes.start(lane, self._now())) is not None:
+            while (claim := self._lanes.start(lane, now)) is not None:
                 self._attempter.start(
                     claim, lane.config, lane.destination, lambda settlement: self._attempted(lane, settlement)
                 )
         finally:
-            self._pumping.discard(lane)
+            lane.pumping = False
 
     def _attempted(self, lane: Lane, settlement: Settlement) -> None:
         now = self._now()
-        outcome = settlement.outcome
-        pause_s = (retry_after_ms(outcome, self._clock()) or 0) / 1000 if asks_to_pause(outcome) else 0.0
-        if settlement.disables is not None:
-            # The config is disabled once this is settled: nothing more may start meanwhile.
-            pause_s = DISABLED_WITHIN_S
-        host = lane.host
-        is_delivered = settlement.verdict is Verdict.DELIVERED
-        self._lanes.finish(lane, outcome, is_delivered, now + pause_s)
-        if not is_delivered or lane.config.failing_ms is not None:
-            self.troubled(lane.config, is_delivered)
+        outcome, host, config = settlement.outcome, lane.host, lane.config
+        is_delivered = settlement.verdict is DELIVERED
+        self._lanes.finish(lane, outcome, is_delivered, now if is_delivered else now + self._pause_s(settlement))
+        if not is_delivered or config.failing_ms is not None:
+            self.troubled(config, is_delivered)
         self._finished.append(settlement)
         self._something_finished.set()
-        self._report(AttemptFinished(settlement, lane.config))
-        self._pump(lane)
-        self._pump_freed(host)
-        self._ask_to_refill(lane)
+        self._report(AttemptFinished(settlement, config))
+        self._pump(lane, now)
+        if host.blocked:
+            self._pump_freed(host)
+        if lane.spilled:
+            self._ask_to_refill(lane)
+
+    def _pause_s(self, settlement: Settlement) -> float:
+        """For how long nothing more may start after an attempt that was no success."""
+        if settlement.disables is not None:
+            # The config is disabled once this is settled.
+            return DISABLED_WITHIN_S
+        outcome = settlement.outcome
+        return (retry_after_ms(outcome, self._clock()) or 0) / 1000 if asks_to_pause(outcome) else 0.0
 
     def _pump_freed(self, host: Host) -> None:
         for blocked in self._lanes.freed(host):
-            self._pump(blocked)
+            self._pump(blocked, self._now())
 
     # --- settling -----------------------------------------------------------------------------------------------
 
@@ -308,7 +317,7 @@ class Dispatcher:
             claim = settlement.claim
             lane = touched[claim.config_id] = self._lanes.lanes[claim.config_id]
             self._drop(lane, claim)
-            if settlement.verdict in (Verdict.RETRY, Verdict.INTERRUPTED):
+            if settlement.verdict is not DELIVERED and settlement.verdict in (Verdict.RETRY, Verdict.INTERRUPTED):
                 self._look_at(now + settlement.wait_ms / 1000)
         for settlement in settled.failed:
             self.failed(settlement, touched[settlement.claim.config_id].config)
@@ -320,8 +329,9 @@ class Dispatcher:
 
     async def _relieve(self, lane: Lane) -> None:
         """Start what the lane may start, and give back what it will not start soon: paused, or its window has shrunk."""
-        self._pump(lane)
-        claims = self._lanes.excess(lane, self._now())
+        now = self._now()
+        self._pump(lane, now)
+        claims = self._lanes.excess(lane, now)
         if claims:
             lane.spilled = True
             await self._give_back(claims)

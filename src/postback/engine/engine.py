@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from postback.domain.errors import Unavailable
 from postback.domain.telemetry import InHand
 from postback.engine.attempt import Attempter
 from postback.engine.courier import TestCourier
@@ -86,7 +88,14 @@ class Engine:
         self._dispatcher.disabled = self._notifier.disabled
         self._replayer = Replayer(queue, self._dispatcher.wake, report)
         self._housekeeper = Housekeeper(
-            queue, clock, now, report, beat_every_s=limits.lease_s / BEATS_A_LEASE, retention_days=limits.retention_days
+            queue,
+            clock,
+            now,
+            report,
+            beat_every_s=limits.lease_s / BEATS_A_LEASE,
+            retention_days=limits.retention_days,
+            # Also the jobs that it has left undone.
+            took_over=self.stored,
         )
 
     async def run(self, stopping: asyncio.Event, started: Callable[[], None] = lambda: None) -> None:
@@ -120,7 +129,9 @@ class Engine:
             nothing_left.set()
             self._dispatcher.wake()
             self._notifier.wake()
-        await self._queue.retire(self._dispatcher.worker)
+        # Where the store cannot be reached, others free what is still claimed once the lease is over.
+        with suppress(Unavailable):
+            await self._queue.retire(self._dispatcher.worker)
 
     def figures(self) -> InHand:
         return in_hand(self.lanes, self.intake, self._now())
@@ -128,6 +139,10 @@ class Engine:
     def stored(self) -> None:
         """Something became due in the store by other ways than the intake (a replay), or a job was made: look for it now."""
         self._replayer.wake()
+        self._dispatcher.wake()
+
+    def due(self) -> None:
+        """Another process has stored something that is due, or will be soon: look for it now."""
         self._dispatcher.wake()
 
     async def hurry(self) -> None:

@@ -18,7 +18,7 @@ DAY_MS: Final = 86_400_000
 
 
 class Housekeeper:
-    """`reborn` is called when others have taken this worker for dead."""
+    """`reborn` is called when others have taken this worker for dead, `took_over` when one of them was found dead."""
 
     def __init__(
         self,
@@ -29,7 +29,9 @@ class Housekeeper:
         *,
         beat_every_s: float,
         retention_days: int,
+        took_over: Callable[[], None] = lambda: None,
     ) -> None:
+        self._took_over = took_over
         self.worker = Worker(0, 0, 0)
         self._queue = queue
         self._clock = clock
@@ -47,8 +49,7 @@ class Housekeeper:
                 if is_declared_dead:
                     await reborn()
                     is_declared_dead = False
-                for worker in await self._queue.beat(self.worker):
-                    self._report(WorkerDied(worker))
+                await self._beat()
                 await self._repeat(stopping, self._queue.bury)
                 if self._now() >= next_expiry:
                     next_expiry = self._now() + EXPIRE_EVERY_S
@@ -65,4 +66,11 @@ class Housekeeper:
     async def _repeat(self, stopping: asyncio.Event, sweep: Callable[[int], Awaitable[int]]) -> None:
         """Sweep until nothing is left; the heart goes on beating between two commits."""
         while not stopping.is_set() and await sweep(ROWS_AT_ONCE):
-            await self._queue.beat(self.worker)
+            await self._beat()
+
+    async def _beat(self) -> None:
+        dead = await self._queue.beat(self.worker)
+        for worker in dead:
+            self._report(WorkerDied(worker))
+        if dead:
+            self._took_over()

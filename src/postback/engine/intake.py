@@ -4,9 +4,10 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Final
 
-from postback.domain.configs import expands_of
+from postback.domain.configs import Snapshot, expands_of
 from postback.domain.deliveries import Accepted, NewDeliveries, Refused, Target
 from postback.domain.errors import ConfigsPassed, NotFound, PostbackError, Unavailable
 from postback.domain.events import Event
@@ -98,7 +99,7 @@ class Intake:
         answered: asyncio.Future[Sequence[Answer]] = asyncio.get_running_loop().create_future()
         submission = _Submission(events, answered, [None] * len(events), len(events), began_ms)
         self._bytes_waiting += size
-        self._arrived.extend((submission, place) for place in range(len(events)))
+        self._arrived.extend(zip(repeat(submission), range(len(events)), strict=False))
         self._something_arrived.set()
         return await submission.answered
 
@@ -126,9 +127,15 @@ class Intake:
             unsayable: list[int] = []
             matched: list[tuple[_Submission, int]] = []
             try:
+                now_ms = self._clock()
                 for submission, place in places:
                     try:
-                        unit, count = await self._unit(submission.events[place])
+                        new = submission.events[place]
+                        snapshot = self._snapshots.held(new.account)
+                        if snapshot is None:
+                            snapshot = await self._snapshots.of(new.account)
+                            now_ms = self._clock()
+                        unit, count = self._unit(new, snapshot, now_ms)
                         units.append(unit)
                         unsayable.append(count)
                         matched.append((submission, place))
@@ -152,38 +159,34 @@ class Intake:
                 return
             places = self._accepted(matched, units, unsayable, answers)
 
-    async def _unit(self, new: NewEvent) -> tuple[NewDeliveries, int]:
+    def _unit(self, new: NewEvent, snapshot: Snapshot, now_ms: int) -> tuple[NewDeliveries, int]:
         """The event with its deliveries, and how many of these its configs' formats cannot say."""
-        snapshot = self._snapshots.held(new.account) or await self._snapshots.of(new.account)
         event = Event(
-            self._ids(),
+            self._ids.at(now_ms),
             new.account,
             new.location_id,
             new.type,
             new.subject,
             new.occurred_at,
-            self._clock(),
+            now_ms,
             new.data,
-            trace=new.trace if self._new_span is None else self._new_span(new.trace),
+            None,
+            new.trace if self._new_span is None else self._new_span(new.trace),
         )
         wanting = snapshot.wanting(event)
-        unsayable = 0
+        is_later, size, unsayable = new.due_at_ms is not None, len(new.data), 0
+        targets = []
         for config in wanting:
             try:
                 if not is_sayable(event, config):
                     unsayable += 1
             except Exception as error:  # noqa: BLE001 - one subscriber never blocks a publisher, nor do our bugs in its format
                 self._report(InternalError(error))
-        is_later = new.due_at_ms is not None
+            claimed = not is_later and not config.holds and self._dispatcher.reserve(config, size)
+            targets.append(Target(config.id, claimed))
         unit = NewDeliveries(
             event,
-            [
-                Target(
-                    config.id,
-                    not is_later and not config.holds and self._dispatcher.reserve(config, len(event.data)),
-                )
-                for config in wanting
-            ],
+            targets,
             snapshot.version,
             new.idempotency,
             new.changes,

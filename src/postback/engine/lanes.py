@@ -44,6 +44,7 @@ class Lane:
 
     `in_flight` are attempts under way, `reserved` places of events whose commit is under way, `waiting` claims
     in memory, `taken` all places it holds, those of attempts not yet settled included. `spilled` says that the store may hold due deliveries that found no room here.
+    `pumping` is for whoever starts attempts: it is about to start all that may be started.
     """
 
     __slots__ = (
@@ -51,9 +52,11 @@ class Lane:
         "bucket",
         "config",
         "destination",
+        "holds",
         "host",
         "in_flight",
         "paused_until",
+        "pumping",
         "reserved",
         "spilled",
         "taken",
@@ -64,6 +67,7 @@ class Lane:
     def __init__(self, config: PostbackConfig, destination: Destination | None, host: Host) -> None:
         self.account = config.account
         self.config = config
+        self.holds = config.holds
         self.destination = destination
         self.host = host
         self.window = Window(LANE_START, config.max_in_flight)
@@ -73,6 +77,7 @@ class Lane:
         self.reserved = 0
         self.waiting: deque[Claim] = deque()
         self.paused_until = 0.0
+        self.pumping = False
         self.spilled = False
         self.taken = 0
 
@@ -85,25 +90,28 @@ class Lane:
         return not self.taken and not self.window.shrunk and not self.spilled
 
     def is_held(self, now: float) -> bool:
-        return self.config.holds or now < self.paused_until
+        return self.holds or now < self.paused_until
 
     def room(self, now: float) -> int:
         """How many more deliveries this lane can take: a slot each, and as many again may wait unless it has shrunk."""
-        if self.is_held(now):
+        if self.holds or now < self.paused_until:
             return 0
-        if self.window.shrunk or self.host.window.shrunk:
-            room = min(self.window.size, self.host.window.size) - self.places
+        window, waiting = self.window, len(self.waiting)
+        if window.shrunk or self.host.window.shrunk:
+            room = min(window.size, self.host.window.size)
         else:
-            room = 2 * self.window.size - self.places
+            room = 2 * window.size
+        room -= self.in_flight + self.reserved + waiting
         if self.bucket is not None:
-            room = min(room, self.bucket.tokens(now) - self.reserved - len(self.waiting))
+            room = min(room, self.bucket.tokens(now) - self.reserved - waiting)
         return max(0, room)
 
     def may_start(self, now: float) -> bool:
         return (
             bool(self.waiting)
             and self.in_flight < self.window.size
-            and not self.is_held(now)
+            and not self.holds
+            and now >= self.paused_until
             and (self.bucket is None or self.bucket.tokens(now) > 0)
         )
 
@@ -159,7 +167,7 @@ class Lanes:
             host.in_flight += lane.in_flight
             lane.host.in_flight -= lane.in_flight
             lane.host = host
-        lane.config, lane.destination = config, destination
+        lane.config, lane.holds, lane.destination = config, config.holds, destination
         lane.window.limit(config.max_in_flight)
         if config.rate_limit is None:
             lane.bucket = None
@@ -193,31 +201,33 @@ class Lanes:
         """The next claim to attempt now, or None; a lane that only its host stops is called when the host has room."""
         if not lane.may_start(now):
             return None
-        if lane.host.is_full:
-            if lane not in lane.host.blocked:
-                lane.host.blocked.append(lane)
+        host = lane.host
+        if host.in_flight >= host.window.size:
+            if lane not in host.blocked:
+                host.blocked.append(lane)
             return None
         lane.in_flight += 1
-        lane.host.in_flight += 1
+        host.in_flight += 1
         if lane.bucket is not None:
             lane.bucket.take(now)
         return lane.waiting.popleft()
 
     def finish(self, lane: Lane, outcome: Outcome, success: bool, paused_until: float) -> None:
         """An attempt ended: its slot is free, and both windows learn from it; `paused_until` in the past is no pause."""
+        window, host = lane.window, lane.host
         lane.in_flight -= 1
-        lane.host.in_flight -= 1
-        was_shrunk = lane.window.shrunk
+        host.in_flight -= 1
+        was_shrunk = window.shrunk
         if success:
-            lane.window.grow()
-            lane.host.window.grow()
+            window.grow()
+            host.window.grow()
         elif overwhelms(outcome):
-            lane.window.shrink()
+            window.shrink()
             if blames_the_host(outcome):
-                lane.host.window.shrink()
+                host.window.shrink()
         lane.paused_until = max(lane.paused_until, paused_until)
-        if was_shrunk != lane.window.shrunk:
-            self._shrunk_taken += lane.taken if lane.window.shrunk else -lane.taken
+        if was_shrunk != window.shrunk:
+            self._shrunk_taken += lane.taken if window.shrunk else -lane.taken
 
     def leave(self, lane: Lane, size: int) -> None:
         """A place is free again: its delivery was settled or released."""

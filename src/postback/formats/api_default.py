@@ -26,15 +26,13 @@ _NUMBER_DIGITS: Final = 9
 
 
 def render(event: Event, config: PostbackConfig, counter: int, _now_ms: int) -> Rendered:
-    subject, verb = split_type(event.type)
-    head = f"type={_WORD_OF_VERB.get(verb) or verb.upper()}&resource={subject}&number_of_attempts={counter}&data="
     if config.expands:
         data = _form_encoded(with_expands(event, config))
     elif len(event.data) <= _CACHED_BYTES:
         data = _encoded(event.data)
     else:
         data = _form_encoded(without_white_space(event.data))
-    return Rendered(CONTENT_TYPE, head.encode() + data)
+    return Rendered(CONTENT_TYPE, _head(event.type, counter) + data)
 
 
 def parse(body: bytes, content_type: str, _time_zone: str | None = None) -> Parsed:
@@ -61,6 +59,14 @@ def parse(body: bytes, content_type: str, _time_zone: str | None = None) -> Pars
     if not isinstance(shown_data, dict):
         raise Malformed("data is not a JSON object")
     return Parsed(event_type, data.encode(), int(number))
+
+
+# Of one type and number there are many.
+@lru_cache(maxsize=1024)
+def _head(event_type: str, counter: int) -> bytes:
+    subject, verb = split_type(event_type)
+    word = _WORD_OF_VERB.get(verb) or verb.upper()
+    return f"type={word}&resource={subject}&number_of_attempts={counter}&data=".encode()
 
 
 # The same event goes to several configs, and again on a retry: its encoded data differs in nothing.

@@ -2,10 +2,10 @@
 
 import logging
 from functools import lru_cache
-from typing import assert_never
+from typing import Final, assert_never
 from urllib.parse import urlsplit
 
-from postback.domain.deliveries import Verdict
+from postback.domain.deliveries import Settlement, Verdict
 from postback.domain.ids import config_text, event_text
 from postback.domain.telemetry import (
     AttemptFinished,
@@ -21,8 +21,18 @@ from postback.domain.telemetry import (
 from postback.domain.traces import attempt_span, read_traceparent
 from postback.domain.verdict import reason_of
 from postback.domain.wire import Answered
+from postback.observability.line import AttemptLine
 from postback.observability.log import Log, excerpt
 from postback.observability.metrics import NAMES, Metrics
+
+# Looking a member up costs as much as a call; these are asked for with every attempt.
+DELIVERED: Final = Verdict.DELIVERED
+FAILED: Final = Verdict.FAILED
+
+# By the number of the verdict: as the key of a dict it would be hashed by a call.
+_SAID: Final = {
+    what: [f"{what} {NAMES[Verdict(number)]}" for number in range(len(Verdict))] for what in ("attempt", "test")
+}
 
 
 class Observer:
@@ -64,57 +74,60 @@ class Observer:
         """One wide line."""
         settlement, config = fact.settlement, fact.config
         claim, outcome, verdict = settlement.claim, settlement.outcome, settlement.verdict
-        level = logging.WARNING if verdict is Verdict.FAILED else logging.INFO
+        level = logging.WARNING if verdict is FAILED else logging.INFO
         if not self._log.is_enabled_for(level):
             return
         event, timings = claim.event, outcome.timings
-        started_ms = settlement.rendered_ms or claim.claimed_ms
+        claimed_ms, total_ms, attempt = claim.claimed_ms, timings.total_ms, claim.attempts + 1
+        started_ms = settlement.rendered_ms or claimed_ms
+        latency_ms = started_ms + total_ms - event.accepted_ms
         event_id, config_id = event_text(event.id), _config_id(claim.config_id)
-        facts: dict[str, object] = {
-            "delivery": f"dlv_{event_id[4:]}{config_id[4:]}",
-            "event_id": event_id,
-            "event_type": event.type,
-            "config": config_id,
-            "config_version": settlement.config_version,
-            "account": event.account,
-            "location": event.location_id,
-            "to": origin(config.url),
-            "attempt": claim.attempts + 1,
-            "bytes": len(event.data),
-            "waited_ms": started_ms - claim.claimed_ms,
-            "dns_ms": timings.dns_ms,
-            "connect_ms": timings.connect_ms,
-            "tls_ms": timings.tls_ms,
-            "first_byte_ms": timings.first_byte_ms,
-            "total_ms": timings.total_ms,
-            # From acceptance to the end of the attempt.
-            "latency_ms": max(0, started_ms + timings.total_ms - event.accepted_ms),
-        }
+        line = AttemptLine(
+            "warning" if level == logging.WARNING else "info",
+            _SAID[what][verdict],
+            f"dlv_{event_id[4:]}{config_id[4:]}",
+            event_id,
+            event.type,
+            config_id,
+            settlement.config_version,
+            event.account,
+            event.location_id,
+            origin(config.url),
+            attempt,
+            len(event.data),
+            started_ms - claimed_ms,
+            timings.dns_ms,
+            timings.connect_ms,
+            timings.tls_ms,
+            timings.first_byte_ms,
+            total_ms,
+            max(0, latency_ms),
+        )
         if event.trace is not None and (trace := read_traceparent(event.trace)) is not None:
-            facts["trace_id"] = trace.trace_id
-            facts["span_id"] = attempt_span(
-                trace, event.id, claim.config_id, claim.attempts + 1, settlement.rendered_ms
-            ).span_id
+            line.trace_id = trace.trace_id
+            line.span_id = attempt_span(trace, event.id, claim.config_id, attempt, settlement.rendered_ms).span_id
         if claim.manual:
-            facts["manual"] = True
+            line.manual = True
         if claim.interruptions:
-            facts["interruptions"] = claim.interruptions
+            line.interruptions = claim.interruptions
         if outcome.notes:
-            facts["notes"] = list(outcome.notes)
+            line.notes = list(outcome.notes)
         if isinstance(outcome, Answered):
-            facts["status"] = outcome.status
+            line.status = outcome.status
         else:
-            facts["detail"] = excerpt(outcome.detail)
-        if verdict is not Verdict.DELIVERED:
-            facts["reason"] = reason_of(outcome).value
-        if verdict is Verdict.RETRY:
-            facts["again_in_ms"] = settlement.wait_ms
-        if settlement.disables:
-            facts["disables"] = excerpt(settlement.disables)
+            line.detail = excerpt(outcome.detail)
+        if verdict is not DELIVERED:
+            self._add_failure(line, settlement)
         if settlement.warns:
-            facts["warns"] = excerpt(settlement.warns)
-        write = self._log.warning if level == logging.WARNING else self._log.info
-        write(f"{what} {NAMES[verdict]}", **facts)
+            line.warns = excerpt(settlement.warns)
+        self._log.line(line)
+
+    def _add_failure(self, line: AttemptLine, settlement: Settlement) -> None:
+        line.reason = reason_of(settlement.outcome).value
+        if settlement.verdict is Verdict.RETRY:
+            line.again_in_ms = settlement.wait_ms
+        if settlement.disables:
+            line.disables = excerpt(settlement.disables)
 
 
 _config_id = lru_cache(4096)(config_text)

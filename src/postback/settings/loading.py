@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from postback.domain import databases
 from postback.settings.model import FILE, PREFIX, SECRETS, SIZES, Settings
 from postback.settings.values import size_text
 
@@ -71,6 +72,8 @@ def _problem(found: ErrorDetails, flags: Mapping[str, object]) -> str:
         return f"{field} in {FILE} is no setting{_nearest(field)}"
     source, value = _given(field, flags)
     text = "***" if field in SECRETS else re.sub(r"//.*@", "//***@", repr(value))
+    if field == "database":
+        text = repr(databases.told(str(value)))
     return f"{source} is {text}; expected {_expected(field, found)}: {Settings.model_fields[field].description}"
 
 

@@ -15,6 +15,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from postback.domain import databases
 from postback.domain.secret_keys import parse_keys
 from postback.settings import values
 from postback.settings.values import LOOPBACK, Address, Duration, Network, Size, shown_value, size_text
@@ -37,7 +38,10 @@ class Settings(BaseSettings):
     )
 
     database: Annotated[str, BeforeValidator(values.database)] = _setting(
-        "postback.db", "The SQLite file that keeps everything; its folder must be on a local disk."
+        "postback.db",
+        "The SQLite file that keeps everything, in a folder on a local disk; or the address of a PostgreSQL database: "
+        "postgresql://user:password@host/name (needs the extra postgres).",
+        repr=False,
     )
     listen: Annotated[Address, NoDecode, BeforeValidator(values.address)] = _setting(
         "127.0.0.1:8080", "The address and port that the API listens on."
@@ -49,13 +53,13 @@ class Settings(BaseSettings):
     api_key: Annotated[SecretStr, BeforeValidator(values.api_key)] | None = _setting(
         None,
         "An operator key, made at the start when it does not exist yet; without it the first start makes one and "
-        "keeps it in <database>.key.",
+        "keeps it in <database>.key, with PostgreSQL nowhere.",
     )
     secret_key: Annotated[SecretStr, BeforeValidator(values.secret_key)] | None = _setting(
         None,
         "The key that secrets of postback configs are encrypted with: 32 bytes, base64 or hexadecimal. Of several, "
         "separated by commas, the first encrypts and the others still decrypt. Without it the first start makes one "
-        "and keeps it in <database>.secret.",
+        "and keeps it in <database>.secret; PostgreSQL needs it.",
     )
     allow_networks: Annotated[tuple[Network, ...] | None, NoDecode, BeforeValidator(values.networks)] = _setting(
         "auto",
@@ -151,14 +155,26 @@ class Settings(BaseSettings):
         return parse_keys(self.secret_key.get_secret_value()) if self.secret_key is not None else ()
 
     @property
-    def key_file(self) -> Path:
-        """Where the operator key of the first start is kept, readable by its owner only."""
-        return Path(self.database + ".key")
+    def is_on_a_server(self) -> bool:
+        """Whether the database is one of PostgreSQL, and no file."""
+        return databases.is_server(self.database)
 
     @property
-    def secret_file(self) -> Path:
-        """Where the keys of the secrets are kept, beside the database itself if a link leads there."""
-        return Path(os.path.realpath(self.database) + ".secret")
+    def shown_database(self) -> str:
+        """Its path, or its address without a password."""
+        return databases.shown(self.database)
+
+    @property
+    def key_file(self) -> Path | None:
+        """Where the operator key of the first start is kept, readable by its owner only; None where there is no file beside which
+        it could be."""
+        return None if self.is_on_a_server else Path(self.database + ".key")
+
+    @property
+    def secret_file(self) -> Path | None:
+        """Where the keys of the secrets are kept, beside the database itself if a link leads there; None where there is
+        no such file."""
+        return None if self.is_on_a_server else Path(os.path.realpath(self.database) + ".secret")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +201,8 @@ def described() -> list[Described]:
 def shown(settings: Settings, field: str) -> str:
     """A setting's value for people; secrets are masked."""
     value = getattr(settings, field)
+    if field == "database":
+        return settings.shown_database
     if field == "public_url":
         return settings.address_url
     if field == "allow_networks":

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, SecretStr
 
+from postback.domain import databases
 from postback.domain.secret_keys import parse_keys
 
 KEY_LENGTH_MIN: Final = 24
@@ -94,13 +95,8 @@ def networks(value: object) -> tuple[Network, ...] | None:
 
 
 def database(value: object) -> str:
-    """The path of a SQLite file."""
-    text = str(value)
-    if re.match(r"postgres(ql)?(\+\w+)?:", text, re.IGNORECASE):
-        raise ValueError("the path of a SQLite file, since this build does not speak PostgreSQL")
-    if not text or "\0" in text or text == ":memory:" or re.match(r"\w+://", text):
-        raise ValueError("the path of a SQLite file, such as postback.db")
-    return text
+    """The path of a SQLite file, or the address of a PostgreSQL database."""
+    return databases.parse(str(value))
 
 
 def public_url(value: object) -> str:

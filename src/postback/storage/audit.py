@@ -51,7 +51,7 @@ class Auditor:
         after: Facts = None,
     ) -> Written:
         """One change, by whom, None for the server itself; `account` is None for what belongs to none."""
-        written = Written(self._ids(), self._now())
+        written = self.stamp(connection)
         values = {
             "id": written.id,
             "at_ms": written.at_ms,
@@ -68,6 +68,10 @@ class Auditor:
         else:
             connection.execute(scope.add(account, audit).values(**values))
         return written
+
+    def stamp(self, connection: Connection | sqlite3.Connection) -> Written:  # noqa: ARG002
+        """The next row's id and time. Here one process writes, and knows both itself."""
+        return Written(self._ids(), self._now())
 
 
 def state_facts(state: str, reason: str | None = None) -> Mapping[str, object]:

@@ -325,7 +325,9 @@ def _version(config: PostbackConfig) -> Update:
 def _run(connection: Connection, config: PostbackConfig, statement: Insert | Update) -> int:
     """How many rows it changed; RevisionPassed where another config has the purpose already."""
     try:
-        return connection.execute(statement).rowcount
+        # What failed is undone by itself, so that there can be a question about it.
+        with connection.begin_nested():
+            return connection.execute(statement).rowcount
     except IntegrityError as error:
         taken = _present(config.account).where(configs.c.purpose == config.purpose, configs.c.id != config.id)
         if config.purpose is None or connection.execute(taken).first() is None:

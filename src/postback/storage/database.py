@@ -1,7 +1,7 @@
 """What the screens' storage needs of a database: a transaction to read in, one to write in, and word of changed configs."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from postback.storage.audit import Auditor
 
 T = TypeVar("T")
+
+
+class Sizes(NamedTuple):
+    """Bytes of the database, and of a log of its own; None where that is not known, or not one database's."""
+
+    database: int | None
+    log: int | None
 
 
 class Database(Protocol):

@@ -3,10 +3,24 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Numeric, Row, Select, Text, and_, cast, func, or_, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    UnaryExpression,
+    and_,
+    cast,
+    func,
+    or_,
+    select,
+)
 
 from postback.domain.errors import InvalidValue
 from postback.ports import Query
+from postback.storage import documents
+from postback.storage.texts import AnyText
 
 _FLAG_TEXTS: Final = {"1": "true", "0": "false", "true": "true", "false": "false"}
 
@@ -24,28 +38,25 @@ def text(column: ColumnElement[Any]) -> Listed:
 
 def seconds(milliseconds: ColumnElement[Any]) -> Listed:
     """A time, shown as unix seconds and kept as milliseconds."""
-    shown = cast(milliseconds // 1000, Text)
+    shown = cast(milliseconds // 1000, AnyText())
     return Listed(shown.in_, milliseconds)
 
 
-def member(document: ColumnElement[Any], *path: str) -> Listed:
-    """A member of a JSON document: the one place that knows how a database reaches into one."""
-    place = "$" + "".join(f'."{name}"' for name in path)
-    value = func.json_extract(document, place)
-    kind = func.json_type(document, place)
+def member(document: ColumnElement[Any], *names: str) -> Listed:
+    """A member of a JSON document, named from the outside in."""
+    kind, words = documents.Kind(document, *names), documents.Words(document, *names)
 
     def matches(texts: Sequence[str]) -> ColumnElement[bool]:
         flags = [_FLAG_TEXTS[text] for text in texts if text in _FLAG_TEXTS]
         is_flag = kind.in_(["true", "false"])
-        return or_(kind.in_(flags), and_(~is_flag, cast(value, Text).in_(texts)))
+        return or_(kind.in_(flags), and_(~is_flag, words.in_(texts)))
 
-    return Listed(matches, value)
+    return Listed(matches, documents.Order(document, *names))
 
 
-def amount(document: ColumnElement[Any], *path: str) -> Listed:
+def amount(document: ColumnElement[Any], *names: str) -> Listed:
     """Money as text ("24.50"), ordered by its worth."""
-    found = member(document, *path)
-    return found._replace(order=cast(found.order, Numeric))
+    return member(document, *names)._replace(order=documents.Worth(document, *names))
 
 
 def page(
@@ -84,4 +95,12 @@ def _order(fields: Mapping[str, Listed], sort: str, last: ColumnElement[Any]) ->
         expected = f"expected one of {', '.join(fields)}, or one of them with - in front"
         raise InvalidValue.of("sort", f"sort is {sort[:40]!a}; {expected}")
     by = (fields[name].order, last)
-    return [column.desc() for column in by] if sort.startswith("-") else [column.asc() for column in by]
+    return [_directed(column, is_down=sort.startswith("-")) for column in by]
+
+
+def _directed(column: ColumnElement[Any], *, is_down: bool) -> UnaryExpression[Any]:
+    """What is not there comes before all else, on both databases; of a column that is always there an index says it."""
+    directed = column.desc() if is_down else column.asc()
+    if isinstance(column, Column) and column.nullable:
+        return directed.nulls_last() if is_down else directed.nulls_first()
+    return directed

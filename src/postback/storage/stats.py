@@ -142,10 +142,15 @@ def _recent(
 
 
 def _lasts(connection: Connection, account: str, config_ids: Sequence[int]) -> Lasts:
-    query = scope.rows(account, counters, counters.c.config_id, counters.c.measure, counters.c.count).where(
-        counters.c.config_id.in_(config_ids),
-        counters.c.minute == ALL_TIME,
-        counters.c.measure.in_((LAST_SUCCESS, LAST_ERROR)),
+    # Each process has noted its own: the last of them all is the highest.
+    query = (
+        scope.rows(account, counters, counters.c.config_id, counters.c.measure, func.max(counters.c.count))
+        .where(
+            counters.c.config_id.in_(config_ids),
+            counters.c.minute == ALL_TIME,
+            counters.c.measure.in_((LAST_SUCCESS, LAST_ERROR)),
+        )
+        .group_by(counters.c.config_id, counters.c.measure)
     )
     return {(config_id, measure): last for config_id, measure, last in connection.execute(query)}
 

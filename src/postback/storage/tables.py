@@ -18,12 +18,15 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     SmallInteger,
     Table,
-    Text,
     UniqueConstraint,
     text,
 )
 
+from postback.storage.texts import AnyText
+
 METADATA: Final = MetaData()
+
+_TEXT: Final = AnyText(is_ordered=True)
 
 # Only an INTEGER primary key is SQLite's own row id: a BIGINT would be a second tree beside the table.
 _ROW_ID: Final = BigInteger().with_variant(Integer(), "sqlite")
@@ -31,38 +34,45 @@ _ROW_ID: Final = BigInteger().with_variant(Integer(), "sqlite")
 # The account-wide settings are views on configs: there is one of each purpose.
 _HAS_A_PURPOSE: Final = text("purpose IS NOT NULL AND state <> 'deleted'")
 
+_IS_REPLACED: Final = text("replaced_ms IS NOT NULL")
+_HAS_A_SUBJECT: Final = text("subject IS NOT NULL")
+_IS_UNCLAIMED: Final = text("claim IS NULL")
+_HAS_FAILED: Final = text("verdict = 2")
+_IS_CANCELLED: Final = text("verdict = 3")
+_IS_RUNNING: Final = text("state = 'running'")
+
 accounts = Table(
     "accounts",
     METADATA,
-    Column("id", Text, primary_key=True),
-    Column("name", Text),
-    Column("metadata", Text, nullable=False),
+    Column("id", _TEXT, primary_key=True),
+    Column("name", _TEXT),
+    Column("metadata", _TEXT, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     Column("modified_ms", BigInteger, nullable=False),
     # Raised by every change of a config: accepting compares it, so no event is matched with old configs.
     Column("config_version", BigInteger, nullable=False),
     # What the operator allows it, as JSON; what is not named is not limited.
-    Column("limits", Text, nullable=False, server_default="{}"),
+    Column("limits", _TEXT, nullable=False, server_default="{}"),
 )
 
 removed_accounts = Table(
     "removed_accounts",
     METADATA,
     # While anything of its history is left, nobody else gets the id.
-    Column("account", Text, primary_key=True),
+    Column("account", _TEXT, primary_key=True),
     Column("removed_ms", BigInteger, nullable=False),
 )
 
 api_keys = Table(
     "api_keys",
     METADATA,
-    Column("id", Text, primary_key=True),
+    Column("id", _TEXT, primary_key=True),
     # NULL for an operator key, which acts for any account.
-    Column("account", Text),
-    Column("name", Text, nullable=False),
-    Column("scopes", Text, nullable=False),
+    Column("account", _TEXT),
+    Column("name", _TEXT, nullable=False),
+    Column("scopes", _TEXT, nullable=False),
     Column("hash", LargeBinary, nullable=False, unique=True),
-    Column("prefix", Text, nullable=False),
+    Column("prefix", _TEXT, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     Column("expires_ms", BigInteger),
     Column("last_used_ms", BigInteger),
@@ -72,15 +82,15 @@ api_keys = Table(
 records = Table(
     "records",
     METADATA,
-    Column("id", Text, primary_key=True),
-    Column("account", Text, nullable=False),
-    Column("resource", Text, nullable=False),
-    Column("location_id", Text),
+    Column("id", _TEXT, primary_key=True),
+    Column("account", _TEXT, nullable=False),
+    Column("resource", _TEXT, nullable=False),
+    Column("location_id", _TEXT),
     # The caller's own id of the record, such as contact_api_id.
-    Column("key", Text),
+    Column("key", _TEXT),
     Column("revision", Integer, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
-    Column("body", Text, nullable=False),
+    Column("body", _TEXT, nullable=False),
     UniqueConstraint("account", "id"),
     UniqueConstraint("account", "resource", "location_id", "key"),
     ForeignKeyConstraint(["account"], ["accounts.id"]),
@@ -95,16 +105,16 @@ configs = Table(
     "configs",
     METADATA,
     Column("id", _ROW_ID, primary_key=True, autoincrement=False),
-    Column("account", Text, nullable=False),
+    Column("account", _TEXT, nullable=False),
     Column("version", Integer, nullable=False),
-    Column("location_id", Text),
-    Column("state", Text, nullable=False),
-    Column("state_reason", Text),
+    Column("location_id", _TEXT),
+    Column("state", _TEXT, nullable=False),
+    Column("state_reason", _TEXT),
     Column("created_ms", BigInteger, nullable=False),
     Column("modified_ms", BigInteger, nullable=False),
-    Column("purpose", Text),
+    Column("purpose", _TEXT),
     # What the owner is to be warned of, and since when.
-    Column("warning", Text),
+    Column("warning", _TEXT),
     Column("warned_ms", BigInteger),
     # When others were told that it is failing; nothing while it is well.
     Column("failing_ms", BigInteger),
@@ -129,15 +139,15 @@ config_versions = Table(
     METADATA,
     Column("config_id", BigInteger, nullable=False),
     Column("version", Integer, nullable=False),
-    Column("account", Text, nullable=False),
+    Column("account", _TEXT, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
-    Column("body", Text, nullable=False),
+    Column("body", _TEXT, nullable=False),
     # What must never be shown, sealed by the vault: passwords, signing secrets, the values of the owner's headers.
-    Column("secrets", Text, nullable=False),
+    Column("secrets", _TEXT, nullable=False),
     # When another version took its place, or its config was deleted: only what was sent before then may refer to it.
     Column("replaced_ms", BigInteger),
     PrimaryKeyConstraint("config_id", "version"),
-    Index("config_versions_replaced", "replaced_ms", sqlite_where=text("replaced_ms IS NOT NULL")),
+    Index("config_versions_replaced", "replaced_ms", sqlite_where=_IS_REPLACED, postgresql_where=_IS_REPLACED),
     sqlite_with_rowid=False,
 )
 
@@ -145,19 +155,23 @@ events = Table(
     "events",
     METADATA,
     Column("id", _ROW_ID, primary_key=True, autoincrement=False),
-    Column("account", Text, nullable=False),
-    Column("location_id", Text),
-    Column("type", Text, nullable=False),
-    Column("subject", Text),
-    Column("occurred_at", Text),
+    Column("account", _TEXT, nullable=False),
+    Column("location_id", _TEXT),
+    Column("type", _TEXT, nullable=False),
+    Column("subject", _TEXT),
+    Column("occurred_at", _TEXT),
     Column("accepted_ms", BigInteger, nullable=False),
     Column("deliveries", Integer, nullable=False),
     Column("data", LargeBinary, nullable=False),
     Column("expands", LargeBinary),
     # The trace that the publisher's request belonged to (W3C traceparent).
-    Column("trace", Text),
+    Column("trace", _TEXT),
     Index("events_of_account", "account", "id"),
-    Index("events_of_subject", "account", "subject", "id", sqlite_where=text("subject IS NOT NULL")),
+    Index(
+        "events_of_subject", "account", "subject", "id", sqlite_where=_HAS_A_SUBJECT, postgresql_where=_HAS_A_SUBJECT
+    ),
+    # A partition a day (storage/postgres/partitions.py).
+    postgresql_partition_by="RANGE (id)",
 )
 
 owed = Table(
@@ -165,9 +179,9 @@ owed = Table(
     METADATA,
     Column("event_id", BigInteger, nullable=False),
     Column("config_id", BigInteger, nullable=False),
-    Column("account", Text, nullable=False),
+    Column("account", _TEXT, nullable=False),
     # For ordered delivery, later: what must not overtake each other. The event's subject.
-    Column("order_key", Text),
+    Column("order_key", _TEXT),
     Column("due_at_ms", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False),
     # Of these attempts, those before the last replay: they do not count against the policy.
@@ -186,7 +200,7 @@ owed = Table(
     CheckConstraint("(claim IS NULL) = (claimed_ms IS NULL)", name="a_claim_has_a_time"),
     CheckConstraint("0 <= forgiven AND forgiven <= attempts AND attempts <= logged", name="counts_agree"),
     CheckConstraint("interruptions BETWEEN 0 AND 10", name="poison_ends"),
-    Index("owed_due", "config_id", "due_at_ms", "event_id", sqlite_where=text("claim IS NULL")),
+    Index("owed_due", "config_id", "due_at_ms", "event_id", sqlite_where=_IS_UNCLAIMED, postgresql_where=_IS_UNCLAIMED),
     sqlite_with_rowid=False,
 )
 
@@ -196,7 +210,7 @@ attempts = Table(
     Column("event_id", BigInteger, nullable=False),
     Column("config_id", BigInteger, nullable=False),
     Column("n", Integer, nullable=False),
-    Column("account", Text, nullable=False),
+    Column("account", _TEXT, nullable=False),
     # What an api-default body showed as number_of_attempts.
     Column("counter", Integer, nullable=False),
     Column("verdict", SmallInteger, nullable=False),
@@ -209,14 +223,14 @@ attempts = Table(
     Column("ended_ms", BigInteger, nullable=False),
     Column("wait_ms", BigInteger, nullable=False),
     Column("status", SmallInteger),
-    Column("reason", Text),
-    Column("detail", Text),
+    Column("reason", _TEXT),
+    Column("detail", _TEXT),
     Column("body_hash", LargeBinary),
     # As received: one "name: value" a line.
     Column("answer_headers", LargeBinary),
     Column("answer_body", LargeBinary),
     Column("truncated", SmallInteger, nullable=False),
-    Column("notes", Text),
+    Column("notes", _TEXT),
     Column("dns_ms", Integer),
     Column("connect_ms", Integer),
     Column("tls_ms", Integer),
@@ -226,15 +240,16 @@ attempts = Table(
     CheckConstraint("verdict BETWEEN 0 AND 5", name="verdicts_are_known"),
     CheckConstraint("status IS NULL OR status BETWEEN 0 AND 999", name="statuses_have_three_digits"),
     Index("attempts_of_config", "config_id", "event_id"),
-    Index("attempts_failed", "account", "event_id", sqlite_where=text("verdict = 2")),
-    Index("attempts_cancelled", "account", "event_id", sqlite_where=text("verdict = 3")),
+    Index("attempts_failed", "account", "event_id", sqlite_where=_HAS_FAILED, postgresql_where=_HAS_FAILED),
+    Index("attempts_cancelled", "account", "event_id", sqlite_where=_IS_CANCELLED, postgresql_where=_IS_CANCELLED),
     sqlite_with_rowid=False,
+    postgresql_partition_by="RANGE (event_id)",
 )
 
 idempotency = Table(
     "idempotency",
     METADATA,
-    Column("account", Text, nullable=False),
+    Column("account", _TEXT, nullable=False),
     Column("key_hash", LargeBinary, nullable=False),
     Column("event_id", BigInteger, nullable=False),
     Column("body_hash", LargeBinary, nullable=False),
@@ -249,7 +264,7 @@ lanes = Table(
     METADATA,
     # A row while a config may have unclaimed deliveries; `next_due_ms` is never later than the first of them.
     Column("config_id", _ROW_ID, primary_key=True, autoincrement=False),
-    Column("account", Text, nullable=False),
+    Column("account", _TEXT, nullable=False),
     Column("next_due_ms", BigInteger, nullable=False),
     Index("lanes_due", "next_due_ms"),
 )
@@ -259,7 +274,7 @@ workers = Table(
     METADATA,
     Column("id", _ROW_ID, primary_key=True, autoincrement=False),
     Column("slot", SmallInteger, nullable=False, unique=True),
-    Column("host", Text, nullable=False),
+    Column("host", _TEXT, nullable=False),
     Column("started_ms", BigInteger, nullable=False),
     Column("beat_ms", BigInteger, nullable=False),
     CheckConstraint("slot BETWEEN 0 AND 511", name="slots_fit_into_ids"),
@@ -268,12 +283,15 @@ workers = Table(
 counters = Table(
     "counters",
     METADATA,
-    Column("account", Text, nullable=False),
+    Column("account", _TEXT, nullable=False),
     Column("config_id", BigInteger, nullable=False),
     # Unix minutes; 0 for totals of minutes that were forgotten, and for what has no minute.
     Column("minute", BigInteger, nullable=False),
     # What is counted: storage/measures.py.
     Column("measure", SmallInteger, nullable=False),
+    # Of PostgreSQL's key too: processes add to rows of their own, and do not wait for each other. Whoever reads adds
+    # the parts up; of a last time the highest counts. On SQLite always 0.
+    Column("part", SmallInteger, nullable=False, server_default="0"),
     Column("count", BigInteger, nullable=False),
     PrimaryKeyConstraint("account", "config_id", "minute", "measure"),
     Index("counters_of_minute", "minute"),
@@ -285,14 +303,14 @@ changelogs = Table(
     METADATA,
     # A change of a record: which fields had which values before, and whose change it was.
     Column("id", _ROW_ID, primary_key=True, autoincrement=False),
-    Column("account", Text, nullable=False),
-    Column("resource", Text, nullable=False),
-    Column("record_id", Text, nullable=False),
+    Column("account", _TEXT, nullable=False),
+    Column("resource", _TEXT, nullable=False),
+    Column("record_id", _TEXT, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
-    Column("action", Text, nullable=False),
-    Column("key_id", Text),
-    Column("key_name", Text),
-    Column("details", Text, nullable=False),
+    Column("action", _TEXT, nullable=False),
+    Column("key_id", _TEXT),
+    Column("key_name", _TEXT),
+    Column("details", _TEXT, nullable=False),
     Index("changelogs_of_record", "account", "record_id", "id"),
 )
 
@@ -300,11 +318,11 @@ replays = Table(
     "replays",
     METADATA,
     # A job over many deliveries: `event_id` and `config_id` are the last one that it has come past.
-    Column("id", Text, primary_key=True),
-    Column("account", Text, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("filter", Text, nullable=False),
+    Column("id", _TEXT, primary_key=True),
+    Column("account", _TEXT, nullable=False),
+    Column("kind", _TEXT, nullable=False),
+    Column("state", _TEXT, nullable=False),
+    Column("filter", _TEXT, nullable=False),
     Column("selected", BigInteger, nullable=False),
     Column("done", BigInteger, nullable=False),
     Column("skipped", BigInteger, nullable=False),
@@ -314,7 +332,7 @@ replays = Table(
     Column("ended_ms", BigInteger),
     CheckConstraint("kind IN ('replay', 'cancel')", name="kinds_are_known"),
     CheckConstraint("state IN ('running', 'done')", name="jobs_run_or_are_done"),
-    Index("replays_running", "id", sqlite_where=text("state = 'running'")),
+    Index("replays_running", "id", sqlite_where=_IS_RUNNING, postgresql_where=_IS_RUNNING),
     Index("replays_of_account", "account", "id"),
 )
 
@@ -324,15 +342,15 @@ audit = Table(
     # Who changed what, in the transaction of the change. Secrets are masked before they come here.
     Column("id", _ROW_ID, primary_key=True, autoincrement=False),
     # NULL for what belongs to no account.
-    Column("account", Text),
+    Column("account", _TEXT),
     Column("at_ms", BigInteger, nullable=False),
     # NULL for the server itself.
-    Column("key_id", Text),
-    Column("key_name", Text),
-    Column("address", Text),
-    Column("action", Text, nullable=False),
-    Column("target", Text, nullable=False),
-    Column("before", Text),
-    Column("after", Text),
+    Column("key_id", _TEXT),
+    Column("key_name", _TEXT),
+    Column("address", _TEXT),
+    Column("action", _TEXT, nullable=False),
+    Column("target", _TEXT, nullable=False),
+    Column("before", _TEXT),
+    Column("after", _TEXT),
     Index("audit_of_account", "account", "id"),
 )

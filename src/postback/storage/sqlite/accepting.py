@@ -1,44 +1,36 @@
 """Accepting: events, their deliveries and their record changes become durable together, each event or none of it."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
-from postback.domain.deliveries import Accepted, Claim, Idempotency, NewDeliveries, Refused
-from postback.domain.errors import ConfigsPassed, Conflict, NotFound, PostbackError
+from postback.domain.deliveries import NewDeliveries, Refused
+from postback.domain.errors import PostbackError
 from postback.domain.events import Event
 from postback.domain.ids import IdSource
 from postback.domain.records import Change
-from postback.storage.measures import ACCEPTED
+from postback.storage.accepting import (
+    EVENT_COLUMNS,
+    IDEMPOTENCY_MS,
+    OWED_COLUMNS,
+    Answer,
+    First,
+    KeyRow,
+    decide,
+)
 from postback.storage.sqlite.connections import uncommitted
 from postback.storage.sqlite.journal import Journal
 from postback.storage.sqlite.statements import Insert
 from postback.storage.sqlite.transactions import raise_if_of_the_store
 
-IDEMPOTENCY_MS: Final = 24 * 3600 * 1000
-
 INSERT_EVENT: Final = Insert(
-    """
-INSERT INTO events (
-    id, account, location_id, type, subject, occurred_at, accepted_ms, deliveries, data, expands, trace
-)
-VALUES
-    """,
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    f"INSERT INTO events ({', '.join(EVENT_COLUMNS)}) VALUES", f"({', '.join('?' * len(EVENT_COLUMNS))})"
 )
 
 INSERT_OWED: Final = Insert(
-    """
-INSERT INTO owed (
-    event_id, config_id, account, order_key, due_at_ms, worker, claim, claimed_ms,
-    attempts, forgiven, interruptions, logged, manual
+    f"INSERT INTO owed ({', '.join(OWED_COLUMNS)}) VALUES", "(?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0)"
 )
-VALUES
-    """,
-    "(?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0)",
-)
-
-Answer = Accepted | Refused
 
 
 class Accepting:
@@ -54,13 +46,12 @@ class Accepting:
         related: Callable[[Event, Sequence[str]], bytes | None],
     ) -> None:
         self._raw = raw
-        self._worker = worker
         self._now = now
         self._tokens = tokens
         self._apply_changes = apply_changes
         self._related = related
-        # What a dead worker is given nobody would carry out: its deliveries are born unclaimed.
-        self._worker_lives = raw.execute("SELECT 1 FROM workers WHERE id = ?", (worker,)).fetchone() is not None
+        lives = raw.execute("SELECT 1 FROM workers WHERE id = ?", (worker,)).fetchone() is not None
+        self._worker = worker if lives else None
 
     def accept(self, units: Sequence[NewDeliveries]) -> Sequence[Answer]:
         """All that change no record at once; those that do, and all where that fails, one at a time."""
@@ -103,47 +94,12 @@ class Accepting:
         return answer
 
     def _keep(self, units: Sequence[NewDeliveries]) -> Sequence[Answer]:
-        raw, now, worker, tokens = self._raw, self._now, self._worker, self._tokens
-        versions = self._config_versions(units)
-        journal = Journal(raw, now)
-        answers: list[Answer] = []
-        events: list[tuple[object, ...]] = []
-        owed: list[tuple[object, ...]] = []
-        keys: dict[tuple[str, bytes], tuple[int, int, bytes]] = {}
-
-        for unit in units:
-            event, targets, config_version, idempotency, changes, due_at_ms, expands = unit
-            account = event.account
-            if idempotency is not None:
-                first = keys.get((account, idempotency.key_hash)) or self._first_with(account, idempotency)
-                if first is not None:
-                    answers.append(_answer_again(first, idempotency))
-                    continue
-            if versions[account] != config_version:
-                answers.append(Refused(_passed(account, versions[account])))
-                continue
-            if idempotency is not None:
-                keys[account, idempotency.key_hash] = (event.id, len(targets), idempotency.body_hash)
-            if changes:
-                self._apply_changes(changes)
-            if expands:
-                event = event._replace(expands=self._related(event, expands))
-
-            events.append((*event[:7], len(targets), event.data, event.expands, event.trace))
-            due = now if due_at_ms is None else due_at_ms
-            may_be_claimed = due <= now and self._worker_lives
-            claims = []
-            for config_id, claimed in targets:
-                journal.count(account, config_id, ACCEPTED)
-                if claimed and may_be_claimed:
-                    token = tokens()
-                    owed.append((event.id, config_id, account, event.subject, due, worker, token, now))
-                    claims.append(Claim(event, config_id, token, 0, 0, 0, False, now))
-                else:
-                    owed.append((event.id, config_id, account, event.subject, due, None, None, None))
-                    journal.due(account, config_id, due)
-            answers.append(Accepted(event.id, len(targets), claims))
-
+        raw = self._raw
+        journal = Journal(raw, self._now)
+        versions, known = self._config_versions(units), self._known(units)
+        events, owed, keys, answers = decide(
+            journal, units, versions, known, self._worker, partial(self._tokens.at, self._now), self._complete
+        )
         INSERT_EVENT.run(raw, events)
         INSERT_OWED.run(raw, owed)
         if keys:
@@ -154,6 +110,15 @@ class Accepting:
         counted.deliveries += len(owed)
         return answers
 
+    def _complete(self, unit: NewDeliveries) -> Event:
+        """Its record changes are made with it, and what belongs to it is gathered as it is after them."""
+        event = unit.event
+        if unit.changes:
+            self._apply_changes(unit.changes)
+        if unit.expands:
+            event = event._replace(expands=self._related(event, unit.expands))
+        return event
+
     def _config_versions(self, units: Sequence[NewDeliveries]) -> dict[str, int | None]:
         versions: dict[str, int | None] = {}
         for unit in units:
@@ -163,19 +128,26 @@ class Accepting:
                 versions[account] = None if row is None else row[0]
         return versions
 
-    def _first_with(self, account: str, idempotency: Idempotency) -> tuple[int, int, bytes] | None:
-        """(event id, its deliveries, body hash) of the event that used this key first, while the key holds."""
-        found: tuple[int, int, bytes] | None = self._raw.execute(
-            """
-            SELECT i.event_id, coalesce(e.deliveries, 0), i.body_hash
-            FROM idempotency i LEFT JOIN events e ON e.id = i.event_id
-            WHERE i.account = ? AND i.key_hash = ? AND i.expires_ms > ?
-            """,
-            (account, idempotency.key_hash, self._now),
-        ).fetchone()
-        return found
+    def _known(self, units: Sequence[NewDeliveries]) -> Mapping[KeyRow, First]:
+        """The keys among these that hold, each with the event that used it first."""
+        known: dict[KeyRow, First] = {}
+        for unit in units:
+            if unit.idempotency is None:
+                continue
+            key = (unit.event.account, unit.idempotency.key_hash)
+            found: First | None = self._raw.execute(
+                """
+                SELECT i.event_id, coalesce(e.deliveries, 0), i.body_hash
+                FROM idempotency i LEFT JOIN events e ON e.id = i.event_id
+                WHERE i.account = ? AND i.key_hash = ? AND i.expires_ms > ?
+                """,
+                (*key, self._now),
+            ).fetchone()
+            if found is not None:
+                known[key] = found
+        return known
 
-    def _remember(self, keys: dict[tuple[str, bytes], tuple[int, int, bytes]]) -> None:
+    def _remember(self, keys: Mapping[KeyRow, First]) -> None:
         self._raw.executemany(
             """
             INSERT INTO idempotency (account, key_hash, event_id, body_hash, expires_ms)
@@ -188,16 +160,3 @@ class Accepting:
                 for (account, key_hash), (event_id, _, body_hash) in keys.items()
             ],
         )
-
-
-def _answer_again(first: tuple[int, int, bytes], idempotency: Idempotency) -> Answer:
-    event_id, deliveries, body_hash = first
-    if body_hash != idempotency.body_hash:
-        return Refused(Conflict("this idempotency key was used before, with another body"))
-    return Accepted(event_id, deliveries, known=True)
-
-
-def _passed(account: str, version: int | None) -> PostbackError:
-    if version is None:
-        return NotFound("account", account)
-    return ConfigsPassed(f"the configs of account {account} changed; match the event again")

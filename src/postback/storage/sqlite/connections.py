@@ -10,6 +10,7 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.util import LRUCache
 
+from postback.storage.committed import Uncommitted
 from postback.storage.database import CannotOpen
 
 T = TypeVar("T")
@@ -25,37 +26,6 @@ CHECKPOINTS_BY_OTHERS: Final = (3, 51, 3)
 
 # Statements compiled once for all connections: each costs a few milliseconds.
 _COMPILED: Final[LRUCache[Any, Any]] = LRUCache(500)
-
-
-class Uncommitted:
-    """What the transaction under way adds to the log: told to whoever counts once it is durable, so that no count
-    can differ from the log. The fields are those of domain.telemetry.Committed."""
-
-    __slots__ = ("attempts", "deliveries", "events", "latencies_ms", "replayed", "took_ms")
-
-    def __init__(self) -> None:
-        self.events = 0
-        self.deliveries = 0
-        self.replayed = 0
-        self.attempts: list[tuple[int, str | None]] = []
-        self.took_ms: list[int] = []
-        self.latencies_ms: list[int] = []
-
-    def mark(self) -> "Mark":
-        lists = len(self.attempts), len(self.took_ms), len(self.latencies_ms)
-        return self.events, self.deliveries, self.replayed, *lists
-
-    def back_to(self, mark: "Mark") -> None:
-        self.events, self.deliveries, self.replayed, attempts, took, latencies = mark
-        del self.attempts[attempts:]
-        del self.took_ms[took:]
-        del self.latencies_ms[latencies:]
-
-
-Mark = tuple[int, int, int, int, int, int]
-"""How much there was of each: what a savepoint that is rolled back goes back to."""
-
-NOTHING: Final[Mark] = (0, 0, 0, 0, 0, 0)
 
 
 class FencedConnection(sqlite3.Connection):

@@ -2,36 +2,11 @@
 
 import sqlite3
 from collections import Counter
-from typing import Final
 
-from postback.domain.deliveries import Verdict
-from postback.storage.measures import (
-    ACCEPTED,
-    ALL_TIME,
-    CANCELLED,
-    DELIVERED,
-    FAILED,
-    NO_CONFIG,
-    REMOVED,
-    RETRIED,
-    TOTALS,
-)
-
-TEST: Final = 2
-"""What `manual` says of a test; 1 says that a person asked for the delivery, 0 that nobody did."""
-
-_MEASURES: Final = {
-    Verdict.DELIVERED: DELIVERED,
-    Verdict.FAILED: FAILED,
-    Verdict.RETRY: RETRIED,
-    Verdict.CANCELLED: CANCELLED,
-}
-
-ADD: Final = """
-INSERT INTO counters (account, config_id, minute, measure, count)
-VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (account, config_id, minute, measure) DO UPDATE SET count = count + excluded.count
-"""
+from postback.storage.counting import removed
+from postback.storage.journal import TEST
+from postback.storage.measures import ALL_TIME, NO_CONFIG, REMOVED, TOTALS
+from postback.storage.sqlite.journal import COUNT
 
 
 def fold_counters(raw: sqlite3.Connection, before_minute: int, limit: int) -> int:
@@ -55,7 +30,7 @@ def fold_counters(raw: sqlite3.Connection, before_minute: int, limit: int) -> in
             totals[account, config_id, measure] += count
     known = {config_id: _is_there(raw, config_id) for _, config_id, _ in totals}
     raw.executemany(
-        ADD,
+        COUNT,
         [
             (account, config_id if known[config_id] else NO_CONFIG, ALL_TIME, measure, count)
             for (account, config_id, measure), count in totals.items()
@@ -75,41 +50,34 @@ def fold_config(raw: sqlite3.Connection, account: str, config_id: int) -> None:
         "SELECT measure, count FROM counters WHERE account = ? AND config_id = ? AND minute = ?", key
     ).fetchall()
     raw.executemany(
-        ADD, [(account, NO_CONFIG, ALL_TIME, measure, count) for measure, count in rows if measure in TOTALS]
+        COUNT, [(account, NO_CONFIG, ALL_TIME, measure, count) for measure, count in rows if measure in TOTALS]
     )
     raw.execute("DELETE FROM counters WHERE account = ? AND config_id = ? AND minute = ?", key)
 
 
 def count_removed(raw: sqlite3.Connection, before: int) -> None:
     """The log of all events before that one is about to be removed: its accounts keep on record how much it was."""
-    removed: Counter[tuple[str, int]] = Counter()
-    for account, deliveries in raw.execute(
-        "SELECT account, sum(deliveries) FROM events WHERE id < ? GROUP BY account", (before,)
-    ):
-        removed[account, ACCEPTED] += deliveries
-    for account, verdict, is_test, count in raw.execute(
-        """
-        SELECT account, verdict, manual = ?, count(*)
-        FROM attempts
-        WHERE event_id < ?
-        GROUP BY 1, 2, 3
-        """,
-        (TEST, before),
-    ):
-        if is_test:
-            # Neither accepted nor delivered by any count.
-            removed[account, ACCEPTED] -= count
-        elif verdict in _MEASURES:
-            removed[account, _MEASURES[Verdict(verdict)]] += count
+    gone = removed(
+        raw.execute("SELECT account, sum(deliveries) FROM events WHERE id < ? GROUP BY account", (before,)),
+        raw.execute(
+            """
+            SELECT account, verdict, manual = ?, count(*)
+            FROM attempts
+            WHERE event_id < ?
+            GROUP BY 1, 2, 3
+            """,
+            (TEST, before),
+        ),
+    )
     lives = {
         account: raw.execute("SELECT 1 FROM accounts WHERE id = ?", (account,)).fetchone() is not None
-        for account, _ in removed
+        for account, _ in gone
     }
     raw.executemany(
-        ADD,
+        COUNT,
         [
             (account, NO_CONFIG, ALL_TIME, REMOVED + measure, count)
-            for (account, measure), count in removed.items()
+            for (account, measure), count in gone.items()
             if count and lives[account]
         ],
     )

@@ -8,10 +8,11 @@ from postback.domain.deliveries import Settlement, Verdict
 from postback.domain.errors import Conflict, NotFound
 from postback.domain.ids import delivery_text
 from postback.domain.wire import Reason
+from postback.storage.journal import OWED_COLUMNS, TEST, Owed, settled_row
 from postback.storage.measures import REPLAYED
 from postback.storage.sqlite.accepting import INSERT_EVENT
-from postback.storage.sqlite.counting import TEST, fold_config
-from postback.storage.sqlite.journal import INSERT_ATTEMPT, OWED_COLUMNS, Journal, Owed, end, settled_row
+from postback.storage.sqlite.counting import fold_config
+from postback.storage.sqlite.journal import INSERT_ATTEMPT, Journal, end
 
 # Verdicts of a row that is no outcome of a POST, though it ended the delivery.
 _NO_POST: Final = f"'{Reason.POISON}', '{Reason.EXPIRED}', '{Reason.CANCELLED}', '{Reason.CANNOT_RENDER}'"
@@ -58,18 +59,18 @@ def replay(raw: sqlite3.Connection, now: int, account: str, event_id: int, confi
     if not is_there(raw, account, config_id):
         raise Conflict("the delivery's postback config was deleted: there is nowhere to send it")
     journal = Journal(raw, now)
-    owe_again(raw, journal, account, [key], now)
+    owe_again(raw, journal, account, [key])
     journal.write()
 
 
-def owe_again(
-    raw: sqlite3.Connection, journal: Journal, account: str, keys: Sequence[tuple[int, int]], now: int
-) -> None:
+def owe_again(raw: sqlite3.Connection, journal: Journal, account: str, keys: Sequence[tuple[int, int]]) -> None:
     """Owe finished deliveries (event, config) again: their numbers go on, their policy begins anew."""
-    raw.executemany(_OWE_AGAIN, [{"now": now, "event_id": event, "config_id": config} for event, config in keys])
+    raw.executemany(
+        _OWE_AGAIN, [{"now": journal.now, "event_id": event, "config_id": config} for event, config in keys]
+    )
     for _, config_id in keys:
         journal.count(account, config_id, REPLAYED)
-        journal.due(account, config_id, now)
+        journal.due(account, config_id, journal.now)
 
 
 def is_there(raw: sqlite3.Connection, account: str, config_id: int) -> bool:
@@ -90,7 +91,7 @@ def cancel(raw: sqlite3.Connection, now: int, account: str, event_id: int, confi
             raise NotFound("delivery", delivery_text(event_id, config_id))
         raise Conflict("the delivery is finished; only an open one can be cancelled")
     journal = Journal(raw, now)
-    end(raw, journal, [Owed(*row)], Verdict.CANCELLED, Reason.CANCELLED, now)
+    end(raw, journal, [Owed(*row)], Verdict.CANCELLED, Reason.CANCELLED)
     journal.write()
 
 
@@ -105,7 +106,7 @@ def bury(raw: sqlite3.Connection, now: int, limit: int) -> int:
                 f"SELECT {OWED_COLUMNS} FROM owed WHERE config_id = ? AND {which} LIMIT ?",  # noqa: S608
                 (config_id, limit - done),
             ).fetchall()
-            end(raw, journal, [Owed(*row) for row in rows], Verdict.CANCELLED, Reason.CANCELLED, now)
+            end(raw, journal, [Owed(*row) for row in rows], Verdict.CANCELLED, Reason.CANCELLED)
             done += len(rows)
             if done >= limit:
                 break

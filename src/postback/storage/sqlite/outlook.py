@@ -6,9 +6,10 @@ from typing import Final, NamedTuple
 
 from postback.domain.ids import first_id_at
 from postback.domain.stats import MINUTE_MS
+from postback.storage.accepting import IDEMPOTENCY_MS
 from postback.storage.measures import ALL_TIME
-from postback.storage.sqlite.accepting import IDEMPOTENCY_MS
-from postback.storage.sqlite.retention import SEEN_MS, UNNEEDED, UNNEEDED_AFTER, audited_before_ms, first_job_at
+from postback.storage.retention import SEEN_MS, UNNEEDED_AFTER, audited_before_ms, first_job_at
+from postback.storage.sqlite.retention import UNNEEDED
 from postback.storage.tables import METADATA
 
 ROWS_A_QUESTION: Final = 20_000

@@ -8,20 +8,13 @@ from collections.abc import Callable
 from typing import Final
 
 from postback.domain.deliveries import Verdict
-from postback.domain.ids import encode, first_id_at
+from postback.domain.ids import first_id_at
 from postback.domain.stats import MINUTE_MS
 from postback.domain.wire import Reason
+from postback.storage.journal import OWED_COLUMNS, Owed
+from postback.storage.retention import SEEN_MS, UNNEEDED_AFTER, audited_before_ms, first_job_at
 from postback.storage.sqlite.counting import count_removed, fold_counters
-from postback.storage.sqlite.journal import OWED_COLUMNS, Journal, Owed, end
-
-SEEN_MS: Final = 24 * 3600 * 1000
-"""What ends as expired can be seen for a day before it goes."""
-
-AUDIT_MS: Final = 400 * 24 * 3600 * 1000
-"""Who changed what is asked for a year later: the audit is kept so long at least, a year and a month."""
-
-UNDER_WAY_MS: Final = 3600 * 1000
-"""No attempt lasts so long: what was sent with a version is on record so long after it was replaced."""
+from postback.storage.sqlite.journal import Journal, end
 
 VACUUMED_PAGES: Final = 256
 """Free pages given back to the disk at most when there is nothing left to remove."""
@@ -66,7 +59,7 @@ def _end_owed(raw: sqlite3.Connection, now: int, before_ms: int, limit: int) -> 
         (first_id_at(before_ms), limit),
     ).fetchall()
     journal = Journal(raw, now)
-    end(raw, journal, [Owed(*row) for row in rows], Verdict.FAILED, Reason.EXPIRED, now)
+    end(raw, journal, [Owed(*row) for row in rows], Verdict.FAILED, Reason.EXPIRED)
     journal.write()
     return len(rows)
 
@@ -160,19 +153,6 @@ WHERE v.replaced_ms < ? AND NOT EXISTS (
     SELECT 1 FROM attempts AS tried WHERE tried.config_id = v.config_id AND tried.event_id < (v.replaced_ms + ?) * ?
 )
 """
-UNNEEDED_AFTER: Final = (UNDER_WAY_MS, first_id_at(1))
-"""What UNNEEDED takes after the time before which a version was replaced."""
-
-
-def audited_before_ms(now: int, before_ms: int) -> int:
-    """The audit is kept longer than the rest, unless the rest is kept longer still."""
-    return min(before_ms, now - AUDIT_MS)
-
-
-def first_job_at(unix_ms: int) -> str:
-    return "rpl_" + encode(first_id_at(max(unix_ms, 0)))
-
-
 # --- accounts ---------------------------------------------------------------------------------------------------
 
 

@@ -5,35 +5,25 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from postback.domain.configs import ConfigState
-from postback.domain.deliveries import (
-    INTERRUPTIONS_MAX,
-    Settled,
-    Settlement,
-    Verdict,
-    again_at_ms,
-    interruption_wait_ms,
-)
+from postback.domain.deliveries import Settled, Settlement
 from postback.domain.ids import config_text
-from postback.domain.wire import Reason, Unreachable
-from postback.storage import measures
 from postback.storage.audit import Auditor, state_facts
-from postback.storage.sqlite import journal as journals
-from postback.storage.sqlite.connections import uncommitted
-from postback.storage.sqlite.journal import Journal, settled_row
+from postback.storage.settling import Counts, Key, decide, key_of, late_row
+from postback.storage.sqlite.journal import Journal, log_attempts
 from postback.storage.sqlite.statements import Lookup
 
-Key = tuple[int, int, int]
-"""Event, config, token."""
-
-HELD: Final = Lookup(
+# Most are first attempts whose claim holds, and such a row has nothing to tell: to read only the others costs a third.
+UNLIKE_FIRST: Final = Lookup(
     """
     WITH s (event_id, config_id, token) AS ({keys})
     SELECT s.event_id, s.config_id, s.token, o.attempts, o.interruptions, o.logged, o.manual
-    FROM s CROSS JOIN owed o ON o.event_id = s.event_id AND o.config_id = s.config_id
-    WHERE o.claim = s.token
+    FROM s LEFT JOIN owed o ON o.event_id = s.event_id AND o.config_id = s.config_id AND o.claim = s.token
+    WHERE o.attempts IS NOT 0 OR o.interruptions IS NOT 0 OR o.logged IS NOT 0 OR o.manual IS NOT 0
     """,
     width=3,
 )
+
+FIRST: Final[Counts] = (0, 0, 0, 0)
 
 END: Final = "DELETE FROM owed WHERE event_id = ? AND config_id = ? AND claim = ?"
 
@@ -53,74 +43,33 @@ def settle(
     settlements: Sequence[Settlement],
 ) -> Settled:
     journal = Journal(raw, now)
-    late: list[Settlement] = []
-    latencies_ms = uncommitted(raw).latencies_ms
-    ended: list[Key] = []
-    moved: list[tuple[int, ...]] = []
-    failed: list[Settlement] = []
+    decided = decide(journal, worker, settlements, _held(raw, [key_of(settlement) for settlement in settlements]))
     disabled: dict[int, str] = {}
-    keys = [(claim.event.id, claim.config_id, claim.token) for claim, *_ in settlements]
-    held = {row[:3]: row[3:] for row in HELD.run(raw, keys)}
-    count = 0
-
-    for given, key in zip(settlements, keys, strict=True):
-        claim, verdict = given.claim, given.verdict
-        event, config_id = claim.event, claim.config_id
-        # Taken out, so that the same claim settled twice in one batch is late the second time.
-        owed = held.pop(key, None)
-        if owed is None or verdict is Verdict.LATE:
-            late.append(given)
-            continue
-        count += 1
-        attempts, interruptions, logged, manual = owed
-        settlement = _interrupted(given, interruptions) if verdict is Verdict.INTERRUPTED else given
-        row = settled_row(settlement, worker, logged + 1, attempts + 1, manual, now)
-        journal.attempt(row)
-
-        if verdict is Verdict.DELIVERED:
-            ended.append(key)
-            journal.count(event.account, config_id, measures.DELIVERED)
-            journal.last(event.account, config_id, measures.LAST_SUCCESS, now)
-            took_ms = max(row[journals.ENDED_MS] - event.accepted_ms, 0)
-            journal.count(event.account, config_id, measures.LATENCY + took_ms.bit_length())
-            latencies_ms.append(took_ms)
-        elif settlement.verdict.ends:
-            ended.append(key)
-            failed.append(settlement)
-            journal.count(event.account, config_id, measures.FAILED)
-            journal.last(event.account, config_id, measures.LAST_ERROR, event.id)
-        else:
-            due_at_ms = again_at_ms(now, row[journals.ENDED_MS], settlement.wait_ms)
-            journal.due(event.account, config_id, due_at_ms)
-            if verdict is Verdict.RETRY:
-                journal.count(event.account, config_id, measures.RETRIED)
-                journal.last(event.account, config_id, measures.LAST_ERROR, event.id)
-                moved.append((attempts + 1, 0, due_at_ms, *key))
-            else:
-                moved.append((attempts, interruptions + 1, due_at_ms, *key))
-        if given.disables is not None and _disable(
-            raw, event.account, config_id, given.disables, now, changed, auditor
+    for settlement in decided.telling:
+        event, config_id = settlement.claim.event, settlement.claim.config_id
+        if settlement.disables is not None and _disable(
+            raw, event.account, config_id, settlement.disables, now, changed, auditor
         ):
-            disabled[config_id] = given.disables
-        if given.warns is not None:
-            _warn(raw, given, now, changed)
-
-    raw.executemany(END, ended)
-    raw.executemany(MOVE_ON, moved)
+            disabled[config_id] = settlement.disables
+        if settlement.warns is not None:
+            _warn(raw, settlement, now, changed)
+    raw.executemany(END, decided.ended)
+    raw.executemany(MOVE_ON, decided.moved)
     journal.write()
-    for settlement in late:
+    for settlement in decided.late:
         _journal_late(raw, settlement, worker, now)
-    return Settled(count, failed, disabled)
+    return Settled(decided.number, decided.failed, disabled)
 
 
-def _interrupted(settlement: Settlement, interruptions: int) -> Settlement:
-    """The tenth interruption in a row ends the delivery; any other makes it wait."""
-    times = interruptions + 1
-    if times < INTERRUPTIONS_MAX:
-        return settlement._replace(wait_ms=interruption_wait_ms(times))
-    outcome = settlement.outcome
-    poison = Unreachable(Reason.POISON, f"interrupted {times} times in a row", outcome.timings, outcome.notes)
-    return settlement._replace(verdict=Verdict.FAILED, outcome=poison)
+def _held(raw: sqlite3.Connection, keys: Sequence[Key]) -> dict[Key, Counts]:
+    held = dict.fromkeys(keys, FIRST)
+    for event_id, config_id, token, *counts in UNLIKE_FIRST.run(raw, keys):
+        if counts[0] is None:
+            held.pop((event_id, config_id, token), None)
+        else:
+            attempts, interruptions, logged, manual = counts
+            held[event_id, config_id, token] = (attempts, interruptions, logged, manual)
+    return held
 
 
 def _disable(
@@ -170,13 +119,8 @@ def _announce(raw: sqlite3.Connection, account: str, changed: Callable[[str], No
 
 
 def _journal_late(raw: sqlite3.Connection, settlement: Settlement, worker: int, now: int) -> None:
-    """On record under the next free number, which whoever has the delivery now must not take."""
-    claim = settlement.claim
-    key = (claim.event.id, claim.config_id)
+    key = (settlement.claim.event.id, settlement.claim.config_id)
     n = raw.execute("SELECT coalesce(max(n), 0) + 1 FROM attempts WHERE event_id = ? AND config_id = ?", key)
     number = n.fetchone()[0]
-    row = list(settled_row(settlement, worker, number, claim.attempts + 1, int(claim.manual), now))
-    row[journals.VERDICT] = Verdict.LATE.value
-    row[journals.WAIT_MS] = 0
-    journals.log_attempts(raw, [tuple(row)])
+    log_attempts(raw, [late_row(settlement, worker, number, now)])
     raw.execute("UPDATE owed SET logged = ? WHERE event_id = ? AND config_id = ?", (number, *key))

@@ -2,7 +2,8 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +17,9 @@ from postback.domain.ids import IdSource, config_text, delivery_text
 from postback.domain.jobs import JobKind
 from postback.domain.records import Change
 from postback.ports import Clock, Job, LogFilter, Report, Waiting, Worker
+from postback.storage import jobs
 from postback.storage.audit import Auditor, last_id
+from postback.storage.database import Sizes
 from postback.storage.expanding import related
 from postback.storage.records import apply_changes
 from postback.storage.sqlite import claiming, keeping, replaying, retention, settling, workers
@@ -120,6 +123,21 @@ class SqliteStore:
     @property
     def broken(self) -> str | None:
         return self._transactions.broken
+
+    @property
+    def trouble(self) -> str | None:
+        return self.broken
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Always so: whoever opens the file holds its lock."""
+        yield
+
+    def on_due(self, woken: Callable[[Collection[int]], None]) -> None:
+        """Never called: no other process works on the file."""
+
+    async def sizes(self) -> Sizes:
+        return Sizes(_size(self.path), _size(Path(f"{self.path}-wal")))
 
     async def close(self) -> None:
         if self._is_closed:
@@ -237,7 +255,7 @@ class SqliteStore:
         return await self._read(lambda door: replaying.listed(door.raw, account, before, limit))
 
     async def _count_for_job(self, account: str, kind: JobKind, narrowed: LogFilter, now: int) -> int:
-        return await self.read(lambda connection: replaying.count(connection, account, kind, narrowed, now))
+        return await self.read(lambda connection: jobs.count(connection, account, kind, narrowed, now))
 
     async def bury(self, limit: int) -> int:
         def run(raw: sqlite3.Connection) -> int:
@@ -272,3 +290,10 @@ class SqliteStore:
     async def _submit(self, work: Callable[[sqlite3.Connection], T]) -> T:
         future: asyncio.Future[T] = self._writer.submit(work)
         return await future
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

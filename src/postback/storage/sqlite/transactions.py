@@ -10,7 +10,8 @@ from sqlalchemy.exc import DBAPIError
 
 from postback.domain.errors import Unavailable
 from postback.domain.telemetry import Committed
-from postback.storage.sqlite.connections import NOTHING, uncommitted
+from postback.storage.committed import NOTHING
+from postback.storage.sqlite.connections import uncommitted
 from postback.storage.sqlite.now import Now
 
 _KIND: Final = 0xFF
@@ -86,21 +87,8 @@ class Transactions:
             self._now.committed()
         except Exception as error:  # noqa: BLE001 (whatever it is, nothing of the group stands and each is told so)
             return _unavailable(group, self.failed(error))
-        counted = self._counted(time.monotonic() - began, self._raw.total_changes - rows_before)
-        return Answers(self._changed, answers, counted)
-
-    def _counted(self, took_s: float, rows: int) -> Committed:
-        new = self._uncommitted
-        return Committed(
-            took_s,
-            rows,
-            new.events,
-            new.deliveries,
-            new.replayed,
-            tuple(new.attempts),
-            tuple(new.took_ms),
-            tuple(new.latencies_ms),
-        )
+        rows = self._raw.total_changes - rows_before
+        return Answers(self._changed, answers, self._uncommitted.committed(time.monotonic() - began, rows))
 
     def break_off(self, error: Exception) -> None:
         """Never write again, if the error leaves the file in doubt."""

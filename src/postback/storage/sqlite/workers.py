@@ -7,7 +7,8 @@ from typing import Final
 from postback.domain.errors import Unavailable, WorkerDeclaredDead
 from postback.domain.ids import SLOTS, IdSource
 from postback.ports import Worker
-from postback.storage.sqlite.journal import OWED_COLUMNS, Journal, Owed, interrupt
+from postback.storage.journal import OWED_COLUMNS, Owed
+from postback.storage.sqlite.journal import Journal, interrupt
 from postback.storage.sqlite.now import turn_back
 
 LEASE_MS: Final = 30_000
@@ -55,7 +56,7 @@ def last_id(raw: sqlite3.Connection) -> int:
 
 def _free(raw: sqlite3.Connection, now: int, held: sqlite3.Cursor) -> None:
     journal = Journal(raw, now)
-    interrupt(raw, journal, [Owed(*row) for row in held], now)
+    interrupt(raw, journal, [Owed(*row) for row in held])
     journal.write()
 
 

@@ -6,6 +6,9 @@ from alembic import op
 revision = "0004"
 down_revision = "0003"
 
+# By bytes on both: PostgreSQL would order text as its database is told to.
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
 
 def upgrade() -> None:
     op.add_column("config_versions", sa.Column("replaced_ms", sa.BigInteger(), nullable=True))
@@ -14,6 +17,7 @@ def upgrade() -> None:
         "config_versions",
         ["replaced_ms"],
         sqlite_where=sa.text("replaced_ms IS NOT NULL"),
+        postgresql_where=sa.text("replaced_ms IS NOT NULL"),
     )
     # Until now nobody noted it: by the next version, or, of a config that is gone, after its last attempt.
     op.execute(
@@ -35,6 +39,6 @@ def upgrade() -> None:
     )
     op.create_table(
         "removed_accounts",
-        sa.Column("account", sa.Text(), primary_key=True),
+        sa.Column("account", TEXT, primary_key=True),
         sa.Column("removed_ms", sa.BigInteger(), nullable=False),
     )

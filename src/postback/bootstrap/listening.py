@@ -1,0 +1,100 @@
+"""The API's port: taken before anything else, answered by uvicorn, and called by no postback."""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any, Final
+
+import uvicorn
+
+from postback.bootstrap.started import CannotStart
+from postback.domain import databases
+from postback.settings import Settings
+
+BACKLOG: Final = 4096
+IDLE_CONNECTION_S: Final = 75
+REQUESTS_END_S: Final = 2
+"""How long requests under way may take at the end."""
+
+
+class Api(uvicorn.Server):
+    """uvicorn on our loop; signals are for the whole process, not for it."""
+
+    def __init__(self, app: Any) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                backlog=BACKLOG,
+                timeout_keep_alive=IDLE_CONNECTION_S,
+                timeout_graceful_shutdown=REQUESTS_END_S,
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def ready(self) -> None:
+        while not self.started:
+            await asyncio.sleep(0.005)
+
+
+@contextlib.contextmanager
+def listening(settings: Settings) -> Iterator[socket.socket]:
+    """Take the port before anything else is touched: a second server on it gets a clear word at once."""
+    host, port = settings.listen
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, socket.SOCK_STREAM) as found:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            found.bind(address)
+        except OSError as error:
+            raise CannotStart(
+                f"cannot listen on {settings.listen}: {os.strerror(error.errno or 0)}; choose another address with POSTBACK_LISTEN"
+            ) from error
+        found.setblocking(False)
+        yield found
+
+
+def own_addresses(settings: Settings) -> frozenset[tuple[Any, int]]:
+    """Where we and our database listen: a postback to ourselves could go round for ever, and one to the database is none."""
+    host, port = settings.listen
+    hosts = {"127.0.0.1", "::1"} if host == "localhost" else {host}
+    if settings.listen.is_every:
+        hosts |= _addresses_of_this_machine()
+    found = {(ip_address(one), port) for one in hosts}
+    if settings.is_on_a_server:
+        for name, database_port in databases.hosts(settings.database, os.environ):
+            found |= {(address, database_port) for address in _of_database(name)}
+    return frozenset(found)
+
+
+def _of_database(name: str) -> set[IPv4Address | IPv6Address]:
+    """The addresses behind a name, as they are now; one on this machine may be reached by all of the machine's."""
+    found = {ip_address(one) for one in _addresses_of(name)}
+    if any(one.is_loopback for one in found):
+        found |= {IPv4Address(0), *map(ip_address, _addresses_of_this_machine())}
+    return found
+
+
+def _addresses_of_this_machine() -> set[str]:
+    """As its own name says; a machine whose name nobody knows has none to add."""
+    return _addresses_of(socket.gethostname())
+
+
+def _addresses_of(name: str) -> set[str]:
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return set()
+    return {str(address[0]).partition("%")[0] for *_, address in found}

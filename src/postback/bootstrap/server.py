@@ -1,0 +1,246 @@
+"""One server process, joined of its parts, from its start to its end."""
+
+import asyncio
+import contextlib
+import gc
+import os
+import random
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
+from typing import Any, Final
+
+from postback.api.app import build
+from postback.api.services import Services
+from postback.bootstrap.first_start import FirstStart
+from postback.bootstrap.listening import Api, listening, own_addresses
+from postback.bootstrap.started import CannotStart, Started
+from postback.domain.addresses import AddressRules
+from postback.domain.errors import Unavailable
+from postback.domain.telemetry import Backlog, Standing
+from postback.engine.engine import Engine, Limits
+from postback.observability import CannotTrace, Log, Observing
+from postback.resources import RESOURCES
+from postback.settings import Settings
+from postback.storage.accounts import SqlAccounts
+from postback.storage.audit import SqlAudit
+from postback.storage.backlog import backlog
+from postback.storage.configs import SqlConfigs
+from postback.storage.database import Sizes
+from postback.storage.log import SqlLog
+from postback.storage.records import SqlRecords
+from postback.storage.stats import SqlStats
+from postback.storage.stores import Store, open_store
+from postback.storage.troubles import SqlTroubles
+from postback.transport.guard import Guard
+from postback.transport.resolver import CaresResolver, Families
+from postback.transport.sender import HttpSender
+from postback.transport.tls import client_context
+
+TESTS_END_S: Final = 1
+SETTLEMENTS_END_S: Final = 4
+"""How long API requests that wait for a receiver may take at the end, and the last settlements after the grace: together
+with its 20 s and the other requests' 2 s less than the 30 s after which supervisors kill."""
+
+BROKEN_S: Final = 1.0
+"""After a failed fsync nothing more can be made durable: the process ends within so many seconds."""
+
+
+def serve(settings: Settings, announce: Callable[[Started], None]) -> int:
+    """Run API and engine until SIGTERM or SIGINT; the exit code. A second signal interrupts what is under way."""
+    return _run(_serve(settings, announce))
+
+
+async def _serve(settings: Settings, announce: Callable[[Started], None]) -> int:
+    try:
+        observing = Observing.start(settings.log_level, sys.stderr, settings.otel_endpoint, os.environ)
+    except CannotTrace as error:
+        raise CannotStart(str(error)) from error
+    with listening(settings) as taken:
+        store = await open_store(
+            settings.database,
+            clock,
+            lease_ms=int(settings.lease.total_seconds() * 1000),
+            failed=partial(_end_now, observing.log),
+            report=observing,
+            secret_keys=settings.secret_keys,
+        )
+        try:
+            return await _Server(settings, store, observing).run(taken, announce)
+        finally:
+            await store.close()
+            await observing.close()
+
+
+def clock() -> int:
+    """Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class _Server:
+    """One process: the parts, joined."""
+
+    def __init__(self, settings: Settings, store: Store, observing: Observing) -> None:
+        self._settings = settings
+        self._log = observing.log
+        self._observing = observing
+        self._store = store
+        self._stopping = asyncio.Event()
+        self._engine_stopping = asyncio.Event()
+        rules = AddressRules(allowed=settings.networks, own=own_addresses(settings))
+        configs = SqlConfigs(store)
+        # What all processes of a database go by.
+        clock = store.clock
+        self._engine = Engine(
+            store,
+            configs,
+            HttpSender(
+                CaresResolver(Families(settings.ip)),
+                Guard(rules),
+                context=client_context(str(settings.ca_file) if settings.ca_file else None),
+                keep_answer=settings.keep_answer,
+            ),
+            troubles=SqlTroubles(store),
+            host=socket.gethostname(),
+            clock=clock,
+            dice=random.random,
+            now=asyncio.get_running_loop().time,
+            report=observing,
+            new_span=None if observing.spans is None else observing.spans.new_span,
+            limits=Limits(
+                places=settings.worker_capacity,
+                memory=settings.worker_memory,
+                lease_s=settings.lease.total_seconds(),
+                grace_s=settings.grace.total_seconds(),
+                retention_days=settings.retention_days,
+            ),
+        )
+        self._services = Services(
+            queue=store,
+            configs=configs,
+            records=SqlRecords(store, {name: resource.listed for name, resource in RESOURCES.items()}),
+            accounts=SqlAccounts(store),
+            log=SqlLog(store),
+            audit=SqlAudit(store),
+            stats=SqlStats(store),
+            intake=self._engine.intake,
+            courier=self._engine.courier,
+            clock=clock,
+            # Of the worker's slot, which no other process has: ids of records and configs are nobody else's either.
+            ids=self._engine.intake.event_id,
+            public_url=settings.address_url,
+            metrics=self._figures,
+            ready=self._why_not_ready,
+            due_now=self._engine.stored,
+            addresses=rules,
+            allow_http=settings.allow_http,
+            retention_days=settings.retention_days,
+            max_body=settings.max_body,
+        )
+        store.on_due(lambda config_ids: self._engine.due() if config_ids else self._engine.stored())
+
+    async def run(self, taken: socket.socket, announce: Callable[[Started], None]) -> int:
+        services = self._services
+        async with self._store.alone():
+            started = await FirstStart(self._settings, services.accounts, services.records, services.clock).make()
+        engine_started = asyncio.Event()
+        api = Api(build(self._services))
+        async with asyncio.TaskGroup() as parts:
+            engine = parts.create_task(self._engine.run(self._engine_stopping, engine_started.set))
+            await engine_started.wait()
+            answering = parts.create_task(api.serve([taken]))
+            await api.ready()
+            with self._signals():
+                _settle_garbage()
+                announce(started)
+                await self._stopping.wait()
+
+                # First nothing new comes in, then what was accepted is brought to a good end.
+                api.should_exit = True
+                asyncio.get_running_loop().call_later(TESTS_END_S, self._engine.courier.stop)
+                await answering
+                self._engine_stopping.set()
+                return await self._ends(engine)
+
+    async def _ends(self, engine: asyncio.Task[None]) -> int:
+        try:
+            async with asyncio.timeout(self._settings.grace.total_seconds() + SETTLEMENTS_END_S):
+                await engine
+        except TimeoutError:
+            self._log.error("the engine did not end in time; what it held is owed again at the next start")
+            return 1
+        return 0
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """The first SIGTERM or SIGINT asks for a good end, the second for a quick one."""
+        loop = asyncio.get_running_loop()
+        hurrying: set[asyncio.Task[None]] = set()
+
+        def stop() -> None:
+            if self._stopping.is_set():
+                self._engine_stopping.set()
+                hurrying.add(loop.create_task(self._engine.hurry()))
+            self._stopping.set()
+
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, stop)
+        try:
+            yield
+        finally:
+            for name in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(name)
+
+    async def _figures(self) -> bytes:
+        sizes = await self._sizes()
+        standing = Standing(
+            ready=self._why_not_ready() is None,
+            in_hand=self._engine.figures(),
+            backlog=await self._backlog(),
+            database_bytes=sizes.database,
+            log_bytes=sizes.log,
+        )
+        return self._observing.figures(standing)
+
+    async def _backlog(self) -> Backlog | None:
+        try:
+            return await backlog(self._store)
+        except Unavailable:
+            # A store that cannot be read is when figures are looked at: the others are answered all the same.
+            return None
+
+    async def _sizes(self) -> Sizes:
+        try:
+            return await self._store.sizes()
+        except Unavailable:
+            return Sizes(None, None)
+
+    def _why_not_ready(self) -> str | None:
+        if self._stopping.is_set():
+            return "the server is stopping"
+        return self._store.trouble
+
+
+def _end_now(log: Log, why: str) -> None:
+    """Nothing that was acknowledged is lost by this; going on could lose what is acknowledged next."""
+    log.error("the store is broken; the process ends, and may be started again", why=why)
+    asyncio.get_running_loop().call_later(BROKEN_S, os._exit, 1)
+
+
+def _settle_garbage() -> None:
+    """What was made at the start stays: no collection needs to look at it again, and the rest is young or in use."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+def _run(main: Coroutine[Any, Any, int]) -> int:
+    """On uvloop where it exists: the same work costs less than half there."""
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return asyncio.run(main)
+    return uvloop.run(main)

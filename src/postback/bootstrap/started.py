@@ -1,0 +1,27 @@
+"""What a start comes to: what is worth saying, or why there was none."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What is worth saying once the server answers.
+
+    `key` is the operator key where it was made just now; `key_path` is None where POSTBACK_API_KEY gives it, and where
+    there is no file for it (`keeps_no_key`). `secret_path` is where the key of the secrets is, None where
+    POSTBACK_SECRET_KEY gives it. `needs_public_url`: links name an address that other machines cannot use.
+    """
+
+    address: str
+    key: str | None
+    key_path: Path | None
+    location_id: str | None
+    allows_loopback: bool
+    needs_public_url: bool
+    secret_path: Path | None = None
+    keeps_no_key: bool = False
+
+
+class CannotStart(Exception):
+    """Nothing was started; the text says why, and what would help."""

@@ -1,0 +1,159 @@
+"""Opening a database: fit to be trusted, its schema brought up to date, the keys of its secrets at hand."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+from urllib.parse import urlsplit
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError
+
+from postback.domain.errors import Unavailable
+from postback.storage import migrations, sealing
+from postback.storage.database import CannotOpen
+from postback.storage.postgres.clock import ServerClock
+from postback.storage.postgres.connections import BEGIN, SETTINGS, Door, Lost, cause, connect, told
+from postback.storage.postgres.partitions import make_ahead
+from postback.storage.vault import Vault, key_id
+
+VERSION_MIN: Final = 150_000
+"""PostgreSQL 15, as the server counts."""
+
+_LOCK: Final = 0x70_6F_73_74_0001
+_WAIT_FOR_OTHERS: Final = "120s"
+"""As long may another process take to migrate."""
+
+_DURABLE: Final = {
+    "fsync": "what it commits would be lost, or its files be damaged, with the power",
+    "full_page_writes": "its files would be damaged with the power",
+    "synchronous_commit": "it would answer before what it commits is on its disk",
+}
+
+_TABLES: Final = """
+SELECT count(*) FROM pg_class
+WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f')
+"""
+
+
+async def prepare(dsn: str, secret_keys: Sequence[bytes], clock: ServerClock | None = None) -> Vault:
+    """Check the server, make or update the schema, make partitions ahead, and see that the keys fit the secrets.
+
+    CannotOpen says which database, why, and what would help; Unavailable that it cannot be reached now.
+    """
+    name = shown(dsn)
+    if not secret_keys:
+        raise CannotOpen(
+            f"{name} needs POSTBACK_SECRET_KEY, which encrypts the secrets in it. This makes one: "
+            "export POSTBACK_SECRET_KEY=$(python3 -c 'import secrets; print(secrets.token_hex(32))'); keep a copy of it, "
+            "and give it to every process"
+        )
+    door = await reach(dsn, name)
+    try:
+        await demand_fit(door, name)
+        await _migrate(door, name, clock or ServerClock(None))
+        held = await door.run(sealing.held)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, DBAPIError) as error:
+        raise CannotOpen(f"{name} cannot be opened: {told(cause(error))}") from error
+    finally:
+        await door.close()
+    return _unlock(held, secret_keys, name)
+
+
+async def reach(dsn: str, name: str) -> Door:
+    """The first connection, without limits of time: in words for whoever set the address."""
+    try:
+        return await connect(dsn, {**SETTINGS, "statement_timeout": "0"}, command_s=None)
+    except Lost as lost:
+        why = lost.__cause__ or lost
+        advice = next((text for kind, text in _ADVICE if isinstance(why, kind)), None)
+        if advice is not None:
+            raise CannotOpen(f"{name} does not let us in: {told(why)}; {advice}") from lost
+        if isinstance(why, OSError | TimeoutError):
+            raise Unavailable(
+                f"{name} cannot be reached: {told(why)}; is the server running there, and are host and port in "
+                "POSTBACK_DATABASE right?"
+            ) from lost
+        raise
+
+
+_ADVICE: Final = (
+    (
+        asyncpg.InvalidPasswordError,
+        "the user or the password in POSTBACK_DATABASE is wrong (in it @ is written %40, : %3A, / %2F, % %25)",
+    ),
+    (
+        asyncpg.InvalidAuthorizationSpecificationError,
+        "the user in POSTBACK_DATABASE must exist, and pg_hba.conf of the server let it come from here",
+    ),
+    (
+        asyncpg.InvalidCatalogNameError,
+        "make the database first: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
+    ),
+    (
+        asyncpg.InsufficientPrivilegeError,
+        "the user in POSTBACK_DATABASE needs the right to connect, and to create tables",
+    ),
+    (
+        (asyncpg.InterfaceError, asyncpg.UndefinedObjectError),
+        "what stands after the ? in POSTBACK_DATABASE may be sslmode, sslrootcert, host, or a setting of the server",
+    ),
+)
+"""What would help, by what the first connection was refused with."""
+
+
+def shown(dsn: str) -> str:
+    """A DSN as it may be logged: the host and the database, nobody's password."""
+    parts = urlsplit(dsn)
+    return f"the database {parts.path.removeprefix('/') or '(default)'} on {parts.hostname or 'this machine'}"
+
+
+async def demand_fit(door: Door, name: str) -> None:
+    """CannotOpen for a server that is too old, or that would lose what it has answered for."""
+    version = int(await door.raw.fetchval("SHOW server_version_num"))
+    if version < VERSION_MIN:
+        found = await door.raw.fetchval("SHOW server_version")
+        raise CannotOpen(f"{name} runs PostgreSQL {found}, and postback needs 15 or newer")
+    encoding = await door.raw.fetchval("SHOW server_encoding")
+    if encoding != "UTF8":
+        raise CannotOpen(
+            f"{name} keeps text as {encoding}, which cannot hold all of it; make a database with ENCODING 'UTF8' "
+            "and TEMPLATE template0"
+        )
+    for setting, otherwise in _DURABLE.items():
+        # Of synchronous_commit every other value waits for this server's own disk.
+        if await door.raw.fetchval("SELECT current_setting($1)", setting) == "off":
+            raise CannotOpen(f"{name} runs with {setting} = off: {otherwise}; turn it on")
+
+
+async def _migrate(door: Door, name: str, clock: ServerClock) -> None:
+    """All or nothing, one process at a time; a database of another program is refused untouched."""
+    await door.raw.execute(BEGIN)
+    try:
+        await door.raw.execute(f"SET LOCAL lock_timeout = '{_WAIT_FOR_OTHERS}'")
+        await door.raw.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+        # Whoever is at work on a table makes us wait, and we all who come later: not for long.
+        await door.raw.execute("SET LOCAL lock_timeout = '10s'")
+        if await door.raw.fetchval("SELECT current_schema()") is None:
+            raise CannotOpen(f"{name} has no schema that this user may use; create one, or grant it")
+        found = await door.run(migrations.version)
+        if found is None and await door.raw.fetchval(_TABLES):
+            raise CannotOpen(f"{name} has tables of another program; give postback a database of its own")
+        await door.run(partial(migrations.upgrade, database=name))
+        await make_ahead(door, await clock.ask(door))
+        await door.raw.execute("COMMIT")
+    except BaseException:
+        if not door.is_closed:
+            await door.raw.execute("ROLLBACK")
+        raise
+
+
+def _unlock(held: sealing.Held, secret_keys: Sequence[bytes], name: str) -> Vault:
+    unknown = sorted(held.key_ids - set(map(key_id, secret_keys)))
+    if unknown:
+        plural = "" if len(unknown) == 1 else "s"
+        raise CannotOpen(
+            f"{name} has secrets encrypted with the key{plural} {', '.join(unknown)}, and POSTBACK_SECRET_KEY gives "
+            f"{', '.join(map(key_id, secret_keys))}: add the old key{plural} to it, after a comma; "
+            f"`postback rewrap` then makes the old key{plural} needless"
+        )
+    return Vault(secret_keys)

@@ -1,0 +1,283 @@
+"""What is owed, on PostgreSQL: the methods of the port Queue, each a transaction or a single statement."""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from typing import Final
+
+from postback.domain.accounts import Actor
+from postback.domain.deliveries import Accepted, Claim, NewDeliveries, Refused, Settled, Settlement
+from postback.domain.errors import Unavailable
+from postback.domain.ids import config_text, delivery_text
+from postback.domain.jobs import JobKind
+from postback.ports import Job, LogFilter, Report, Waiting, Worker
+from postback.storage import jobs
+from postback.storage.committed import Uncommitted
+from postback.storage.postgres import claiming, keeping, replaying, retention, workers
+from postback.storage.postgres.accepting import Accepting
+from postback.storage.postgres.auditing import ServerAuditor
+from postback.storage.postgres.clock import ServerClock
+from postback.storage.postgres.connections import Door, Doors, Lost
+from postback.storage.postgres.journal import PARTS
+from postback.storage.postgres.partitions import make_ahead
+from postback.storage.postgres.settling import Settling
+from postback.storage.postgres.tasks import Task, Tasks
+from postback.storage.postgres.tokens import Tokens
+from postback.storage.postgres.unanswered import Unanswered
+from postback.storage.settling import key_of
+
+HOUR_MS: Final = 3_600_000
+
+EVER: Final = 1 << 62
+"""Later than any heartbeat."""
+
+
+class PostgresQueue:
+    """Keeps the port Queue for one process. `transact` runs a function in a transaction and reports it; `changed` is
+    called inside one with an account whose configs it changes; `send_due` tells other processes of lanes."""
+
+    def __init__(
+        self,
+        doors: Doors,
+        clock: ServerClock,
+        auditor: ServerAuditor,
+        *,
+        lease_ms: int,
+        alone: bool,
+        report: Report,
+        transact: Callable[[Callable[[Door, Uncommitted], Awaitable[object]]], Awaitable[object]],
+        changed: Callable[[str], None],
+        send_due: Callable[[Collection[int]], None],
+    ) -> None:
+        self._doors = doors
+        self._clock = clock
+        self._auditor = auditor
+        self._lease_ms = lease_ms
+        self._alone = alone
+        self._changed = changed
+        self._send_due = send_due
+        self._tasks = Tasks(doors, clock, transact, report, send_due)
+        self._tokens = Tokens()
+        self._unanswered = Unanswered()
+        self._made_ahead_at = -1
+
+    # --- workers ------------------------------------------------------------------------------------------------
+
+    async def enlist(self, host: str) -> Worker:
+        await self._doors.transact(lambda door: workers.notice_jump(door.raw, self._clock.given, self._lease_ms))
+        if self._alone:
+            async with self._doors.one() as door:
+                earlier = await workers.registered(door.raw)
+            for worker in earlier:
+                await self._free(worker, EVER, 0)
+        return await self._tasks.run(lambda task: workers.enlist(task, host))
+
+    async def retire(self, worker: Worker) -> None:
+        await self._free(worker.id, EVER, worker.slot % PARTS)
+
+    async def beat(self, worker: Worker) -> Sequence[int]:
+        async def run(task: Task) -> int:
+            task.is_sent = True
+            return task.moment.is_at(await workers.beat(task.raw, task.moment.given, worker.id))
+
+        now = await self._tasks.one(run)
+        async with self._doors.one() as door:
+            if not self._unanswered.is_empty:
+                self._send_due(await self._unanswered.release(door.raw, worker.id, now))
+            dead = await workers.silent(door.raw, now - self._lease_ms)
+        for one in dead:
+            await self._free(one, now - self._lease_ms, worker.slot % PARTS)
+        return dead
+
+    async def _free(self, worker: int, silent_before_ms: int, part: int) -> None:
+        while await self._tasks.run(lambda task: workers.free(task, worker, silent_before_ms), part):
+            continue
+
+    # --- the way of a delivery ----------------------------------------------------------------------------------
+
+    async def accept(self, worker: Worker, units: Sequence[NewDeliveries]) -> Sequence[Accepted | Refused]:
+        first = self._tokens.next
+        try:
+            return await Accepting(self._doors, self._tasks, self._tokens, self._auditor, worker).accept(units)
+        except Lost as lost:
+            if lost.unknown:
+                self._unanswered.claims(first, self._tokens.next, self._clock())
+            raise
+
+    async def waiting(self, worker: Worker, within_ms: int, limit: int) -> Sequence[Waiting]:  # noqa: ARG002
+        """Every worker sees the same lanes."""
+        async with self._doors.one() as door:
+            return await claiming.waiting(door.raw, self._clock.given, within_ms, limit)
+
+    async def claim(self, worker: Worker, room: Mapping[int, int], max_bytes: int) -> Sequence[Claim]:
+        number = sum(places for places in room.values() if places > 0)
+        first = self._tokens.take(number)
+
+        async def run(task: Task) -> Sequence[Claim]:
+            return await claiming.claim(task, worker.id, first, room, max_bytes)
+
+        try:
+            return await self._tasks.run(run)
+        except Lost as lost:
+            if lost.unknown:
+                self._unanswered.claims(first, first + number, self._clock())
+            raise
+
+    async def release(self, claims: Sequence[Claim]) -> None:
+        async def run(task: Task) -> Sequence[int]:
+            await task.go_by_keys()
+            return await claiming.release(task.raw, claims)
+
+        if claims:
+            self._send_due(await self._tasks.run(run))
+
+    async def settle(self, worker: Worker, settlements: Sequence[Settlement]) -> Settled:
+        if not settlements:
+            return Settled(0, (), {})
+        tokens = [key_of(settlement)[2] for settlement in settlements]
+
+        async def run(task: Task) -> Settled:
+            uncertain = self._unanswered.uncertain
+            return await Settling(task, worker.id, self._auditor, self._changed, uncertain).settle(settlements)
+
+        try:
+            settled = await self._tasks.run(run, worker.slot % PARTS)
+        except Lost as lost:
+            if lost.unknown:
+                self._unanswered.settled(tokens, self._clock())
+            raise
+        self._unanswered.certain(tokens)
+        return settled
+
+    # --- what people ask ----------------------------------------------------------------------------------------
+
+    async def keep_test(self, worker: Worker, settlement: Settlement, *, by: Actor | None = None) -> None:
+        event, config_id = settlement.claim.event, settlement.claim.config_id
+        facts = {"event_type": event.type, "delivery_id": delivery_text(event.id, config_id)}
+
+        async def run(task: Task) -> None:
+            await keeping.keep_test(task.raw, await task.ask_time(), worker.id, settlement)
+            await task.door.run(
+                lambda connection: self._auditor.record(
+                    connection, event.account, by, "postbackconfig.test", config_text(config_id), after=facts
+                )
+            )
+
+        await self._tasks.run(run)
+
+    async def replay(self, account: str, event_id: int, config_id: int, *, by: Actor | None = None) -> None:
+        async def run(task: Task) -> None:
+            await task.ask_time()
+            await keeping.replay(task.raw, task.journal(), account, event_id, config_id)
+            await self._record(task, account, by, "delivery.replay", delivery_text(event_id, config_id))
+
+        await self._tasks.run(run)
+
+    async def cancel(self, account: str, event_id: int, config_id: int, *, by: Actor | None = None) -> None:
+        async def run(task: Task) -> None:
+            await task.ask_time()
+            await keeping.cancel(task.raw, task.journal(), account, event_id, config_id)
+            await self._record(task, account, by, "delivery.cancel", delivery_text(event_id, config_id))
+
+        await self._tasks.run(run)
+
+    async def count_for_job(self, account: str, kind: JobKind, narrowed: LogFilter) -> int:
+        return await self._count_for_job(account, kind, narrowed, self._clock())
+
+    async def start_job(
+        self, account: str, job_id: str, kind: JobKind, narrowed: LogFilter, *, by: Actor | None = None
+    ) -> Job:
+        # Counted on a reader: it may take as long as a long list does.
+        now = self._clock()
+        job = Job(
+            id=job_id,
+            account=account,
+            kind=kind,
+            narrowed=narrowed,
+            selected=await self._count_for_job(account, kind, narrowed, now),
+            done=0,
+            skipped=0,
+            created_ms=now,
+        )
+        facts = {"filter": narrowed.as_asked(), "selected": job.selected}
+
+        async def run(task: Task) -> None:
+            await replaying.start(task.raw, job)
+            await self._record(task, account, by, f"deliveries.{kind}", job_id, facts)
+
+        await self._tasks.run(run)
+        return job
+
+    async def jobs_in_turn(self) -> Sequence[str]:
+        async with self._doors.reading() as door:
+            return await replaying.in_turn(door.raw)
+
+    async def run_job(self, job_id: str, limit: int) -> int:
+        async def run(task: Task) -> int:
+            await task.ask_time()
+            return await replaying.step(task.door, task.journal(), job_id, limit)
+
+        return await self._tasks.run(run)
+
+    async def find_job(self, account: str, job_id: str) -> Job:
+        async with self._doors.reading() as door:
+            return await replaying.find(door.raw, account, job_id)
+
+    async def list_jobs(self, account: str, before: str | None, limit: int) -> Sequence[Job]:
+        async with self._doors.reading() as door:
+            return await replaying.listed(door.raw, account, before, limit)
+
+    async def _count_for_job(self, account: str, kind: JobKind, narrowed: LogFilter, now: int) -> int:
+        async with self._doors.reading() as door:
+            return await door.run(lambda connection: jobs.count(connection, account, kind, narrowed, now))
+
+    async def _record(
+        self,
+        task: Task,
+        account: str,
+        by: Actor | None,
+        action: str,
+        target: str,
+        after: Mapping[str, object] | None = None,
+    ) -> None:
+        await task.door.run(
+            lambda connection: self._auditor.record(connection, account, by, action, target, after=after)
+        )
+
+    # --- what time makes necessary ------------------------------------------------------------------------------
+
+    async def bury(self, limit: int) -> int:
+        async def run(task: Task) -> int:
+            await task.ask_time()
+            return await keeping.bury(task.raw, task.journal(), limit)
+
+        buried = await self._tasks.run(run)
+        if buried >= limit:
+            return buried
+        return buried + await self._tasks.run(lambda task: retention.forget_accounts(task.raw, limit - buried))
+
+    async def expire(self, before_ms: int, limit: int) -> int:
+        """Each step is a transaction of its own. Partitions are made ahead by whoever comes here first in an hour."""
+        await self._make_ahead()
+        done = 0
+        for step in retention.STEPS:
+            done += await self._expire(step, before_ms, limit - done)
+            if done >= limit:
+                break
+        return done
+
+    async def _expire(self, step: retention.Step, before_ms: int, limit: int) -> int:
+        async def run(task: Task) -> int:
+            if not await retention.alone(task.raw):
+                return 0
+            await task.ask_time()
+            return await step(task.door, task.journal(), before_ms, limit)
+
+        return await self._tasks.run(run)
+
+    async def _make_ahead(self) -> None:
+        hour = self._clock() // HOUR_MS
+        if hour != self._made_ahead_at:
+            # Whoever has a lock on the log may be in the way: days are made a week ahead, and there is time.
+            with suppress(Unavailable):
+                await self._doors.transact(lambda door: make_ahead(door, hour * HOUR_MS))
+                self._made_ahead_at = hour

@@ -1,0 +1,155 @@
+"""What the bench reads of processes and of the database, and what it makes of several rounds."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from postback.bench import proc
+from postback.bench.bench import result
+from postback.bench.cases import CASES, POSTGRESQL, SQLITE, Case, Target
+from postback.bench.databases import database
+from postback.bench.errors import WrongWord
+from postback.bench.load import Job, prepared
+from postback.bench.plans import Measured
+from postback.bench.raw import Raw
+
+BURN = "import time\nwhile time.process_time() < 0.2: pass\n"
+FAMILY = f"""
+import subprocess, sys
+burn = {BURN!r}
+subprocess.run([sys.executable, "-c", burn])
+child = subprocess.Popen([sys.executable, "-c", burn + "print('burnt', flush=True); input()"], stdin=subprocess.PIPE)
+print(child.pid, flush=True)
+input()
+child.communicate(b"\\n")
+"""
+
+ROUND = Measured(
+    events=100,
+    deliveries=200,
+    seconds=2.0,
+    engine_s=0.02,
+    database_s=None,
+    log_bytes=2_000,
+    p50_ms=3.0,
+    p99_ms=9.0,
+    peak_bytes=100_000_000,
+)
+
+
+@contextmanager
+def running(code: str) -> Iterator["subprocess.Popen[str]"]:
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.communicate("\n")
+
+
+def said(process: "subprocess.Popen[str]", lines: int) -> list[str]:
+    assert process.stdout is not None
+    return sorted(process.stdout.readline().strip() for _ in range(lines))
+
+
+def test_the_cpu_of_a_family_is_that_of_the_parent_its_children_and_those_that_have_ended() -> None:
+    """PostgreSQL is such a family: a process for each connection, and for each task of its own."""
+    with running(FAMILY) as parent:
+        said(parent, 2)
+
+        family_s = proc.family_cpu_s(parent.pid)
+
+        assert proc.cpu_s(parent.pid) < 0.2
+        assert family_s >= 0.38
+
+
+def test_a_process_has_a_name_a_parent_and_a_peak() -> None:
+    with running("held = b'x' * 50_000_000\nprint('held', flush=True)\ninput()") as process:
+        said(process, 1)
+
+        assert proc.parent_of(process.pid) == os.getpid()
+        assert proc.name_of(process.pid).startswith("python")
+        assert proc.peak_bytes(process.pid) > 50_000_000
+
+    assert proc.name_of(process.pid) == ""
+
+
+def test_the_log_of_sqlite_is_added_up_when_it_begins_anew(tmp_path: Path) -> None:
+    with database(SQLITE, tmp_path) as measured:
+        assert (measured.log_bytes(), measured.cpu_s()) == (0, None)
+        path = measured.environment["POSTBACK_DATABASE"]
+        with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+            writer.execute("PRAGMA journal_mode = wal")
+            writer.execute("PRAGMA wal_autocheckpoint = 0")
+            writer.execute("CREATE TABLE things (body)")
+            first = measured.log_bytes()
+            writer.execute("INSERT INTO things VALUES (zeroblob(100000))")
+            second = measured.log_bytes()
+            writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            writer.execute("INSERT INTO things VALUES (zeroblob(100000))")
+
+            assert 0 < first < 100_000
+            assert 100_000 <= second - first < 150_000
+            assert 100_000 <= measured.log_bytes() - second < 150_000
+
+
+def test_of_several_rounds_the_medians_are_shown_and_costs_are_for_each_delivery() -> None:
+    case = Case(
+        name="one",
+        title="One",
+        run=lambda _: ROUND,
+        targets={SQLITE: (Target("times_raw", 11), Target("p99_ratio", 1.3))},
+    )
+    rounds = [
+        (Raw(8.0, 100_000), replace(ROUND, more={"p99_ratio": 1.1})),
+        (Raw(10.0, 90_000), replace(ROUND, engine_s=0.04, more={"p99_ratio": 1.5})),
+        (Raw(8.0, 100_000), replace(ROUND, engine_s=9.0, p99_ms=500.0, more={"p99_ratio": 1.4})),
+    ]
+
+    shown = result(case, rounds, SQLITE)
+
+    assert (shown["events_per_s"], shown["deliveries_per_s"]) == (50, 100)
+    assert (shown["engine_us"], shown["times_raw"], shown["p99_ms"]) == (200.0, 20.0, 9.0)
+    assert (shown["log_bytes"], shown["database_us"], shown["memory_mb"]) == (10, None, 100)
+    assert shown["targets"] == [
+        {"figure": "times_raw", "at_most": 11, "value": 20.0, "is_met": False},
+        {"figure": "p99_ratio", "at_most": 1.3, "value": 1.4, "is_met": False},
+    ]
+    assert result(case, rounds, POSTGRESQL)["targets"] == []
+
+
+def test_where_nobody_wants_the_events_costs_are_for_each_event() -> None:
+    shown = result(CASES[0], [(Raw(8.0, 1), replace(ROUND, deliveries=0, p50_ms=None, p99_ms=None))], SQLITE)
+
+    assert (shown["engine_us"], shown["p50_ms"]) == (200.0, None)
+
+
+def test_a_target_may_be_a_least() -> None:
+    share = Target("share_of_openssl", 0.7, at_least=True)
+
+    assert (share.is_met(0.7), share.is_met(0.69)) == (True, False)
+
+
+@pytest.mark.parametrize(("types", "batch", "requests"), [(1, 1, 1), (5, 1, 5), (100, 100, 1), (6, 4, 3)])
+def test_the_prepared_requests_come_to_each_type_equally_often(types: int, batch: int, requests: int) -> None:
+    job = Job(port=1, times=1, connections=1, limit_s=1, types=[f"bench.n{n}" for n in range(types)], batch=batch)
+
+    bodies: list[Any] = [json.loads(request.partition(b"\r\n\r\n")[2]) for request in prepared(job)]
+
+    assert len(bodies) == requests
+    events = [event for body in bodies for event in body.get("events") or [body["event"]]]
+    assert len({event["type"] for event in events}) == types
+    assert len(events) % types == 0
+
+
+def test_an_address_that_is_none_of_postgresql_is_refused() -> None:
+    with pytest.raises(WrongWord, match="--database is 'mysql://here'; expected sqlite, or"):
+        database("mysql://here", Path()).__enter__()

@@ -1,0 +1,145 @@
+"""`bench`: a smoke run of all of it, what it prints, how it refuses, and that it leaves nothing behind."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from postback.bench.cases import CASES
+from postback.cli.bench import show
+from postback.cli.trial import environment
+from tests.cli.calling import Cli
+
+SECONDS = 20
+FIGURES = {
+    "case",
+    "title",
+    "rounds",
+    "events",
+    "deliveries",
+    "events_per_s",
+    "deliveries_per_s",
+    "engine_us",
+    "times_raw",
+    "database_us",
+    "log_bytes",
+    "p50_ms",
+    "p99_ms",
+    "memory_mb",
+    "more",
+    "targets",
+}
+
+
+def processes_with(word: str) -> list[int]:
+    """Those whose environment names the folder: whatever a bench started there."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and int(folder.name) != os.getpid():
+            try:
+                if word in (folder / "environ").read_bytes().decode("utf-8", "replace"):
+                    found.append(int(folder.name))
+            except OSError:
+                continue
+    return found
+
+
+def test_a_smoke_run_goes_through_every_case_and_leaves_nothing_behind(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+
+    ended = cli("bench", "--quick", "--raw", "bare", "--json")
+
+    assert ended.code == 0, ended.err
+    assert ended.err == ""
+    found: dict[str, Any] = json.loads(ended.out)
+    assert set(found) == {"machine", "database", "log_level", "latency", "raw", "cases", "errors"}
+    assert (found["database"], found["raw"]["client"], found["errors"]) == ("sqlite", "bare", {})
+    assert [one["case"] for one in found["cases"]] == [case.name for case in CASES]
+    assert [one for one in found["cases"] if set(one) != FIGURES] == []
+    delivered = {one["case"]: one["deliveries"] for one in found["cases"]}
+    events = {one["case"]: one["events"] for one in found["cases"]}
+    assert delivered.pop("publish") == 0
+    assert delivered.pop("fan-out") == 5 * events["fan-out"]
+    assert delivered.pop("https-cold") == 4 * events["https-cold"]
+    assert delivered.pop("slow") == 10 * events["slow"]
+    assert delivered.pop("slow-https") == 10 * events["slow-https"]
+    assert delivered.pop("hanging") == 7 * events["hanging"]
+    assert delivered.pop("mixed") <= events["mixed"]
+    assert delivered == {name: events[name] for name in delivered}
+    assert list(tmp_path.iterdir()) == []
+    assert processes_with(str(tmp_path)) == []
+
+    show(found)
+
+    table = capsys.readouterr().out
+    assert [case.title for case in CASES if case.title not in table] == []
+    assert "raw limit: bare" in table
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_ended_halfway_it_takes_its_processes_and_files_with_it(tmp_path: Path, number: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "postback", "bench", "--case", "slow", "--raw", "bare", "--json"],
+        env=environment() | {"TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    end = time.monotonic() + SECONDS
+    while not list(tmp_path.glob("*/bench.db-wal")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end, "no server was started"
+        time.sleep(0.05)
+
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=SECONDS)
+
+    assert (process.returncode, out) == (130 if number is signal.SIGINT else 128 + number, b"")
+    assert list(tmp_path.iterdir()) == []
+    assert processes_with(str(tmp_path)) == []
+
+
+def test_a_port_that_is_taken_is_told_before_anything_starts(cli: Cli) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        ended = cli("bench", "--quick", "--raw", "bare", "--port", str(port))
+
+    assert ended.code == 1
+    assert f"port {port} of 127.0.0.1 cannot be used: Address already in use" in ended.err
+
+
+def test_wrk_that_is_wanted_and_not_installed_is_told(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+
+    ended = cli("bench", "--raw", "wrk")
+
+    assert ended.code == 1
+    assert "wrk is not installed (Debian, Ubuntu: apt-get install wrk" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--case", "single", "--case", "fast"], "there is no case 'fast'; expected one of publish, single, batch, "),
+        (["--raw", "ab"], "--raw is 'ab'; expected wrk or bare"),
+        (["--database", "mysql://here"], "--database is 'mysql://here'; expected sqlite, or the address"),
+    ],
+)
+def test_words_that_mean_nothing_are_told(cli: Cli, words: list[str], told: str) -> None:
+    ended = cli("bench", *words)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert told in ended.err

@@ -1,0 +1,301 @@
+"""What only many processes on one database can do to each other: each store here stands for a process."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+import pytest
+
+from postback.domain.deliveries import Accepted, Claim, Idempotency, NewDeliveries, Refused, Settlement, Verdict
+from postback.domain.errors import Conflict, WorkerDeclaredDead
+from postback.ports import Worker
+from postback.storage.accepting import decide
+from postback.storage.measures import ACCEPTED, DELIVERED
+from postback.storage.postgres import PostgresStore, claiming
+from postback.storage.postgres.event_rows import keep, look
+from postback.storage.postgres.settling import Settling
+from postback.storage.postgres.tasks import Task
+from postback.storage.stats import SqlStats
+from postback.storage.tables import counters
+from tests.build import ACCOUNT, CONFIG_ID, NOON, a_settlement
+from tests.doubles import ClockDouble
+from tests.storage import given
+from tests.storage.given import Opener
+
+pytestmark = [pytest.mark.anyio, given.on_postgres]
+
+KEY = Idempotency(key_hash=b"k" * 32, body_hash=b"b" * 32)
+LEASE_MS = 30_000
+
+
+async def both(opener: Opener) -> tuple[PostgresStore, PostgresStore]:
+    """Two processes on the same database."""
+    stores = [await opener(alone=False) for _ in range(2)]
+    await given.an_account_with_configs(stores[0])
+    one, other = stores
+    assert isinstance(one, PostgresStore)
+    assert isinstance(other, PostgresStore)
+    return one, other
+
+
+async def test_two_that_claim_the_same_lane_share_nothing_and_leave_nothing(opener: Opener) -> None:
+    stores = await both(opener)
+    workers = [await store.enlist("here") for store in stores]
+    await stores[0].accept(workers[0], given.units(400))
+
+    taken: list[Claim] = []
+
+    async def take(store: PostgresStore, worker: Worker) -> None:
+        nothing = 0
+        while nothing < 3:
+            claims = await given.claim(store, worker, room=7)
+            taken.extend(claims)
+            nothing = 0 if claims else nothing + 1
+
+    await asyncio.gather(
+        *(take(store, worker) for store, worker in zip(stores, workers, strict=True) for _ in range(3))
+    )
+
+    keys = [claim.event.id for claim in taken]
+    assert len(keys) == len(set(keys)) == 400
+    assert await given.lane_times(stores[0]) == {}
+
+
+async def test_a_lane_that_another_is_at_work_on_keeps_nobody_from_the_others(opener: Opener) -> None:
+    store, other = await both(opener)
+    worker = await store.enlist("here")
+    await store.accept(worker, given.units(2, targets=2))
+
+    async with other._doors.transaction() as door:
+        await door.raw.execute("SELECT 1 FROM lanes WHERE config_id = $1 FOR UPDATE", CONFIG_ID)
+        claims = await store.claim(worker, {CONFIG_ID: 5, CONFIG_ID + 1: 5}, given.BYTES)
+        assert [claim.config_id for claim in claims] == [CONFIG_ID + 1] * 2
+        waiting = asyncio.create_task(given.claim(store, worker))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+
+    assert len(await waiting) == 2
+
+
+async def test_a_delivery_that_somebody_is_about_to_cancel_is_skipped_and_not_forgotten(opener: Opener) -> None:
+    store, other = await both(opener)
+    worker = await store.enlist("here")
+    await store.accept(worker, given.units(3))
+
+    async with other._doors.transaction() as door:
+        await door.raw.execute("SAVEPOINT here")
+        await door.raw.execute("SELECT 1 FROM owed WHERE event_id = $1 FOR UPDATE", given.event_number(0).id)
+        claims = await given.claim(store, worker)
+        assert [claim.event.id for claim in claims] == [given.event_number(n).id for n in (1, 2)]
+        await door.raw.execute("ROLLBACK TO SAVEPOINT here")
+
+    assert await given.lane_times(store) == {CONFIG_ID: 0}
+    assert [claim.event.id for claim in await given.claim(store, worker)] == [given.event_number(0).id]
+
+
+async def test_no_lane_is_lost_when_it_is_emptied_and_added_to_at_once(opener: Opener) -> None:
+    """500 times a claim, an accept and a settlement, each in a transaction that is held open and committed in an order
+    of its own: each before, after and amid the others."""
+    store, other = await both(opener)
+    worker, second = await store.enlist("here"), await other.enlist("there")
+    dice = random.Random(5)
+    for number in range(0, 1500, 3):
+        [claimed] = await given.claims_of(other, second, 1, first=number)
+        await store.accept(worker, given.units(1, first=number + 1))
+        taken: list[Claim] = []
+        gates = [asyncio.Event() for _ in range(3)]
+        works = [
+            claim_and_wait(store, worker, taken, gates[0]),
+            accept_and_wait(other, second, given.units(1, first=number + 2), gates[1]),
+            settle_and_wait(other, second, [a_settlement(claimed, Verdict.RETRY, wait_ms=0)], gates[2]),
+        ]
+        dice.shuffle(works)
+        under_way = []
+        for work in works:
+            under_way.append(asyncio.create_task(work))
+            await asyncio.sleep(dice.choice((0, 0.001, 0.003)))
+        dice.shuffle(gates)
+        for gate in gates:
+            gate.set()
+            await asyncio.sleep(dice.choice((0, 0.001)))
+        await asyncio.gather(*under_way)
+
+        left = [row for row in await given.owed_rows(store) if row.claim is None]
+        assert len(taken) + len(left) == 3
+        assert await given.lane_times(store) == ({CONFIG_ID: 0} if left else {})
+        taken += await given.claim(store, worker)
+        assert (await store.settle(worker, [a_settlement(claim) for claim in taken])).moved == 3
+        assert await given.lane_times(store) == {}
+    await given.conserved(store)
+
+
+async def claim_and_wait(store: PostgresStore, worker: Worker, taken: list[Claim], gate: asyncio.Event) -> None:
+    async def work(task: Task) -> None:
+        taken[:] = await claiming.claim(task, worker.id, store._tokens.take(9), {CONFIG_ID: 9}, given.BYTES)
+        await gate.wait()
+
+    await store._tasks.run(work)
+
+
+async def accept_and_wait(
+    store: PostgresStore, worker: Worker, units: Sequence[NewDeliveries], gate: asyncio.Event
+) -> None:
+    async def work(task: Task) -> None:
+        known = await look(task, worker.id, units)
+        journal = task.journal()
+        batch = decide(
+            journal, units, known.versions, known.firsts, known.worker, store._tokens, lambda unit: unit.event
+        )
+        await keep(task, known, batch, journal)
+        await gate.wait()
+
+    await store._tasks.run(work)
+
+
+async def settle_and_wait(
+    store: PostgresStore, worker: Worker, settlements: Sequence[Settlement], gate: asyncio.Event
+) -> None:
+    async def work(task: Task) -> None:
+        await Settling(task, worker.id, store.auditor, store.changed, ()).settle(settlements)
+        await gate.wait()
+
+    await store._tasks.run(work)
+
+
+async def test_of_many_repeats_on_two_processes_one_is_kept(opener: Opener) -> None:
+    stores = await both(opener)
+    workers = [await store.enlist("here") for store in stores]
+    for number in range(20):
+        key = KEY._replace(key_hash=b"%032d" % number)
+        units = given.units(6, first=10 * number, idempotency=key)
+
+        answers = await asyncio.gather(*(stores[n % 2].accept(workers[n % 2], [unit]) for n, unit in enumerate(units)))
+
+        accepted = [answer for [answer] in answers if isinstance(answer, Accepted)]
+        assert len({answer.event_id for answer in accepted}) == 1
+        assert [answer.known for answer in accepted].count(False) == 1
+    assert len(await given.event_ids(stores[0])) == 20
+    await given.conserved(stores[0])
+
+
+async def test_a_key_that_another_uses_with_another_body_at_the_same_time_is_a_conflict(opener: Opener) -> None:
+    store, other = await both(opener)
+    worker, second = await store.enlist("here"), await other.enlist("there")
+    first, unit, neighbour = given.units(3, idempotency=KEY)
+    gate = asyncio.Event()
+    holds_it = asyncio.create_task(accept_and_wait(other, second, [first], gate))
+    await asyncio.sleep(0.05)
+
+    differs = unit._replace(idempotency=KEY._replace(body_hash=b"o" * 32))
+    asked = asyncio.create_task(store.accept(worker, [differs, neighbour._replace(idempotency=None)]))
+    await asyncio.sleep(0.05)
+    assert not asked.done()
+    gate.set()
+    await holds_it
+
+    conflict, accepted = await asked
+    assert isinstance(conflict, Refused)
+    assert isinstance(conflict.error, Conflict)
+    assert isinstance(accepted, Accepted)
+
+
+async def test_what_a_worker_is_given_while_it_is_declared_dead_is_freed_too(
+    opener: Opener, clock: ClockDouble
+) -> None:
+    """Its row was committed after those that it held were looked for, and stayed claimed by nobody."""
+    store, other = await both(opener)
+    silent, living = await store.enlist("here"), await other.enlist("there")
+    gate = asyncio.Event()
+    given_to_it = asyncio.create_task(accept_and_wait(store, silent, given.units(1, claimed=True), gate))
+    await asyncio.sleep(0.05)
+    clock.pass_(ms=LEASE_MS + 1)
+
+    await other.beat(living)
+    gate.set()
+    await given_to_it
+    await other.beat(living)
+
+    assert [row.worker for row in await given.owed_rows(other)] == [None]
+    assert await given.claims_of(store, silent, 1, first=1) == []
+    with pytest.raises(WorkerDeclaredDead):
+        await store.beat(silent)
+    assert len(await given.claim(other, living)) == 2
+
+
+async def test_what_a_dead_worker_held_is_freed_by_one_of_those_who_notice(opener: Opener, clock: ClockDouble) -> None:
+    store, other = await both(opener)
+    silent = await store.enlist("here")
+    workers = [await store.enlist("here"), await other.enlist("there")]
+    await given.claims_of(store, silent, 1200)
+    clock.pass_(ms=LEASE_MS + 1)
+
+    await asyncio.gather(*(one.beat(worker) for one, worker in zip((store, other), workers, strict=True)))
+    await store.beat(workers[0])
+
+    assert await given.verdicts(store) == [Verdict.INTERRUPTED] * 1200
+    assert {row.claim for row in await given.owed_rows(store)} == {None}
+    await given.conserved(store)
+
+
+async def test_transactions_that_wait_for_each_other_in_a_circle_both_end(opener: Opener) -> None:
+    store, other = await both(opener)
+    worker = await store.enlist("here")
+    claims = await given.claims_of(store, worker, 2)
+    met = asyncio.Barrier(2)
+
+    async def ends(one: PostgresStore, keys: Sequence[Claim]) -> None:
+        is_first = True
+
+        async def work(task: Task) -> None:
+            nonlocal is_first
+            await task.ask_time()
+            for n, claim in enumerate(keys):
+                await task.raw.execute("SELECT 1 FROM owed WHERE event_id = $1 FOR UPDATE", claim.event.id)
+                if n == 0 and is_first:
+                    is_first = False
+                    await met.wait()
+
+        await one._tasks.run(work)
+
+    await asyncio.gather(ends(store, claims), ends(other, claims[::-1]))
+
+
+async def test_two_processes_that_settle_and_claim_count_right(opener: Opener) -> None:
+    """Counters of the same config, in rows of their own."""
+    stores = await both(opener)
+    workers = [await store.enlist("here") for store in stores]
+
+    async def work(n: int) -> None:
+        for round_ in range(5):
+            claims = await given.claims_of(stores[n], workers[n], 20, first=1000 * n + 20 * round_)
+            await stores[n].settle(workers[n], [a_settlement(claim) for claim in claims])
+
+    await asyncio.gather(*(work(n) for n in (0, 1)))
+
+    assert (await given.counts(stores[0]))[ACCEPTED] == (await given.counts(stores[0]))[DELIVERED] == 200
+    assert {row.part for row in await given.rows(stores[0], counters)} == {0, 1}
+    health = (await SqlStats(stores[0]).health(ACCOUNT, [CONFIG_ID], 0))[CONFIG_ID]
+    assert (health.delivered, health.last_success_ms) == (200, NOON)
+    await given.conserved(stores[0])
+
+
+async def test_a_delivery_for_a_config_that_went_meanwhile_is_cancelled(opener: Opener) -> None:
+    store, other = await both(opener)
+    worker, second = await store.enlist("here"), await other.enlist("there")
+    gate = asyncio.Event()
+    comes_late = asyncio.create_task(accept_and_wait(other, second, given.units(1), gate))
+    await asyncio.sleep(0.05)
+    await given.config_state(store, "deleted")
+    assert await store.bury(10) == 1
+
+    gate.set()
+    await comes_late
+    assert len(await given.owed_rows(store)) == 1
+    while await store.bury(10):
+        continue
+
+    assert await given.owed_rows(store) == []
+    assert await given.claim(store, worker) == []
+    assert await given.verdicts(store) == [Verdict.CANCELLED]
+    assert await given.lane_times(store) == {}
+    await given.conserved(store)

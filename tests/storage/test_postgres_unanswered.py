@@ -1,0 +1,232 @@
+"""A connection that breaks after the server has committed, and before anybody is told: what was done is found out."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
+
+import pytest
+
+from postback.domain.deliveries import Accepted, Verdict
+from postback.domain.errors import Unavailable
+from postback.ports import Worker
+from postback.storage.postgres import PostgresStore, accepting
+from tests import postgres
+from tests.build import ACCOUNT, CONFIG_ID, a_settlement, an_event
+from tests.doubles import ClockDouble
+from tests.storage import given
+
+pytestmark = pytest.mark.anyio
+
+COMMIT = b"COMMIT\0"
+
+
+class Proxy:
+    """Between a store and its server. After `cut_after` it passes on what holds these bytes, waits until the server has
+    answered, and breaks every connection instead of passing the answer on. While `refuses`, it takes no new ones."""
+
+    def __init__(self, dsn: str) -> None:
+        self._to = urlsplit(dsn)
+        self._pattern: bytes | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.refuses = False
+        self.refuses_once_cut = False
+
+    async def start(self) -> str:
+        """The DSN that leads through it."""
+        self._server = await asyncio.start_server(self._take, "127.0.0.1", 0)
+        port = self._server.sockets[0].getsockname()[1]
+        user = quote(self._to.username or "postgres")
+        password = f":{quote(self._to.password)}" if self._to.password else ""
+        return urlunsplit(("postgresql", f"{user}{password}@127.0.0.1:{port}", self._to.path, "sslmode=disable", ""))
+
+    async def close(self) -> None:
+        self._server.close()
+        self._break()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def cut_after(self, pattern: bytes, *, refusing: bool = False) -> None:
+        self._pattern = pattern
+        self.refuses_once_cut = refusing
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.refuses:
+            writer.close()
+            return
+        folder = parse_qs(self._to.query).get("host")
+        if folder:
+            server = await asyncio.open_unix_connection(f"{folder[0]}/.s.PGSQL.{self._to.port or 5432}")
+        else:
+            server = await asyncio.open_connection(self._to.hostname, self._to.port or 5432)
+        self._writers |= {writer, server[1]}
+        for work in (self._up(reader, *server), self._down(server[0], writer)):
+            task = asyncio.create_task(work)
+            self._tasks.add(task)
+
+    async def _up(
+        self, reader: asyncio.StreamReader, answers: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        with suppress(OSError):
+            while data := await reader.read(1 << 16):
+                is_cut = self._pattern is not None and self._pattern in data
+                if is_cut:
+                    self._pattern = None
+                    self._down_is_shut = True
+                writer.write(data)
+                await writer.drain()
+                if is_cut:
+                    # Nothing but a commit is under way, and nobody else writes to this server.
+                    await asyncio.sleep(0.3)
+                    self.refuses = self.refuses_once_cut
+                    self._break()
+        writer.close()
+
+    _down_is_shut = False
+
+    async def _down(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(1 << 16):
+                if not self._down_is_shut:
+                    writer.write(data)
+                    await writer.drain()
+        writer.close()
+
+    def _break(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
+        self._down_is_shut = False
+
+
+@pytest.fixture
+async def dsn(anyio_backend: str) -> AsyncIterator[str]:
+    async with postgres.database() as dsn:
+        yield dsn
+
+
+@pytest.fixture
+async def proxy(dsn: str) -> AsyncIterator[Proxy]:
+    proxy = Proxy(dsn)
+    yield proxy
+    await proxy.close()
+
+
+@pytest.fixture
+async def store(proxy: Proxy, clock: ClockDouble) -> AsyncIterator[PostgresStore]:
+    store = await PostgresStore.open(await proxy.start(), clock, secret_keys=[postgres.KEY])
+    await given.an_account_with_configs(store)
+    yield store
+    proxy.refuses = False
+    await store.close()
+
+
+@pytest.fixture
+async def worker(store: PostgresStore) -> Worker:
+    return await store.enlist("here")
+
+
+async def test_what_was_accepted_before_the_connection_broke_is_answered_as_accepted(
+    store: PostgresStore, proxy: Proxy, worker: Worker
+) -> None:
+    await given.a_claim_of(store, worker, first=1)
+    proxy.cut_after(an_event().data)
+
+    [answer] = await store.accept(worker, given.units(1, claimed=True))
+
+    assert isinstance(answer, Accepted)
+    assert (await store.settle(worker, [a_settlement(answer.claims[0])])).moved == 1
+    await given.conserved(store)
+
+
+async def test_what_nobody_could_be_asked_of_is_nobody_s_after_the_next_beat(
+    store: PostgresStore, proxy: Proxy, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accepting, "UNKNOWN_S", 0.3)
+    kept = await given.a_claim_of(store, worker, first=1)
+    proxy.cut_after(an_event().data, refusing=True)
+
+    with pytest.raises(Unavailable):
+        await store.accept(worker, given.units(1, claimed=True))
+    proxy.refuses = False
+    assert await given.claim(store, worker) == []
+    await store.beat(worker)
+
+    [claim] = await given.claim(store, worker)
+    assert claim.event.id == given.event_number(0).id
+    assert (await store.settle(worker, [a_settlement(claim), a_settlement(kept)])).moved == 2
+    await given.conserved(store)
+
+
+async def test_what_was_claimed_without_an_answer_is_nobody_s_after_the_next_beat(
+    store: PostgresStore, proxy: Proxy, worker: Worker
+) -> None:
+    await store.accept(worker, given.units(3))
+    proxy.cut_after(COMMIT)
+
+    with pytest.raises(Unavailable):
+        await given.claim(store, worker)
+    assert [row.worker for row in await given.owed_rows(store)] == [worker.id] * 3
+    assert await given.claim(store, worker) == []
+    await store.beat(worker)
+
+    assert len(await given.claim(store, worker)) == 3
+    assert await given.log(store) == []
+
+
+async def test_a_settlement_that_stands_counts_once_when_it_is_asked_for_again(
+    store: PostgresStore, proxy: Proxy, worker: Worker
+) -> None:
+    claims = await given.claims_of(store, worker, 3)
+    verdicts = (Verdict.DELIVERED, Verdict.RETRY, Verdict.FAILED)
+    settlements = [a_settlement(claim, verdict) for claim, verdict in zip(claims, verdicts, strict=True)]
+    proxy.cut_after(COMMIT)
+
+    with pytest.raises(Unavailable):
+        await store.settle(worker, settlements)
+
+    settled = await store.settle(worker, settlements)
+    assert (settled.moved, settled.failed) == (3, settlements[2:])
+    assert await given.verdicts(store) == list(verdicts)
+    assert (await store.settle(worker, settlements[:1])).moved == 0
+    assert await given.verdicts(store) == [Verdict.DELIVERED, Verdict.LATE, Verdict.RETRY, Verdict.FAILED]
+    await given.conserved(store)
+
+
+async def test_a_settlement_that_came_to_nothing_is_made_when_it_is_asked_for_again(
+    store: PostgresStore, proxy: Proxy, worker: Worker
+) -> None:
+    claim = await given.a_claim_of(store, worker)
+    await store.settle(worker, [a_settlement(await given.a_claim_of(store, worker, first=1))])
+    # Amid the transaction: no COMMIT was sent.
+    proxy.cut_after(b"hhhhhhhh")
+
+    with pytest.raises(Unavailable):
+        await store.settle(worker, [a_settlement(claim, body_hash=b"h" * 32)])
+
+    assert (await store.settle(worker, [a_settlement(claim)])).moved == 1
+    await given.conserved(store)
+
+
+async def test_a_replay_that_stands_is_not_made_twice(store: PostgresStore, proxy: Proxy, worker: Worker) -> None:
+    claim = await given.a_claim_of(store, worker)
+    await store.settle(worker, [a_settlement(claim)])
+    proxy.cut_after(COMMIT)
+
+    with pytest.raises(Unavailable):
+        await store.replay(ACCOUNT, claim.event.id, CONFIG_ID)
+
+    assert len(await given.owed_rows(store)) == 1
+    await given.conserved(store)
+
+
+async def test_connections_that_broke_while_nothing_was_asked_are_nobody_s_trouble(
+    store: PostgresStore, proxy: Proxy, worker: Worker
+) -> None:
+    await given.a_claim_of(store, worker)
+    proxy._break()
+
+    [answer] = await store.accept(worker, given.units(1, first=1, claimed=True))
+
+    assert isinstance(answer, Accepted)
+    await store.beat(worker)
