@@ -4,6 +4,7 @@
     python3 run.py serve          start the server (API and engine, SQLite in the current folder)
     python3 run.py demo           see it deliver, step by step
     python3 run.py test [...]     run all tests, some at a time; with arguments, those go to pytest
+    python3 run.py proof          kills, races and bad days as many times as is promised; takes some minutes
     python3 run.py check          format, lint, types, import contracts, tests
     python3 run.py <any other>    goes to the command line program; try: python3 run.py --help
 
@@ -44,6 +45,8 @@ CHECKS = {
 # a file stay together, for what they share.
 TOGETHER = ["--numprocesses", str(min((os.cpu_count() or 1) + 1, 4)), "--dist", "loadfile"]
 
+PROOFS = ["tests/proof", "tests/simulation", "tests/storage/test_postgres_races.py"]
+
 NO_INSTALLER = """\
 This Python ({python}) has neither pip nor ensurepip, and uv is not on PATH. One of them is needed, for instance:
     apt-get install python3-pip
@@ -63,7 +66,7 @@ def main(arguments: list[str]) -> int:
         return 2
     command, *rest = arguments
     try:
-        python = ready(ROOT, LOCK_DEV if command in ("test", "check") else LOCK)
+        python = ready(ROOT, LOCK_DEV if command in ("test", "check", "proof") else LOCK)
     except SetupError as error:
         print(error, file=sys.stderr)
         return 1
@@ -72,6 +75,10 @@ def main(arguments: list[str]) -> int:
     if command == "test":
         os.chdir(ROOT)
         become(python, "-m", "pytest", *(rest or TOGETHER))
+    if command == "proof":
+        os.chdir(ROOT)
+        os.environ["TESTS_PROOF"] = "1"
+        become(python, "-m", "pytest", *TOGETHER, *PROOFS)
     become(python, "-m", "postback", *arguments)
     return 1
 

@@ -35,7 +35,7 @@ SETTINGS = manual.page("settings")
 DOCUMENT: Mapping[str, Any] = framework(SimpleNamespace(base_url="http://127.0.0.1:8080")).state.document()  # type: ignore[arg-type]
 
 PROGRAMS = (["python3", "run.py"], ["postback"])
-OWN_OF_RUN = ("test", "check")
+OWN_OF_RUN = ("test", "proof", "check")
 """What run.py does itself; everything else goes to the command line program."""
 
 

@@ -88,4 +88,5 @@ def test_the_program_that_checks_a_change_can_be_started() -> None:
 
     assert program.stat().st_mode & 0o111
     assert subprocess.run(["bash", "-n", program], check=False).returncode == 0
-    assert program.read_text("utf-8").splitlines()[-1].endswith("python3 run.py check")
+    first, last = program.read_text("utf-8").splitlines()[-2:]
+    assert (first, last) == ("python3 run.py check", "exec python3 run.py proof")

@@ -7,8 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 from tests.proof.harness import Publishers, Receivers, Server, until
+from tests.proving import times
 
-KILLS, STOPS = 20, 5
+KILLS, STOPS = times(8, 20), times(2, 5)
 ONE_ATTEMPT = ("/once/fast", "/once/slow", "/once/refusing")
 RETRYING = ("/retry/fast", "/retry/flapping", "/retry/slow")
 
@@ -53,7 +54,7 @@ def log_of(server: Server) -> dict[tuple[str, int], list[dict[str, object]]]:
     return log
 
 
-def test_twenty_kills_under_load_lose_nothing_hide_nothing_and_use_up_no_attempt(tmp_path: Path) -> None:
+def test_many_kills_under_load_lose_nothing_hide_nothing_and_use_up_no_attempt(tmp_path: Path) -> None:
     dice = random.Random(20)
     receivers = Receivers(answer)
     server = Server(tmp_path)
@@ -84,8 +85,8 @@ def test_twenty_kills_under_load_lose_nothing_hide_nothing_and_use_up_no_attempt
     for (path, number), counters in receivers.counters().items():
         entries = log[path, number]
         on_record = Counter(entry["counter"] for entry in entries)
-        for counter, times in Counter(counters).items():
-            assert times <= on_record[counter], f"{path} {number}: attempt {counter} is not on record: {entries}"
+        for counter, seen in Counter(counters).items():
+            assert seen <= on_record[counter], f"{path} {number}: attempt {counter} is not on record: {entries}"
         for entry in entries:
             if entry["verdict"] == VERDICT_INTERRUPTED:
                 assert entry["status"] is None
@@ -93,7 +94,7 @@ def test_twenty_kills_under_load_lose_nothing_hide_nothing_and_use_up_no_attempt
     assert interrupted > 0, "no kill ever hit an attempt under way: the test has tested nothing"
 
 
-def test_five_stops_in_good_order_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
+def test_stops_in_good_order_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
     dice = random.Random(5)
     receivers = Receivers(lambda path, seen: (200, dice.uniform(0.01, 0.3)))
     server = Server(tmp_path)

@@ -20,8 +20,9 @@ import pytest
 from postback.domain.deliveries import Verdict
 from tests.proof.harness import KEY, Server, until
 from tests.proof.quick import QuickReceivers
+from tests.proving import times
 
-DELIVERIES: Final = int(os.environ.get("PROOF_DELIVERIES", "3000"))
+DELIVERIES: Final = int(os.environ.get("PROOF_DELIVERIES", times(3_000, 50_000)))
 PATHS: Final = ("/well", "/also/well", "/flapping", "/refusing", "/held")
 EVENTS: Final = DELIVERIES // len(PATHS)
 BATCH: Final = 500

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.proving import times
 from tests.simulation.world import live_through
 
-SEEDS = [int(seed) for seed in os.environ.get("POSTBACK_SEEDS", "").split(",") if seed] or range(50)
+SEEDS = [int(seed) for seed in os.environ.get("POSTBACK_SEEDS", "").split(",") if seed] or range(times(20, 200))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
