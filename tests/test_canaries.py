@@ -118,17 +118,18 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     with Collector.running() as collector, Parrot.talking() as parrot:
         live.settings["POSTBACK_OTEL_ENDPOINT"] = collector.url
         with live:
-            Day(live, seen, parrot).passes()
+            Day(live, seen, parrot, collector).passes()
         seen.said |= {f"the file {path.name}": path.read_bytes() for path in folder.iterdir()}
         seen.said["the exported spans"] = b"\n".join(body for _, body in collector.requests)
     return seen
 
 
 class Day:
-    def __init__(self, live: Live, seen: Seen, parrot: str) -> None:
+    def __init__(self, live: Live, seen: Seen, parrot: str, collector: Collector) -> None:
         self.live = live
         self.seen = seen
         self.parrot = parrot
+        self.collector = collector
 
     def passes(self) -> None:
         live, seen = self.live, self.seen
@@ -143,6 +144,8 @@ class Day:
         self.store_that_fails(location)
         self.looks(reader["secret"])
         seen.said["the database while it is written"] = self.database()
+        # Spans leave every few seconds; those that wait die with the process, and then nothing would be looked at.
+        live.until(lambda: any(b"http.request.method" in body for _, body in self.collector.requests))
         live.end(signal.SIGKILL)
         live.start()
         self.looks(reader["secret"])
