@@ -21,7 +21,7 @@ TIMES = re.compile(rb"(?i)\r\n(?:date|retry-after): [^\r]+")
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with Live(tmp_path_factory.mktemp("door"), POSTBACK_MAX_BODY="70000") as live:
+    with Live(tmp_path_factory.mktemp("pieces"), POSTBACK_MAX_BODY="70000") as live:
         limits = {"events_per_second": 0.1}
         assert live.ask("PUT", "/v2/accounts/acc_slow", {"account": {"limits": limits}}).status in (200, 201)
         live.publish("a.b", headers={"Postback-Account": "acc_slow"})

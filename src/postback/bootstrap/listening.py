@@ -11,7 +11,7 @@ from typing import Any, Final
 import uvicorn
 
 from postback.api.publish import Publish
-from postback.bootstrap.door import door_of
+from postback.bootstrap.protocol import protocol_of
 from postback.bootstrap.started import CannotStart
 from postback.domain import databases
 from postback.settings import Settings
@@ -29,7 +29,7 @@ class Api(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=door_of(publish),
+                http=protocol_of(publish),
                 ws="none",
                 lifespan="off",
                 log_config=None,

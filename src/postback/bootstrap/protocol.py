@@ -34,7 +34,7 @@ class _Arrival:
         """Nobody waits for parts of it."""
 
 
-class Door(HttpToolsProtocol):
+class Protocol(HttpToolsProtocol):
     """`publish` answers what is published."""
 
     publish: Publish
@@ -94,6 +94,6 @@ class Door(HttpToolsProtocol):
         self.on_response_complete()
 
 
-def door_of(publish: Publish) -> type[Door]:
+def protocol_of(publish: Publish) -> type[Protocol]:
     """What uvicorn makes a protocol with for each connection."""
-    return type("PublishingDoor", (Door,), {"publish": publish})
+    return type("PublishingProtocol", (Protocol,), {"publish": publish})
