@@ -15,6 +15,7 @@ from postback.domain.ids import config_text
 from postback.domain.jobs import JobKind
 from postback.domain.notices import Trouble
 from postback.domain.records import Change, Record
+from postback.domain.restored import Copy, Owing
 from postback.domain.stats import Health, Tally
 from postback.domain.telemetry import Fact
 from postback.domain.times import rfc3339
@@ -106,8 +107,8 @@ class Queue(Protocol):
     ) -> "Job":
         """Put a job on record, that is to replay or cancel what fits the filter now. Conflict while RUNNING_MAX run."""
 
-    async def jobs_in_turn(self) -> Sequence[str]:
-        """Of each account that has jobs, the oldest that is not done."""
+    async def jobs_in_turn(self, kind: JobKind | None = None) -> Sequence[str]:
+        """Of each account that has jobs (of that kind, where one is named), the oldest that is not done."""
 
     async def run_job(self, job_id: str, limit: int) -> int:
         """Go on with a job where it was, by a small step: up to so many deliveries, in the order of their events.
@@ -434,6 +435,23 @@ class Courier(Protocol):
 
     async def test(self, config: PostbackConfig, event: NewEvent, *, by: Actor | None = None) -> int:
         """POST the event to the config now, also while it is paused; the id of the event, once its attempt is on record."""
+
+
+class Held(Protocol):
+    """A server that was started after a restore delivers nothing until somebody has seen what it would send."""
+
+    @property
+    def is_held(self) -> bool: ...
+
+    @property
+    def copy(self) -> Copy | None:
+        """What it was started on; None where it was not started after a restore."""
+
+    async def owing(self) -> Owing:
+        """What would be sent."""
+
+    async def release(self, *, by: Actor | None = None) -> None:
+        """Deliver from now on, once that is on record; where nothing is held nothing changes."""
 
 
 class Sender(Protocol):

@@ -1,5 +1,6 @@
 """An API on a real store, and a client that speaks to it without a socket."""
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Message
 from postback.actions.secrets import hash_of, new_secret, prefix_of
 from postback.api.app import build
 from postback.api.services import Services
+from postback.bootstrap.held import AfterRestore
 from postback.domain.accounts import Account, ApiKey, Scope
 from postback.domain.addresses import AddressRules, networks
 from postback.domain.configs import expands_of
@@ -23,6 +25,7 @@ from postback.domain.ids import ACCOUNT_DEFAULT, IdSource
 from postback.domain.wire import Outcome, Request
 from postback.engine.attempt import Attempter
 from postback.engine.courier import TestCourier
+from postback.engine.engine import Engine, Limits
 from postback.ports import Clock, Configs, NewEvent, Queue, Worker
 from postback.resources import RESOURCES
 from postback.storage.accounts import SqlAccounts
@@ -32,6 +35,7 @@ from postback.storage.log import SqlLog
 from postback.storage.records import SqlRecords
 from postback.storage.sqlite import SqliteStore
 from postback.storage.stats import SqlStats
+from postback.storage.troubles import SqlTroubles
 from tests.build import answered
 from tests.doubles import ClockDouble
 
@@ -245,7 +249,8 @@ class Api:
 
 
 async def open_api(path: Path, clock: ClockDouble, **changes: Any) -> Api:
-    """An API with the account `default` and the operator key OPERATOR, on an empty store."""
+    """An API with the account `default` and the operator key OPERATOR, on an empty store. Its engine does not run, and is
+    held, so that there is something to release."""
     copyfile(await _empty_database(), path / "postback.db")
     store = await SqliteStore.open(path / "postback.db", clock)
     configs, accounts = SqlConfigs(store), SqlAccounts(store)
@@ -254,6 +259,19 @@ async def open_api(path: Path, clock: ClockDouble, **changes: Any) -> Api:
     sender = SenderDouble()
     attempter = Attempter(sender, clock, lambda: 0.5, lambda _: None)
     courier = TestCourier(store, attempter, clock, lambda _: None, next_id=intake.ids, worker=lambda: worker)
+    engine = Engine(
+        store,
+        configs,
+        sender,
+        troubles=SqlTroubles(store),
+        host="here",
+        clock=clock,
+        dice=lambda: 0.5,
+        now=asyncio.get_running_loop().time,
+        report=lambda _: None,
+        limits=Limits(),
+        is_held=True,
+    )
     woken: list[str] = []
     services = Services(
         **{
@@ -266,6 +284,7 @@ async def open_api(path: Path, clock: ClockDouble, **changes: Any) -> Api:
             "stats": SqlStats(store),
             "intake": intake,
             "courier": courier,
+            "held": AfterRestore(store, configs, engine),
             "clock": clock,
             "ids": IdSource(clock, 511),
             "public_url": PUBLIC_URL,

@@ -77,6 +77,8 @@ ROUTES: list[tuple[str, str, Any, Scope]] = [
     ("PUT", "/v2/accounts/{account}", {"account": {"name": "x"}}, ADMIN),
     ("GET", "/v2/accounts/{account}", b"", ADMIN),
     ("DELETE", "/v2/accounts/{empty_account}", b"", ADMIN),
+    ("GET", "/v2/hold", b"", ADMIN),
+    ("POST", "/v2/hold/release", b"", ADMIN),
     ("GET", "/v2/keys", b"", ADMIN),
     ("POST", "/v2/keys", {"key": {"name": "x", "scopes": ["read"]}}, ADMIN),
     ("DELETE", "/v2/keys/{key}", b"", ADMIN),
@@ -84,7 +86,7 @@ ROUTES: list[tuple[str, str, Any, Scope]] = [
 OPEN = [("GET", "/health"), ("GET", "/ready")]
 LOCAL = [("GET", "/metrics"), ("GET", "/openapi.json"), ("GET", "/docs")]
 ONE_THING = [route for route in ROUTES if "{" in route[1] and "/v2/accounts" not in route[1]]
-ACCOUNTS = [route for route in ROUTES if "/v2/accounts" in route[1]]
+OPERATORS = [route for route in ROUTES if route[1].startswith(("/v2/accounts", "/v2/hold"))]
 
 NAMES = [f"{method} {target}" for method, target, _, _ in ROUTES]
 IDS = {
@@ -190,8 +192,8 @@ async def test_what_is_anothers_cannot_be_told_from_what_is_not_there(
     assert (anothers.status, anothers.headers, anothers.body) == (nobodys.status, nobodys.headers, nobodys.body)
 
 
-@pytest.mark.parametrize("route", ACCOUNTS, ids=[f"{method} {target}" for method, target, _, _ in ACCOUNTS])
-async def test_accounts_are_managed_by_operators_only(
+@pytest.mark.parametrize("route", OPERATORS, ids=[f"{method} {target}" for method, target, _, _ in OPERATORS])
+async def test_what_is_the_operators_is_refused_to_a_key_of_an_account(
     api: Api, things: dict[str, str], route: tuple[str, str, Any, Scope]
 ) -> None:
     other = await api.other_account()

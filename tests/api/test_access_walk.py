@@ -14,7 +14,7 @@ from postback.api import publish
 from postback.api.app import framework
 from postback.domain.accounts import Scope
 from tests.api.client import OPERATOR, Api, Client, Reply
-from tests.api.test_access_matrix import ACCOUNTS, IDS, LOCAL, ONE_THING, OPEN, ROUTES, ask, one_of_each_kind, shape
+from tests.api.test_access_matrix import IDS, LOCAL, ONE_THING, OPEN, OPERATORS, ROUTES, ask, one_of_each_kind, shape
 
 pytestmark = pytest.mark.anyio
 
@@ -96,7 +96,7 @@ async def test_what_is_refused_says_nothing_of_what_there_is_and_changes_nothing
         for client in lacking[route[3]]:
             [(status, *_)] = await answers(client, route, ours, theirs, nothing)
             assert status == 403, named
-        if route in ACCOUNTS:
+        if route in OPERATORS:
             for client in (account, others):
                 [(status, *_)] = await answers(client, route, ours, theirs, nothing)
                 assert status == 403, named
@@ -119,7 +119,7 @@ async def test_own_things_open_to_a_key_of_the_account_and_to_an_operators(
     operator = api.client.as_(OPERATOR, "other")
 
     for route in sorted(ROUTES, key=lambda route: route[0] == "DELETE"):
-        if route not in ACCOUNTS:
+        if route not in OPERATORS:
             reply = await ask(account, route, ours)
             assert reply.status in {200, 201, 202, 204}, (route[:2], reply.body)
         reply = await ask(operator, route, theirs)
@@ -139,7 +139,7 @@ async def test_what_was_deleted_cannot_be_told_from_what_never_was(api: Api, our
 
 
 async def test_nothing_of_others_is_in_anything_that_is_listed(api: Api, ours: Things, theirs: Things) -> None:
-    listing = [route for route in ROUTES if route[0] == "GET" and "{" not in route[1] and route not in ACCOUNTS]
+    listing = [route for route in ROUTES if route[0] == "GET" and "{" not in route[1] and route not in OPERATORS]
     account = api.client.as_(await api.key(*Scope))
     others = api.client.as_(await api.key(*Scope, account="other"))
     operator = api.client.as_(OPERATOR, "other")

@@ -39,6 +39,7 @@ ACTIONS = {
     ("POST", "/v2/deliveries/{}/replay"): "delivery.replay",
     ("PUT", "/v2/accounts/{}"): "account.save",
     ("DELETE", "/v2/accounts/{}"): "account.delete",
+    ("POST", "/v2/hold/release"): "hold.release",
     ("POST", "/v2/keys"): "key.create",
     ("DELETE", "/v2/keys/{}"): "key.revoke",
 }
@@ -124,8 +125,10 @@ async def test_a_change_is_on_record_once_with_who_asked_for_it_from_where(
 
 
 def new_id(answer: dict[str, Any]) -> str:
-    """The id of what the answer shows; settings of a whole account are the account's."""
+    """The id of what the answer shows; settings of a whole account are the account's, and there is one hold."""
     [shown, *_] = answer.values()
+    if "hold" in answer:
+        return "hold"
     return str(shown.get("id", "default"))
 
 

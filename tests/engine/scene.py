@@ -267,7 +267,7 @@ class Scene:
         assert self._engine is not None, "start the worker first"
         return self._engine
 
-    async def start(self, *, hears: bool = True, **limits: Any) -> None:
+    async def start(self, *, hears: bool = True, is_held: bool = False, **limits: Any) -> None:
         """A worker, with these Limits; one that does not hear of changed configs is like one on another machine."""
         self._stopping = asyncio.Event()
         started = asyncio.Event()
@@ -285,6 +285,7 @@ class Scene:
             dice=lambda: 0.5,
             now=self.loop.time,
             report=self.facts.append,
+            is_held=is_held,
             limits=Limits(**limits),
         )
         self._running = asyncio.ensure_future(self._engine.run(self._stopping, started.set))

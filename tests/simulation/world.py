@@ -19,6 +19,7 @@ from postback.domain.accounts import Account
 from postback.domain.configs import ConfigState
 from postback.domain.deliveries import Accepted, Claim, NewDeliveries, Refused, Settled, Settlement, Verdict
 from postback.domain.errors import Unavailable
+from postback.domain.jobs import JobKind
 from postback.domain.policy import Deadlines, RetryPolicy
 from postback.domain.records import Insert
 from postback.domain.telemetry import Fact, InternalError
@@ -177,8 +178,8 @@ class ProcessQueue:
     async def cancel(self, account: str, event_id: int, config_id: int) -> None:
         raise NotImplementedError("people cancel, workers do not")
 
-    async def jobs_in_turn(self) -> Sequence[str]:
-        return await self._step(self._world.queue.jobs_in_turn)
+    async def jobs_in_turn(self, kind: JobKind | None = None) -> Sequence[str]:
+        return await self._step(lambda: self._world.queue.jobs_in_turn(kind))
 
     async def run_job(self, job_id: str, limit: int) -> int:
         return await self._step(lambda: self._world.queue.run_job(job_id, limit))

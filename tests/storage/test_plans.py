@@ -141,7 +141,7 @@ async def test_how_far_a_step_of_a_job_reaches_is_read_off_an_index(store: Sqlit
 
 
 async def test_the_jobs_that_run_are_found_without_those_that_are_done(store: SqliteStore) -> None:
-    plan = await explain(store, replaying.IN_TURN)
+    plan = await explain(store, replaying.IN_TURN, (None,))
 
     assert plan[0] == "SCAN replays USING INDEX replays_running"
 

@@ -371,6 +371,10 @@ async def test_each_account_has_its_oldest_job_in_turn(store: Store, clock: Cloc
     other = await a_job(store, number=3, account="acc_other")
 
     assert await store.jobs_in_turn() == [first.id, other.id]
+    assert await store.jobs_in_turn(JobKind.CANCEL) == []
+    cancelling = await a_job(store, number=4, kind=JobKind.CANCEL)
+    assert await store.jobs_in_turn(JobKind.CANCEL) == [cancelling.id]
+    await to_its_end(store, cancelling)
     await to_its_end(store, first)
     assert await store.jobs_in_turn() == [second.id, other.id]
     await to_its_end(store, second)

@@ -146,9 +146,9 @@ class AccountActions:
         return key, secret
 
 
-def demand_operator(principal: Principal) -> None:
+def demand_operator(principal: Principal, what: str = "accounts") -> None:
     if not principal.is_operator:
-        raise Forbidden("accounts are managed with an operator key")
+        raise Forbidden(f"{what} can be managed with an operator key only")
 
 
 def _object(sent: object) -> Mapping[str, object]:

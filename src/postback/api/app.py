@@ -15,6 +15,7 @@ from postback.api import (
     configs,
     deliveries,
     eventtypes,
+    hold,
     operations,
     publish,
     replays,
@@ -35,7 +36,19 @@ TITLE: Final = "postback"
 METHODS: Final = ("GET", "POST", "PUT", "DELETE")
 
 _RECORDS: Final = [routes_of(resource) for resource in RESOURCES.values()]
-_PARTS: Final = (configs, account_wide, deliveries, replays, stats, eventtypes, accounts, audit, operations, reference)
+_PARTS: Final = (
+    configs,
+    account_wide,
+    deliveries,
+    replays,
+    stats,
+    eventtypes,
+    accounts,
+    audit,
+    hold,
+    operations,
+    reference,
+)
 
 
 def build(services: Services) -> ASGIApp:

@@ -5,6 +5,7 @@ from typing import Final
 from postback.actions.limits import BODY_MAX, CONFIGS_MAX, RATE_MAX, RATE_MIN
 from postback.actions.publish import DAYS_AHEAD, KEY_MAX, SUBJECT_MAX
 from postback.api.config_schemas import CONFIG_SCHEMAS
+from postback.api.hold_schemas import HOLD_SCHEMAS
 from postback.api.record_schemas import RECORD_SCHEMAS
 from postback.api.replay_schemas import REPLAY_SCHEMAS
 from postback.api.schema_parts import (
@@ -186,6 +187,7 @@ SCHEMAS: Final[Schema] = {
     **CONFIG_SCHEMAS,
     **REPLAY_SCHEMAS,
     **RECORD_SCHEMAS,
+    **HOLD_SCHEMAS,
     "NewEvent": _NEW_EVENT,
     "PublishedEvent": an_object({"id": TEXT, "type": TEXT, "deliveries": NUMBER, "unsayable": _UNSAYABLE}),
     "PublishedInBatch": an_object({"id": TEXT, "deliveries": NUMBER, "unsayable": _UNSAYABLE}),

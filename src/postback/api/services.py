@@ -10,6 +10,7 @@ from postback.actions.accounts import AccountActions
 from postback.actions.audit import AuditActions
 from postback.actions.config_checks import ConfigChecks
 from postback.actions.configs import ConfigActions, ConfigRules
+from postback.actions.hold import HoldActions
 from postback.actions.limits import LimitedIntake
 from postback.actions.locations import KnownLocations
 from postback.actions.log import LogActions
@@ -19,7 +20,7 @@ from postback.actions.replays import ReplayActions
 from postback.actions.stats import StatsActions
 from postback.api.body import BodyLimits
 from postback.domain.addresses import AddressRules
-from postback.ports import Accounts, Audit, Clock, Configs, Courier, Intake, Log, Queue, Records, Stats
+from postback.ports import Accounts, Audit, Clock, Configs, Courier, Held, Intake, Log, Queue, Records, Stats
 
 MEBIBYTE = 1 << 20
 
@@ -40,6 +41,7 @@ class Services:
     stats: Stats
     intake: Intake
     courier: Courier
+    held: Held
     clock: Clock
     ids: Callable[[], int]
     public_url: str
@@ -117,6 +119,10 @@ class Services:
     @cached_property
     def audit_actions(self) -> AuditActions:
         return AuditActions(self.audit)
+
+    @cached_property
+    def hold_actions(self) -> HoldActions:
+        return HoldActions(self.held)
 
     @cached_property
     def account_actions(self) -> AccountActions:

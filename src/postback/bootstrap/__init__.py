@@ -1,6 +1,6 @@
 """The one place that joins the parts: everything else is given what it uses."""
 
 from postback.bootstrap.server import serve
-from postback.bootstrap.started import CannotStart, Started
+from postback.bootstrap.started import CannotStart, Restored, Started
 
-__all__ = ["CannotStart", "Started", "serve"]
+__all__ = ["CannotStart", "Restored", "Started", "serve"]

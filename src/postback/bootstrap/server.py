@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -17,8 +17,9 @@ from postback.api.app import build
 from postback.api.publish import Publish
 from postback.api.services import Services
 from postback.bootstrap.first_start import FirstStart
+from postback.bootstrap.held import AfterRestore, demand_alone
 from postback.bootstrap.listening import Api, listening, own_addresses
-from postback.bootstrap.started import CannotStart, Started
+from postback.bootstrap.started import CannotStart, Restored, Started
 from postback.domain.addresses import AddressRules
 from postback.domain.errors import Unavailable
 from postback.domain.telemetry import Backlog, Standing
@@ -50,12 +51,19 @@ BROKEN_S: Final = 1.0
 """After a failed fsync nothing more can be made durable: the process ends within so many seconds."""
 
 
-def serve(settings: Settings, announce: Callable[[Started], None]) -> int:
-    """Run API and engine until SIGTERM or SIGINT; the exit code. A second signal interrupts what is under way."""
-    return _run(_serve(settings, announce))
+Ask = Callable[[Restored], Awaitable[None]]
+"""Tells somebody what would be sent after a restore, and releases it when they say so."""
 
 
-async def _serve(settings: Settings, announce: Callable[[Started], None]) -> int:
+def serve(settings: Settings, announce: Callable[[Started], None], ask: Ask | None = None) -> int:
+    """Run API and engine until SIGTERM or SIGINT; the exit code. A second signal interrupts what is under way.
+
+    With `ask` it is a start after a restore: held, where something is owed.
+    """
+    return _run(_serve(settings, announce, ask))
+
+
+async def _serve(settings: Settings, announce: Callable[[Started], None], ask: Ask | None) -> int:
     try:
         observing = Observing.start(settings.log_level, sys.stderr, settings.otel_endpoint, os.environ)
     except CannotTrace as error:
@@ -70,7 +78,7 @@ async def _serve(settings: Settings, announce: Callable[[Started], None]) -> int
             secret_keys=settings.secret_keys,
         )
         try:
-            return await _Server(settings, store, observing).run(taken, announce)
+            return await _Server(settings, store, observing, is_held=ask is not None).run(taken, announce, ask)
         finally:
             await store.close()
             await observing.close()
@@ -84,7 +92,7 @@ def clock() -> int:
 class _Server:
     """One process: the parts, joined."""
 
-    def __init__(self, settings: Settings, store: Store, observing: Observing) -> None:
+    def __init__(self, settings: Settings, store: Store, observing: Observing, *, is_held: bool) -> None:
         self._settings = settings
         self._log = observing.log
         self._observing = observing
@@ -111,6 +119,7 @@ class _Server:
             now=asyncio.get_running_loop().time,
             report=observing,
             new_span=None if observing.spans is None else observing.spans.new_span,
+            is_held=is_held,
             limits=Limits(
                 places=settings.worker_capacity,
                 memory=settings.worker_memory,
@@ -119,6 +128,7 @@ class _Server:
                 retention_days=settings.retention_days,
             ),
         )
+        self._held = AfterRestore(store, configs, self._engine)
         self._services = Services(
             queue=store,
             configs=configs,
@@ -129,6 +139,7 @@ class _Server:
             stats=SqlStats(store),
             intake=self._engine.intake,
             courier=self._engine.courier,
+            held=self._held,
             clock=clock,
             # Of the worker's slot, which no other process has: ids of records and configs are nobody else's either.
             ids=self._engine.intake.event_id,
@@ -143,8 +154,9 @@ class _Server:
         )
         store.on_due(lambda config_ids: self._engine.due() if config_ids else self._engine.stored())
 
-    async def run(self, taken: socket.socket, announce: Callable[[Started], None]) -> int:
+    async def run(self, taken: socket.socket, announce: Callable[[Started], None], ask: Ask | None) -> int:
         services = self._services
+        restored = await self._after_restore() if self._held.is_held else None
         async with self._store.alone():
             started = await FirstStart(self._settings, services.accounts, services.records, services.clock).make()
         engine_started = asyncio.Event()
@@ -157,7 +169,10 @@ class _Server:
             with self._signals():
                 _settle_garbage()
                 announce(started)
+                asking = parts.create_task(self._ask(ask, restored)) if ask and restored else None
                 await self._stopping.wait()
+                if asking is not None:
+                    asking.cancel()
 
                 # First nothing new comes in, then what was accepted is brought to a good end.
                 api.should_exit = True
@@ -165,6 +180,20 @@ class _Server:
                 await answering
                 self._engine_stopping.set()
                 return await self._ends(engine)
+
+    async def _after_restore(self) -> Restored:
+        if self._settings.is_on_a_server:
+            await demand_alone(self._store, self._settings.lease.total_seconds())
+        return await self._held.look()
+
+    async def _ask(self, ask: Ask, restored: Restored) -> None:
+        if self._held.is_held:
+            owing = restored.owing
+            self._log.warning(
+                "held after a restore", owed=owing.owed, owed_in_copy=owing.in_copy, replays=owing.replays
+            )
+        await ask(restored)
+        self._log.info("delivers after a restore")
 
     async def _ends(self, engine: asyncio.Task[None]) -> int:
         try:
@@ -222,6 +251,8 @@ class _Server:
     def _why_not_ready(self) -> str | None:
         if self._stopping.is_set():
             return "the server is stopping"
+        if self._held.is_held:
+            return "held after a restore: events are accepted and nothing is delivered until `postback release`"
         return self._store.trouble
 
 

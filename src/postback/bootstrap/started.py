@@ -1,7 +1,10 @@
 """What a start comes to: what is worth saying, or why there was none."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from postback.domain.restored import Copy, Owing
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,19 @@ class Started:
     needs_public_url: bool
     secret_path: Path | None = None
     keeps_no_key: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a server was started on after a restore, at that time (unix ms). Where something is `owing` it is held:
+    `release` lets it deliver, and `until_released` returns when that was done, whoever did it. Unavailable where the store
+    cannot write now."""
+
+    copy: Copy
+    owing: Owing
+    now_ms: int
+    release: Callable[[], Awaitable[None]]
+    until_released: Callable[[], Awaitable[object]]
 
 
 class CannotStart(Exception):

@@ -20,6 +20,7 @@ from postback.cli import (
     keys,
     listen,
     migrate,
+    release,
     retention,
     rewrap,
     serve,
@@ -49,6 +50,7 @@ app.add_typer(accounts.app, name="accounts")
 app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)
 app.command("backup")(backup.backup)
+app.command("release")(release.release)
 app.command("migrate")(migrate.migrate)
 app.command("rewrap")(rewrap.rewrap)
 app.command("retention")(retention.retention)

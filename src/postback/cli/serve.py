@@ -2,10 +2,12 @@
 
 import shlex
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from postback.cli import restored
 from postback.cli.output import CommandError, Exit, program
 from postback.settings import Settings, load_settings
 
@@ -23,6 +25,15 @@ def serve(
         str | None, typer.Option(help=Settings.model_fields["allow_networks"].description)
     ] = None,
     log_level: Annotated[str | None, typer.Option(help=Settings.model_fields["log_level"].description)] = None,
+    *,
+    after_restore: Annotated[
+        bool,
+        typer.Option(
+            "--after-restore",
+            metavar="",
+            help="Deliver nothing until somebody has seen what a restored copy would send again, and said yes.",
+        ),
+    ] = False,
 ) -> None:
     """Start the server: API and engine in one process, on a SQLite file or, as one of several, on PostgreSQL.
 
@@ -39,7 +50,8 @@ def serve(
         log_level=log_level,
     )
     try:
-        code = bootstrap.serve(settings, lambda started: _say(announcement(started)))
+        asks = partial(restored.ask, say=_say) if after_restore else None
+        code = bootstrap.serve(settings, lambda started: _say(announcement(started)), asks)
     except bootstrap.CannotStart as error:
         raise CommandError(str(error)) from error
     if code == Exit.OK:

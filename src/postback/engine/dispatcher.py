@@ -13,6 +13,7 @@ from postback.domain.errors import NotFound, Unavailable
 from postback.domain.telemetry import AttemptFinished, StaleSettlements, StoreFailed
 from postback.domain.verdict import retry_after_ms
 from postback.engine.attempt import Attempter, destination_of
+from postback.engine.hold import Hold
 from postback.engine.lanes import Host, Lane, Lanes
 from postback.engine.snapshots import Snapshots
 from postback.engine.waiting import happens
@@ -55,6 +56,7 @@ class Dispatcher:
         report: Report,
         clock: Clock,
         now: Callable[[], float],
+        hold: Hold | None = None,
     ) -> None:
         self.troubled: Callable[[PostbackConfig, bool], None] = _ignore
         self.failed: Callable[[Settlement, PostbackConfig], None] = _ignore
@@ -67,6 +69,7 @@ class Dispatcher:
         self._report = report
         self._clock = clock
         self._now = now
+        self._hold = hold or Hold()
         self._finished: list[Settlement] = []
         self._something_finished = asyncio.Event()
         self._look_now = asyncio.Event()
@@ -88,7 +91,7 @@ class Dispatcher:
 
     def reserve(self, config: PostbackConfig, size: int) -> bool:
         """A place for a delivery of `size` bytes that is being accepted, to be born claimed; or False: it is stored."""
-        if self._is_draining:
+        if self._is_draining or self._hold.holds:
             return False
         lane = self._lanes.lanes.get(config.id) or self._lane(config)
         return self._lanes.reserve(lane, size, self._now())
@@ -164,6 +167,9 @@ class Dispatcher:
     # --- looking ------------------------------------------------------------------------------------------------
 
     async def _look(self) -> None:
+        if self._hold.holds:
+            self._next_look = self._now() + LOOK_EVERY_S
+            return
         for config_id in self._to_relieve.copy():
             self._to_relieve.discard(config_id)
             lane = self._lanes.lanes.get(config_id)

@@ -12,6 +12,7 @@ from postback.engine.attempt import Attempter
 from postback.engine.courier import TestCourier
 from postback.engine.dispatcher import Dispatcher
 from postback.engine.figures import in_hand
+from postback.engine.hold import Hold
 from postback.engine.housekeeper import Housekeeper
 from postback.engine.intake import Intake
 from postback.engine.lanes import Lanes
@@ -36,7 +37,10 @@ class Limits:
 
 
 class Engine:
-    """One worker. `run` returns when it has been stopped in good order; `intake` is its way in, `courier` that of tests."""
+    """One worker. `run` returns when it has been stopped in good order; `intake` is its way in, `courier` that of tests.
+
+    One that is held accepts and delivers nothing until `release`; tests are sent all the same.
+    """
 
     def __init__(
         self,
@@ -52,6 +56,7 @@ class Engine:
         report: Report,
         limits: Limits,
         new_span: NewSpan | None = None,
+        is_held: bool = False,
     ) -> None:
         self._queue = queue
         self._sender = sender
@@ -60,10 +65,11 @@ class Engine:
         self._limits = limits
         self._is_hurried = False
         self._is_ending = False
+        self._hold = Hold(holds=is_held)
         self.lanes = Lanes(limits.places, limits.memory)
         snapshots = Snapshots(configs)
         attempter = Attempter(sender, clock, dice, report)
-        self._dispatcher = Dispatcher(queue, snapshots, self.lanes, attempter, report, clock, now)
+        self._dispatcher = Dispatcher(queue, snapshots, self.lanes, attempter, report, clock, now, self._hold)
         self.intake = Intake(queue, snapshots, self._dispatcher, clock, report, new_span)
         self.courier = TestCourier(
             queue,
@@ -86,7 +92,7 @@ class Engine:
         self._dispatcher.troubled = self._watcher.attempted
         self._dispatcher.failed = self._notifier.failed
         self._dispatcher.disabled = self._notifier.disabled
-        self._replayer = Replayer(queue, self._dispatcher.wake, report)
+        self._replayer = Replayer(queue, self._dispatcher.wake, report, self._hold)
         self._housekeeper = Housekeeper(
             queue,
             clock,
@@ -96,6 +102,7 @@ class Engine:
             retention_days=limits.retention_days,
             # Also the jobs that it has left undone.
             took_over=self.stored,
+            hold=self._hold,
         )
 
     async def run(self, stopping: asyncio.Event, started: Callable[[], None] = lambda: None) -> None:
@@ -132,6 +139,15 @@ class Engine:
         # Where the store cannot be reached, others free what is still claimed once the lease is over.
         with suppress(Unavailable):
             await self._queue.retire(self._dispatcher.worker)
+
+    @property
+    def is_held(self) -> bool:
+        return self._hold.holds
+
+    def release(self) -> None:
+        """Deliver from now on."""
+        self._hold.release()
+        self.stored()
 
     def figures(self) -> InHand:
         return in_hand(self.lanes, self.intake, self._now())

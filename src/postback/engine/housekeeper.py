@@ -7,6 +7,7 @@ from typing import Final
 
 from postback.domain.errors import Unavailable, WorkerDeclaredDead
 from postback.domain.telemetry import StoreFailed, WorkerDied
+from postback.engine.hold import Hold
 from postback.engine.waiting import happens
 from postback.ports import Clock, Queue, Report, Worker
 
@@ -30,8 +31,10 @@ class Housekeeper:
         beat_every_s: float,
         retention_days: int,
         took_over: Callable[[], None] = lambda: None,
+        hold: Hold | None = None,
     ) -> None:
         self._took_over = took_over
+        self._hold = hold or Hold()
         self.worker = Worker(0, 0, 0)
         self._queue = queue
         self._clock = clock
@@ -41,7 +44,7 @@ class Housekeeper:
         self._retention_days = retention_days
 
     async def run(self, stopping: asyncio.Event, reborn: Callable[[], Awaitable[None]]) -> None:
-        """Beat, bury and expire until `stopping`."""
+        """Beat, and where nothing is held bury and expire, until `stopping`."""
         next_expiry = self._now()
         is_declared_dead = False
         while not stopping.is_set():
@@ -50,12 +53,13 @@ class Housekeeper:
                     await reborn()
                     is_declared_dead = False
                 await self._beat()
-                await self._repeat(stopping, self._queue.bury)
-                if self._now() >= next_expiry:
-                    next_expiry = self._now() + EXPIRE_EVERY_S
-                    await self._repeat(
-                        stopping, partial(self._queue.expire, self._clock() - self._retention_days * DAY_MS)
-                    )
+                if not self._hold.holds:
+                    await self._repeat(stopping, self._queue.bury)
+                    if self._now() >= next_expiry:
+                        next_expiry = self._now() + EXPIRE_EVERY_S
+                        await self._repeat(
+                            stopping, partial(self._queue.expire, self._clock() - self._retention_days * DAY_MS)
+                        )
             except WorkerDeclaredDead:
                 is_declared_dead = True
                 continue

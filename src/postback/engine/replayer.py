@@ -5,7 +5,9 @@ from collections.abc import Callable
 from typing import Final
 
 from postback.domain.errors import Unavailable
+from postback.domain.jobs import JobKind
 from postback.domain.telemetry import InternalError, StoreFailed
+from postback.engine.hold import Hold
 from postback.engine.waiting import happens
 from postback.ports import Queue, Report
 
@@ -16,12 +18,16 @@ STORE_RETRY_S: Final = 1.0
 
 
 class Replayer:
-    """`owed_again` is called after each step that came to something: there is work in the store."""
+    """`owed_again` is called after each step that came to something: there is work in the store.
 
-    def __init__(self, queue: Queue, owed_again: Callable[[], None], report: Report) -> None:
+    While a hold holds, only jobs that cancel are done: what should not go is cancelled before it is released.
+    """
+
+    def __init__(self, queue: Queue, owed_again: Callable[[], None], report: Report, hold: Hold | None = None) -> None:
         self._queue = queue
         self._owed_again = owed_again
         self._report = report
+        self._hold = hold or Hold()
         self._woken = asyncio.Event()
         # Jobs that raise something else than a store that cannot write: they stay as they are until the next start.
         self._stuck: set[str] = set()
@@ -43,7 +49,8 @@ class Replayer:
 
     async def _round(self, stopping: asyncio.Event) -> bool:
         """A step of one job of each account; whether there was any."""
-        jobs = [job_id for job_id in await self._queue.jobs_in_turn() if job_id not in self._stuck]
+        kind = JobKind.CANCEL if self._hold.holds else None
+        jobs = [job_id for job_id in await self._queue.jobs_in_turn(kind) if job_id not in self._stuck]
         for job_id in jobs:
             if stopping.is_set():
                 break

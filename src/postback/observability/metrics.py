@@ -35,7 +35,7 @@ class _Gauge(NamedTuple):
 
 
 _GAUGES: Final = (
-    _Gauge("ready", "1 while events can be accepted, else 0.", lambda now: now.ready),
+    _Gauge("ready", "1 while events can be accepted and are delivered, else 0.", lambda now: now.ready),
     _Gauge(
         "deliveries_owed",
         "Deliveries that have not ended, counted up to 100,000.",

@@ -207,9 +207,9 @@ class PostgresQueue:
         await self._tasks.run(run)
         return job
 
-    async def jobs_in_turn(self) -> Sequence[str]:
+    async def jobs_in_turn(self, kind: JobKind | None = None) -> Sequence[str]:
         async with self._doors.reading() as door:
-            return await replaying.in_turn(door.raw)
+            return await replaying.in_turn(door.raw, kind)
 
     async def run_job(self, job_id: str, limit: int) -> int:
         async def run(task: Task) -> int:

@@ -37,7 +37,9 @@ SELECT event_id FROM attempts WHERE config_id = $1 AND event_id > $2 ORDER BY ev
 }
 """How far so many rows of an index reach; each goes with one of the walks of `log_keys`."""
 
-IN_TURN: Final = "SELECT min(id) FROM replays WHERE state = 'running' GROUP BY account ORDER BY 1"
+IN_TURN: Final = """
+SELECT min(id) FROM replays WHERE state = 'running' AND coalesce(kind = $1, true) GROUP BY account ORDER BY 1
+"""
 
 _OPEN: Final = f"""
 SELECT {", ".join(f"o.{name}" for name in OWED_COLUMNS.split(", "))}
@@ -78,8 +80,8 @@ async def start(raw: Raw, job: Job) -> None:
     )
 
 
-async def in_turn(raw: Raw) -> Sequence[str]:
-    return [row[0] for row in await raw.fetch(IN_TURN)]
+async def in_turn(raw: Raw, kind: JobKind | None) -> Sequence[str]:
+    return [row[0] for row in await raw.fetch(IN_TURN, kind and kind.value)]
 
 
 async def step(door: Door, journal: Journal, job_id: str, limit: int) -> int:

@@ -44,7 +44,9 @@ REACH: Final[Mapping[str, str]] = {
 """How far so many rows of an index reach; each goes with one of the walks of `log_keys`."""
 
 IN_TURN: Final = """
-SELECT min(id) FROM replays INDEXED BY replays_running WHERE state = 'running' GROUP BY account ORDER BY 1
+SELECT min(id) FROM replays INDEXED BY replays_running
+WHERE state = 'running' AND coalesce(kind = ?, true)
+GROUP BY account ORDER BY 1
 """
 
 _OPEN: Final = Lookup(
@@ -77,8 +79,8 @@ def start(raw: sqlite3.Connection, job: Job) -> None:
     )
 
 
-def in_turn(raw: sqlite3.Connection) -> Sequence[str]:
-    return [row[0] for row in raw.execute(IN_TURN)]
+def in_turn(raw: sqlite3.Connection, kind: JobKind | None) -> Sequence[str]:
+    return [row[0] for row in raw.execute(IN_TURN, (kind,))]
 
 
 def step(door: Door, now: int, job_id: str, limit: int) -> int:

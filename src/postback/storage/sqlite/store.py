@@ -242,8 +242,8 @@ class SqliteStore:
         await self._submit(start)
         return job
 
-    async def jobs_in_turn(self) -> Sequence[str]:
-        return await self._read(lambda door: replaying.in_turn(door.raw))
+    async def jobs_in_turn(self, kind: JobKind | None = None) -> Sequence[str]:
+        return await self._read(lambda door: replaying.in_turn(door.raw, kind))
 
     async def run_job(self, job_id: str, limit: int) -> int:
         return await self._submit(lambda _: replaying.step(self._door, self._now.ms, job_id, limit))

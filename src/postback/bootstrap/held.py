@@ -1,0 +1,95 @@
+"""A start after a restore: what the copy knows, who else is at work on it, and its release, on record."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+from postback.bootstrap.started import CannotStart, Restored
+from postback.domain.accounts import Actor
+from postback.domain.restored import Copy, Owing
+from postback.domain.times import rfc3339
+from postback.engine.engine import BEATS_A_LEASE, Engine
+from postback.ports import Configs
+from postback.storage.restored import copy_of, heard_of, owing
+from postback.storage.stores import Store
+
+BEATS_WAITED: Final = 1.5
+"""Whoever lives is heard of again within so many beats."""
+
+
+class AfterRestore:
+    """Keeps the port Held. An engine that was not made held is never held."""
+
+    def __init__(self, store: Store, configs: Configs, engine: Engine) -> None:
+        self._store = store
+        self._configs = configs
+        self._engine = engine
+        self._copy: Copy | None = None
+        self._releasing = asyncio.Lock()
+        self._released = asyncio.Event()
+
+    @property
+    def is_held(self) -> bool:
+        return self._engine.is_held
+
+    @property
+    def copy(self) -> Copy | None:
+        return self._copy
+
+    async def look(self) -> Restored:
+        """What the copy knows and owes, before anything is written to it. Where it owes nothing, nothing is held any more."""
+        self._copy = await copy_of(self._store)
+        found = await self.owing()
+        if found.is_nothing:
+            self._let_go()
+        return Restored(self._copy, found, self._store.clock(), self.release, self._released.wait)
+
+    async def owing(self) -> Owing:
+        return await owing(self._store, self._configs, self._copy or Copy(None, 0))
+
+    async def release(self, *, by: Actor | None = None) -> None:
+        async with self._releasing:
+            if not self.is_held:
+                return
+            found = await self.owing()
+            after = {"owed": found.owed, "owed_in_copy": found.in_copy, "known_until": self._known_until}
+            await self._store.write(
+                lambda connection: self._store.auditor.record(connection, None, by, "hold.release", "hold", after=after)
+            )
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._engine.release()
+        self._released.set()
+
+    @property
+    def _known_until(self) -> str | None:
+        known_ms = None if self._copy is None else self._copy.known_until_ms
+        return None if known_ms is None else rfc3339(known_ms)
+
+
+async def demand_alone(store: Store, lease_s: float) -> None:
+    """CannotStart where another worker lives: it delivers already, and to hold this one would hold nothing.
+
+    Who was alive when the copy was made is registered in it, and may have been heard of just before: only who is heard
+    of again lives.
+    """
+    before = await _beats(store)
+    if not any(beat_ms > store.clock() - lease_s * 1000 for beat_ms in before.values()):
+        return
+    never = asyncio.Event()
+    try:
+        async with asyncio.timeout(lease_s / BEATS_A_LEASE * BEATS_WAITED):
+            await never.wait()
+    except TimeoutError:
+        after = await _beats(store)
+    alive = sorted({host for (worker, host), beat_ms in after.items() if beat_ms > before.get((worker, host), 0)})
+    if alive:
+        raise CannotStart(
+            f"another server or worker is at work on this database (on {', '.join(alive)}) and delivers what is owed: "
+            "stop all of them, start one with --after-restore, and the others when it is released"
+        )
+
+
+async def _beats(store: Store) -> Mapping[tuple[int, str], int]:
+    return {(one.id, one.host): one.beat_ms for one in await heard_of(store)}

@@ -1,0 +1,107 @@
+"""What whoever restores a copy asks of it: how old it is, what it owes, and who else is at work on it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, case, func, select
+
+from postback.domain.configs import ConfigState
+from postback.domain.errors import NotFound
+from postback.domain.jobs import JobKind, JobState
+from postback.domain.restored import MOST, Copy, OwedTo, Owing
+from postback.domain.stats import MINUTE_MS
+from postback.ports import Configs
+from postback.storage.database import Database
+from postback.storage.tables import audit, counters, events, owed, replays, workers
+
+
+class Heard(NamedTuple):
+    """A worker that is registered, and when it was last heard of (unix ms)."""
+
+    id: int
+    host: str
+    beat_ms: int
+
+
+async def copy_of(database: Database) -> Copy:
+    """As the database is before anything is written to it."""
+    return await database.read(_copy)
+
+
+async def owing(database: Database, configs: Configs, copy: Copy) -> Owing:
+    """What is owed now, claimed or not; every delivery that is owed is looked at."""
+    found, replaying = await database.read(lambda connection: _owing(connection, copy.last_event))
+    return Owing(
+        owed=found[0].all_owed if found else 0,
+        in_copy=found[0].all_in_copy if found else 0,
+        replays=replaying,
+        most=[await _owed_to(configs, row) for row in found],
+    )
+
+
+async def heard_of(database: Database) -> Sequence[Heard]:
+    return await database.read(
+        lambda connection: [
+            Heard(*row) for row in connection.execute(select(workers.c.id, workers.c.host, workers.c.beat_ms))
+        ]
+    )
+
+
+def _copy(connection: Connection) -> Copy:
+    """The newest of what has a time and an index by it: while a server runs there is a heartbeat every few seconds."""
+    newest = connection.execute(
+        select(events.c.id, events.c.accepted_ms).order_by(events.c.id.desc()).limit(1)
+    ).one_or_none()
+    changed = select(audit.c.at_ms).order_by(audit.c.id.desc()).limit(1)
+    times = [
+        0 if newest is None else newest.accepted_ms,
+        connection.execute(select(func.max(workers.c.beat_ms))).scalar() or 0,
+        (connection.execute(select(func.max(counters.c.minute))).scalar() or 0) * MINUTE_MS,
+        connection.execute(changed).scalar() or 0,
+    ]
+    return Copy(max(times) or None, 0 if newest is None else newest.id)
+
+
+class _Sums(NamedTuple):
+    """What one config is owed, and beside it the sums of all."""
+
+    account: str
+    config_id: int
+    owed: int
+    all_owed: int
+    all_in_copy: int
+
+
+def _owing(connection: Connection, last_event: int) -> tuple[Sequence[_Sums], int]:
+    in_copy = func.sum(case((owed.c.event_id <= last_event, 1), else_=0))
+    of_each = (
+        select(owed.c.account, owed.c.config_id, func.count().label("owed"), in_copy.label("in_copy"))
+        .group_by(owed.c.account, owed.c.config_id)
+        .subquery()
+    )
+    found = connection.execute(
+        select(
+            of_each.c.account,
+            of_each.c.config_id,
+            of_each.c.owed,
+            func.sum(of_each.c.owed).over(),
+            func.sum(of_each.c.in_copy).over(),
+        )
+        .order_by(of_each.c.owed.desc(), of_each.c.config_id)
+        .limit(MOST)
+    )
+    replaying = connection.execute(
+        select(func.count())
+        .select_from(replays)
+        .where(replays.c.state == JobState.RUNNING, replays.c.kind == JobKind.REPLAY)
+    ).scalar_one()
+    # The sum of whole numbers is a decimal one on PostgreSQL.
+    return [_Sums(row[0], row[1], row[2], int(row[3]), int(row[4])) for row in found], replaying
+
+
+async def _owed_to(configs: Configs, one: _Sums) -> OwedTo:
+    try:
+        config = await configs.find(one.account, one.config_id)
+    except NotFound:
+        return OwedTo(one.account, one.config_id, ConfigState.DELETED, None, one.owed)
+    return OwedTo(one.account, one.config_id, config.state, config.url, one.owed)
