@@ -27,6 +27,7 @@ from postback.domain.telemetry import (
     StoreFailed,
     TestFinished,
     WorkerDied,
+    WorkerEnlisted,
 )
 from postback.domain.wire import Note, Reason, Timings, Unreachable
 from postback.observability import Metrics, Observer, render_metrics, start_logging
@@ -140,7 +141,10 @@ def test_every_line_of_an_attempt_is_on_the_page_with_its_level_and_its_fields()
 
 @pytest.mark.usefixtures("logging_as_it_was")
 def test_every_other_fact_that_is_logged_is_on_the_page() -> None:
-    facts = [StaleSettlements(1), WorkerDied(1), StoreFailed("settle", "full"), InternalError(KeyError("a bug"))]
+    facts = [
+        *(StaleSettlements(1), WorkerEnlisted(1), WorkerDied(1)),
+        *(StoreFailed("settle", "full"), InternalError(KeyError("a bug"))),
+    ]
     silent = [Committed(0.1, 1), EventTraced(an_event(), None, NOON, NOON, 1)]
     lines = lines_of(*facts, *silent)
 
