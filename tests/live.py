@@ -31,6 +31,8 @@ class Reply(NamedTuple):
 class Live:
     """Runs while it is entered. `replies` are all the answers that it gave."""
 
+    command = "serve"
+
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
         self.url = f"http://127.0.0.1:{free_port()}"
@@ -48,12 +50,14 @@ class Live:
     def start(self) -> None:
         with (self.folder / "said.txt").open("ab") as said, (self.folder / "log.txt").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "postback", "serve", "--listen", self.url.removeprefix("http://")],
+                [sys.executable, "-m", "postback", self.command, "--listen", self.url.removeprefix("http://")],
                 cwd=self.folder,
                 env=environment() | self.settings,
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=log,
+                # What is sent to a group reaches no test.
+                process_group=0,
             )
         self.until(self._is_ready)
 
@@ -65,6 +69,11 @@ class Live:
     def log(self) -> str:
         """All that it logged, also before it was started again."""
         return (self.folder / "log.txt").read_text("utf-8")
+
+    @property
+    def said(self) -> str:
+        """What it said to whoever started it."""
+        return (self.folder / "said.txt").read_text("utf-8")
 
     def lines(self, event: str) -> list[dict[str, Any]]:
         """The log lines that say this."""
