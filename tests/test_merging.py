@@ -5,8 +5,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from postback.domain.deliveries import Verdict
 from postback.domain.telemetry import Backlog, Committed, InHand, Standing
-from postback.observability import Metrics, merge, render_metrics
+from postback.observability import Metrics, merge, merging, render_metrics
 from postback.observability.metrics import OF_THE_DATABASE
+from tests import manual
 
 
 def figures(events: int, backlog: Backlog | None = None, size: int | None = None) -> bytes:
@@ -75,3 +76,16 @@ def test_types_and_sentences_are_those_of_one_process() -> None:
     assert told(merged) - told(figures(1)) == {line for line in told(merged) if " postback_process_up " in line}
     assert told(figures(1)) <= told(merged)
     assert merged.decode().count("# TYPE postback_events_accepted_total counter") == 1
+
+
+def test_the_page_of_telemetry_has_what_only_several_processes_tell() -> None:
+    page = manual.page("telemetry")
+    own = {line for line in merge({1: figures(1)}).decode().splitlines() if " postback_process_up " in line}
+
+    rows = manual.table(page, "figure of several")
+    assert {f"# HELP {name} {sentence}" for name, _, _, sentence in rows} | {
+        f"# TYPE {name} {kind}" for name, kind, _, _ in rows
+    } == own
+    said = manual.words_in_code(manual.section(page, "Several processes"))
+    assert set(said) >= OF_THE_DATABASE
+    assert merging.PROCESS in said

@@ -30,7 +30,7 @@ from postback.domain.telemetry import (
     WorkerEnlisted,
 )
 from postback.domain.wire import Note, Reason, Timings, Unreachable
-from postback.observability import Metrics, Observer, render_metrics, start_logging
+from postback.observability import Metrics, Observer, merge, render_metrics, start_logging
 from postback.settings import described
 from tests import manual
 from tests.build import NOON, a_claim, a_config, a_settlement, an_event
@@ -238,7 +238,7 @@ def test_every_span_and_every_attribute_is_on_the_page() -> None:
 
 def test_the_rules_ask_for_figures_and_labels_that_exist() -> None:
     [rules] = [block.text for block in manual.blocks(PAGE) if block.language == "yaml"]
-    families = list(text_string_to_metric_families(exposed()))
+    families = list(text_string_to_metric_families(merge({1: exposed().encode()}).decode()))
     samples = {sample.name for family in families for sample in family.samples}
     settings = {one.name for one in described()}
 

@@ -50,12 +50,12 @@ class Settings(BaseSettings):
     )
     processes: int = _setting(
         1,
-        "How many processes `postback serve` or `postback worker` is; more than one needs PostgreSQL.",
+        "How many processes the commands serve and worker start; more than one needs PostgreSQL.",
         ge=1,
         le=128,
     )
     worker_listen: Annotated[Address | None, NoDecode, BeforeValidator(values.address_or_none)] = _setting(
-        None, "The address and port that `postback worker` answers /health, /ready and /metrics on; by default none."
+        None, "The address and port that the command worker answers /health, /ready and /metrics on; by default none."
     )
     public_url: Annotated[str, BeforeValidator(values.public_url)] | None = _setting(
         None,
