@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from http.client import HTTPConnection
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -38,9 +39,10 @@ def start(tmp_path: Path, dsn: str) -> Iterator[Callable[..., Live]]:
         def begin(**settings: str) -> Live:
             folder = tmp_path / f"node{len(list(tmp_path.glob('node*')))}"
             folder.mkdir()
-            temporary = folder / "temporary"
-            temporary.mkdir()
-            given = {"POSTBACK_PROCESSES": "2", "TMPDIR": str(temporary), **on(dsn), **settings}
+            # Not in there: addresses of sockets must be short.
+            temporary = stack.enter_context(TemporaryDirectory())
+            (folder / "temporary").symlink_to(temporary)
+            given = {"POSTBACK_PROCESSES": "2", "TMPDIR": temporary, **on(dsn), **settings}
             node = stack.enter_context(Live(folder, **given))
             node.until(lambda: "deliveries list" in node.said)
             return node
@@ -290,14 +292,17 @@ def test_what_keeps_the_first_from_starting_is_the_error_of_the_command(tmp_path
     words = ("serve", "--listen", "127.0.0.1:0", "--processes", "2")
 
     nowhere = run(tmp_path, *words, **on(missing))
+    (far := tmp_path / ("deep" * 25)).mkdir()
+    too_far = run(tmp_path, *words, **on(dsn), TMPDIR=str(far))
     keyless = run(tmp_path, *words, POSTBACK_DATABASE=dsn)
 
-    for ended in (nowhere, keyless):
+    for ended in (nowhere, keyless, too_far):
         errors = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
         assert (ended.returncode, len(errors)) == (1, 1), ended.stderr
         assert errors[0].startswith("error: ")
     assert "make the database first" in nowhere.stderr
     assert "POSTBACK_SECRET_KEY" in keyless.stderr
+    assert "name a shorter folder in TMPDIR" in too_far.stderr
 
 
 def test_a_file_has_one_process(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,19 +36,8 @@ TITLE: Final = "postback"
 METHODS: Final = ("GET", "POST", "PUT", "DELETE")
 
 _RECORDS: Final = [routes_of(resource) for resource in RESOURCES.values()]
-_PARTS: Final = (
-    configs,
-    account_wide,
-    deliveries,
-    replays,
-    stats,
-    eventtypes,
-    accounts,
-    audit,
-    hold,
-    operations,
-    reference,
-)
+_PARTS: Final = (configs, account_wide, deliveries, replays, stats, eventtypes, accounts, audit, hold)
+_LAST: Final = (operations, reference)
 
 
 def build(services: Services) -> ASGIApp:
@@ -77,7 +66,7 @@ def _behind_edge(answers: ASGIApp, app: FastAPI) -> ASGIApp:
 def framework(services: Services) -> FastAPI:
     """All routes but the one for publishing. `state.document()` is the OpenAPI document of all."""
     app = _bare(services)
-    routers = _RECORDS + [part.router for part in _PARTS]
+    routers = [*_RECORDS, *(part.router for part in _PARTS), operations.watched, *(part.router for part in _LAST)]
     for router in routers:
         app.include_router(router)
     by_hand = {publish.PATH: {"post": publish.document()}}

@@ -53,7 +53,6 @@ async def metrics(services: Joined) -> Response:
 
 
 router = APIRouter(tags=["operations"])
-router.include_router(watched)
 
 
 @router.get(

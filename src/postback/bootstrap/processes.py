@@ -31,6 +31,9 @@ AGAIN_AFTER_S: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
 STEADY_S: Final = 10.0
 """Whoever has lived for so long did not die in a row."""
 
+FOLDER_BYTES: Final = 96
+"""As long may the folder of the processes' sockets be: with a number it is an address, of which systems take 104 bytes."""
+
 
 def wait_s(deaths: int) -> float:
     """How long to wait after so many deaths in a row, of which there is one at least."""
@@ -54,6 +57,8 @@ def run_many(
     except OSError as error:
         raise CannotStart(f"there is no folder for temporary files: {error.strerror}; name one in TMPDIR") from error
     with folder as name, TemporaryFile(dir=name) as lock:
+        if len(os.fsencode(name)) > FOLDER_BYTES:
+            raise CannotStart(f"{name} is too long for the address of a socket; name a shorter folder in TMPDIR")
         log = start_logging(log_level, sys.stderr, _nobody_counts, SharedStream(None, lock.fileno()))
         # What is loaded is the same for all: no collection in a child is to copy it.
         gc.collect()
