@@ -45,7 +45,7 @@ CHECKS = {
 # a file stay together, for what they share.
 TOGETHER = ["--numprocesses", str(min((os.cpu_count() or 1) + 1, 4)), "--dist", "loadfile"]
 
-PROOFS = ["tests/proof", "tests/simulation", "tests/storage/test_postgres_races.py"]
+PROOFS = ["tests/proof", "tests/simulation", "tests/storage/test_postgres_races.py", "tests/cli/test_bench.py"]
 
 NO_INSTALLER = """\
 This Python ({python}) has neither pip nor ensurepip, and uv is not on PATH. One of them is needed, for instance:

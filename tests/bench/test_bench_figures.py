@@ -16,7 +16,7 @@ import pytest
 from postback.bench import proc
 from postback.bench.bench import result
 from postback.bench.cases import CASES, POSTGRESQL, SQLITE, Case, Target
-from postback.bench.databases import database
+from postback.bench.databases import database, with_name
 from postback.bench.errors import WrongWord
 from postback.bench.load import Job, prepared
 from postback.bench.plans import Measured
@@ -153,3 +153,16 @@ def test_the_prepared_requests_come_to_each_type_equally_often(types: int, batch
 def test_an_address_that_is_none_of_postgresql_is_refused() -> None:
     with pytest.raises(WrongWord, match="--database is 'mysql://here'; expected sqlite, or"):
         database("mysql://here", Path()).__enter__()
+
+
+@pytest.mark.parametrize(
+    ("address", "other"),
+    [
+        ("postgresql://one:word@host:5433/first", "postgresql://one:word@host:5433/bench"),
+        ("postgresql://host", "postgresql://host/bench"),
+        ("postgresql:///first?host=/run/postgresql&port=5433", "postgresql:///bench?host=/run/postgresql&port=5433"),
+        ("postgres:///?host=/run/postgresql", "postgres:///bench?host=/run/postgresql"),
+    ],
+)
+def test_another_database_of_a_server_is_reached_in_the_same_way(address: str, other: str) -> None:
+    assert with_name(address, "bench") == other

@@ -17,6 +17,8 @@ from postback.bench.cases import CASES
 from postback.cli.bench import show
 from postback.cli.trial import environment
 from tests.cli.calling import Cli
+from tests.postgres import server_dsn
+from tests.proving import times
 
 SECONDS = 20
 FIGURES = {
@@ -52,19 +54,22 @@ def processes_with(word: str) -> list[int]:
     return found
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"][: times(1, 2)])
 def test_a_smoke_run_goes_through_every_case_and_leaves_nothing_behind(
-    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
+    where = kind if kind == "sqlite" else server_dsn()
+    monkeypatch.setenv("COLUMNS", "300")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
 
-    ended = cli("bench", "--quick", "--raw", "bare", "--json")
+    ended = cli("bench", "--quick", "--raw", "bare", "--json", "--database", where)
 
     assert ended.code == 0, ended.err
     assert ended.err == ""
     found: dict[str, Any] = json.loads(ended.out)
     assert set(found) == {"machine", "database", "log_level", "latency", "raw", "cases", "errors"}
-    assert (found["database"], found["raw"]["client"], found["errors"]) == ("sqlite", "bare", {})
+    assert (found["database"], found["raw"]["client"], found["errors"]) == (kind, "bare", {})
     assert [one["case"] for one in found["cases"]] == [case.name for case in CASES]
     assert [one for one in found["cases"] if set(one) != FIGURES] == []
     delivered = {one["case"]: one["deliveries"] for one in found["cases"]}
@@ -77,6 +82,9 @@ def test_a_smoke_run_goes_through_every_case_and_leaves_nothing_behind(
     assert delivered.pop("hanging") == 7 * events["hanging"]
     assert delivered.pop("mixed") <= events["mixed"]
     assert delivered == {name: events[name] for name in delivered}
+    # A server's own processes are found and measured; SQLite has none.
+    assert {one["database_us"] is None for one in found["cases"]} == {kind == "sqlite"}
+    assert all(one["log_bytes"] > 0 for one in found["cases"])
     assert list(tmp_path.iterdir()) == []
     assert processes_with(str(tmp_path)) == []
 

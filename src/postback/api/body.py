@@ -24,6 +24,10 @@ _HEAD: Final = 256
 _BATCH: Final = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"events"')
 
 
+IsBatch = Callable[[bytes], bool]
+"""Judges by the beginning of a body whether it holds many events."""
+
+
 class BodyLimits(NamedTuple):
     """`single` bounds the payload of one event and every other body, `batch` a body with many events."""
 
@@ -36,9 +40,7 @@ def begins_a_batch(head: bytes) -> bool:
     return _BATCH.match(head) is not None
 
 
-async def read_body(
-    scope: Scope, receive: Receive, limits: BodyLimits, is_batch: Callable[[bytes], bool] | None = None
-) -> bytes:
+async def read_body(scope: Scope, receive: Receive, limits: BodyLimits, is_batch: IsBatch | None = None) -> bytes:
     """The whole body of a request, if it may be as long as it is: `is_batch` judges by the beginning of a long one."""
     allowance = _Allowance(limits, scope, is_batch)
     body = b""
@@ -61,6 +63,12 @@ async def read_body(
         raise BodyStalled(f"the body did not come on for {limits.stalled_s:g} seconds") from None
 
 
+def check_length(scope: Scope, body: bytes, limits: BodyLimits, is_batch: IsBatch) -> None:
+    """What `read_body` checks, of a body that is here already."""
+    if len(body) > limits.single + SLACK:
+        _Allowance(limits, scope, is_batch).check(body)
+
+
 def media_type(scope: Scope, *accepted: str) -> str:
     """The type of the body, one of those accepted; without a header it is taken for the first of them."""
     found = accepted[0]
@@ -77,7 +85,7 @@ def media_type(scope: Scope, *accepted: str) -> str:
 class _Allowance:
     """How long a body may be: decided by its declared length at once, else by what has come."""
 
-    def __init__(self, limits: BodyLimits, scope: Scope, is_batch: Callable[[bytes], bool] | None) -> None:
+    def __init__(self, limits: BodyLimits, scope: Scope, is_batch: IsBatch | None) -> None:
         self._single = limits.single + SLACK
         self._most = limits.batch + SLACK if is_batch is not None else self._single
         self._is_batch = is_batch

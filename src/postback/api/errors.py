@@ -85,6 +85,12 @@ def error_answer(error: PostbackError) -> Response | None:
     return answer(status, body_of(error), headers)
 
 
+def answer_to(error: Exception, scope: Scope) -> Response:
+    """The answer to whatever was raised; called where it was caught, since the log gets the traceback of a bug."""
+    response = error_answer(error) if isinstance(error, PostbackError) else None
+    return response or _internal_error(scope)
+
+
 class Answering:
     """Outermost of all: errors become answers, and a bug a 500 that tells nothing but an id, under which the log tells all."""
 
@@ -105,9 +111,7 @@ class Answering:
             # Nobody is left to be answered.
             return
         except Exception as error:
-            response = error_answer(error) if isinstance(error, PostbackError) else None
-            if response is None:
-                response = _internal_error(scope)
+            response = answer_to(error, scope)
             if has_started:
                 raise
             await response(scope, receive, send)

@@ -1,15 +1,16 @@
 """POST /v2/events: the busiest route, so no more stands between the socket and the intake than has to."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
 from postback.actions.publish import EVENTS_MAX, Published
-from postback.api.body import JSON, NDJSON, begins_a_batch, media_type, read_body
+from postback.api.answers import HEADERS
+from postback.api.body import JSON, NDJSON, IsBatch, begins_a_batch, check_length, media_type, read_body
 from postback.api.documents import TRACEPARENT, WRITING, demanding, documented, header, wrapped
-from postback.api.errors import body_of
+from postback.api.errors import answer_to, body_of
 from postback.api.jsontext import Texts, read_events, read_lines
 from postback.api.keys import principal_of
 from postback.api.schema_parts import Schema, a_list, an_object, ref
@@ -26,6 +27,21 @@ _LATER: Final = (RateLimited, Unavailable)
 
 _ENCODER: Final = msgspec.json.Encoder()
 
+_HEADERS: Final = (
+    (b"content-type", b"application/json"),
+    *((name.encode(), value.encode()) for name, value in HEADERS.items()),
+)
+_HEAD: Final = b"".join(b"%b: %b\r\n" % header for header in _HEADERS)
+
+
+class Reply(NamedTuple):
+    """An answer in bytes: `head` are its header lines, each with its end; `closes` ends the connection."""
+
+    status: int
+    head: bytes
+    body: bytes
+    closes: bool = False
+
 
 class Publish:
     """An ASGI application of its own: what the framework does for other routes costs more than the work itself."""
@@ -36,21 +52,44 @@ class Publish:
         self._limits = services.body_limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def read(is_batch: IsBatch) -> bytes:
+            return await read_body(scope, receive, self._limits, is_batch)
+
+        body = await self._accept(scope, read)
+        headers = [*_HEADERS, (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 202, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def reply(self, scope: Scope, body: bytes) -> Reply:
+        """The answer to a request that is here as a whole; of the scope method, path, headers and client are read."""
+
+        async def whole(is_batch: IsBatch) -> bytes:
+            check_length(scope, body, self._limits, is_batch)
+            return body
+
+        try:
+            said = await self._accept(scope, whole)
+        except Exception as error:  # noqa: BLE001 - as for all routes: an answer, and a bug is logged
+            response = answer_to(error, scope)
+            head = b"".join(b"%b: %b\r\n" % header for header in response.raw_headers if header[0] != b"connection")
+            return Reply(response.status_code, head, bytes(response.body), "connection" in response.headers)
+        return Reply(202, b"%bcontent-length: %d\r\n" % (_HEAD, len(said)), said)
+
+    async def _accept(self, scope: Scope, read: Callable[[IsBatch], Awaitable[bytes]]) -> bytes:
+        """The body of the answer, once all that it says is durable."""
         principal = await principal_of(scope, self._access)
         principal.demand(KeyScope.PUBLISH)
         if media_type(scope, JSON, NDJSON) == JSON:
-            texts = read_events(await read_body(scope, receive, self._limits, begins_a_batch))
+            texts = read_events(await read(begins_a_batch))
         else:
-            texts = read_lines(await read_body(scope, receive, self._limits, lambda _: True))
+            texts = read_lines(await read(lambda _: True))
         key = _idempotency_key(scope)
         _check_batch(texts, key)
         answers = await self._publishing.publish(principal, texts.events, key, trace_of(scope))
-        if texts.is_batch:
-            _refuse_all_for_now(answers)
-            value: dict[str, Any] = {"events": [_in_batch(answer) for answer in answers]}
-        else:
-            value = {"event": _single(answers[0])}
-        await _accepted(send, value)
+        if not texts.is_batch:
+            return _ENCODER.encode({"event": _single(answers[0])})
+        _refuse_all_for_now(answers)
+        return _ENCODER.encode({"events": [_in_batch(answer) for answer in answers]})
 
 
 def _check_batch(texts: Texts, key: str | None) -> None:
@@ -97,18 +136,6 @@ def _refuse_all_for_now(answers: Sequence[Published | PostbackError]) -> None:
     error = answers[0]
     if isinstance(error, _LATER) and all(isinstance(answer, _LATER) for answer in answers):
         raise error
-
-
-async def _accepted(send: Send, value: dict[str, Any]) -> None:
-    body = _ENCODER.encode(value)
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        (b"cache-control", b"no-store"),
-        (b"x-content-type-options", b"nosniff"),
-    ]
-    await send({"type": "http.response.start", "status": 202, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
 
 
 def document() -> Schema:

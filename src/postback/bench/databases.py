@@ -111,9 +111,8 @@ class _PostgresDatabase:
     def __init__(self, address: str) -> None:
         self._address = address
         self._name = f"postback_bench_{os.getpid()}_{secrets.token_hex(3)}"
-        parts = urlsplit(address)
         self.environment = {
-            "POSTBACK_DATABASE": parts._replace(path=f"/{self._name}").geturl(),
+            "POSTBACK_DATABASE": with_name(address, self._name),
             "POSTBACK_SECRET_KEY": secrets.token_hex(32),
         }
         self._postmaster: int | None = None
@@ -134,6 +133,13 @@ class _PostgresDatabase:
 
     def _ask(self, statement: str, then: Callable[[int], object] | None = None) -> Any:
         return asyncio.run(_value(self._address, statement, then))
+
+
+def with_name(address: str, name: str) -> str:
+    """The address of another database on the same server, which may be named by nothing but its options."""
+    parts = urlsplit(address)
+    options = f"?{parts.query}" if parts.query else ""
+    return f"{parts.scheme}://{parts.netloc}/{name}{options}"
 
 
 def _postmaster_of(backend: int) -> int | None:

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import uvicorn
 
+from postback.api.publish import Publish
+from postback.bootstrap.protocol import protocol_of
 from postback.bootstrap.started import CannotStart
 from postback.domain import databases
 from postback.settings import Settings
@@ -23,11 +25,11 @@ REQUESTS_END_S: Final = 2
 class Api(uvicorn.Server):
     """uvicorn on our loop; signals are for the whole process, not for it."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, publish: Publish) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=protocol_of(publish),
                 ws="none",
                 lifespan="off",
                 log_config=None,

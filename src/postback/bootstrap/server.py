@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Final
 
 from postback.api.app import build
+from postback.api.publish import Publish
 from postback.api.services import Services
 from postback.bootstrap.first_start import FirstStart
 from postback.bootstrap.held import AfterRestore, demand_alone
@@ -159,7 +160,7 @@ class _Server:
         async with self._store.alone():
             started = await FirstStart(self._settings, services.accounts, services.records, services.clock).make()
         engine_started = asyncio.Event()
-        api = Api(build(self._services))
+        api = Api(build(services), Publish(services))
         async with asyncio.TaskGroup() as parts:
             engine = parts.create_task(self._engine.run(self._engine_stopping, engine_started.set))
             await engine_started.wait()

@@ -24,6 +24,12 @@ CHECKPOINTS_BY_OTHERS: Final = (3, 51, 3)
 """From this version on another connection may checkpoint while one writes; before it, that can corrupt the log."""
 
 
+# For values of these types the module looks for a way to adapt them each time one is bound, at more cost than the
+# binding, unless it is told one: here they stay what they are.
+_NONE_OF_NONE: Final[Callable[[Any], Any]] = {}.get
+sqlite3.register_adapter(type(None), _NONE_OF_NONE)
+sqlite3.register_adapter(bytes, bytes)
+
 # Statements compiled once for all connections: each costs a few milliseconds.
 _COMPILED: Final[LRUCache[Any, Any]] = LRUCache(500)
 
