@@ -20,7 +20,7 @@ class ClockDouble:
         self.now_ms += int(seconds * 1000) + ms
 
 
-class _VirtualSelector(selectors.SelectSelector):
+class VirtualSelector(selectors.SelectSelector):
     """Never waits: a wait moves the loop's time on by its length."""
 
     def __init__(self) -> None:
@@ -35,10 +35,11 @@ class _VirtualSelector(selectors.SelectSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop without real time and without real sockets; what is ready runs in an order that `dice` shuffles."""
+    """An event loop without real time and, by its own selector, without real sockets; what is ready runs in an order that
+    `dice` shuffles."""
 
-    def __init__(self, dice: random.Random) -> None:
-        self._virtual = _VirtualSelector()
+    def __init__(self, dice: random.Random, selector: VirtualSelector | None = None) -> None:
+        self._virtual = VirtualSelector() if selector is None else selector
         self._dice = dice
         super().__init__(self._virtual)
         self._clock_resolution = 1e-9

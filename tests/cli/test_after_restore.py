@@ -303,3 +303,11 @@ async def test_beside_a_process_that_delivers_already_it_does_not_start(tmp_path
     assert beside.returncode == 1, beside
     assert "is at work on this database (on " in beside.stderr
     assert ready == 200
+
+
+def test_whoever_is_asked_is_one_process(tmp_path: Path) -> None:
+    ended = run(tmp_path, "serve", "--after-restore", "--processes", "2")
+
+    assert ended.returncode == 2
+    assert "--after-restore is for one process, and --processes is 2" in ended.stderr
+    assert "start it with --processes 1" in ended.stderr

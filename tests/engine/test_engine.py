@@ -7,7 +7,7 @@ import pytest
 
 from postback.domain.deliveries import State, Verdict
 from postback.domain.policy import RetryPolicy
-from postback.domain.telemetry import StaleSettlements, StoreFailed, WorkerDied
+from postback.domain.telemetry import StaleSettlements, StoreFailed, WorkerDied, WorkerEnlisted
 from tests.build import ACCOUNT, CONFIG_ID
 from tests.engine.scene import Scene, slowly
 from tests.storage import given
@@ -211,6 +211,7 @@ async def test_a_worker_that_was_taken_for_dead_enlists_anew_and_goes_on(scene: 
     assert await scene.verdicts(event) == [Verdict.INTERRUPTED, Verdict.DELIVERED, Verdict.LATE]
     assert [post.counter for post in scene.posts()] == [1, 1]
     assert scene.reported(StaleSettlements) == [StaleSettlements(1)]
+    assert scene.reported(WorkerEnlisted) == [WorkerEnlisted(first), WorkerEnlisted(anew)]
 
 
 async def test_what_a_worker_that_was_taken_for_dead_accepts_meanwhile_is_kept_and_sent(scene: Scene) -> None:

@@ -1,5 +1,6 @@
 """A server that is killed, receivers that are not, and publishers that write down what they were promised."""
 
+import asyncio
 import http.client
 import json
 import os
@@ -11,17 +12,20 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+import asyncpg
+
 import postback
 
 KEY = "operator-key-of-the-proof-harness"
 READY_WITHIN_S = 20.0
+SECRET_KEY = "a1" * 32
 
 
 def free_port() -> int:
@@ -39,29 +43,47 @@ def until(holds: Callable[[], bool], within_s: float, what: str) -> None:
 
 @dataclass
 class Server:
-    """`postback serve` as a process of its own; killed and started again on the same file and port."""
+    """`postback serve` as a process of its own; killed and started again on the same database and port.
+
+    The database is a file in the folder, or the one on PostgreSQL that `dsn` names.
+    """
 
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
+    dsn: str | None = None
     process: "subprocess.Popen[bytes] | None" = None
 
     @property
-    def database(self) -> Path:
-        return self.folder / "postback.db"
+    def database(self) -> str:
+        return self.dsn or str(self.folder / "postback.db")
 
-    def start(self) -> None:
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("POSTBACK_")}
-        environment |= {
-            "POSTBACK_DATABASE": str(self.database),
+    @property
+    def kind(self) -> str:
+        return "sqlite" if self.dsn is None else "postgres"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For its own process, and for commands beside it."""
+        ours = {key: value for key, value in os.environ.items() if not key.startswith("POSTBACK_")}
+        if self.dsn is not None:
+            ours["POSTBACK_SECRET_KEY"] = SECRET_KEY
+        return ours | {
+            "POSTBACK_DATABASE": self.database,
             "POSTBACK_LISTEN": f"127.0.0.1:{self.port}",
             "POSTBACK_API_KEY": KEY,
             "PYTHONPATH": str(Path(postback.__file__).parents[1]),
             **self.settings,
         }
+
+    def start(self) -> None:
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "postback", "serve"], cwd=self.folder, env=environment, stdout=log, stderr=log
+                [sys.executable, "-m", "postback", "serve"],
+                cwd=self.folder,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
             )
         until(self.is_ready, READY_WITHIN_S, f"the server answers (its log: {self.log()[-2000:]})")
 
@@ -82,6 +104,11 @@ class Server:
         self.process.kill()
         self.process.wait()
 
+    def end(self) -> None:
+        """Kill it where it runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+
     def terminate(self, within_s: float = 30) -> int:
         """SIGTERM, and wait for the good end; its exit code."""
         assert self.process is not None
@@ -100,17 +127,27 @@ class Server:
         assert status == 201, answer
         return str(answer[thing]["id"])
 
-    def rows(self, query: str) -> list[sqlite3.Row]:
+    def rows(self, query: str) -> Sequence[Mapping[str, Any]]:
         """What the database says, read beside the server."""
+        if self.dsn is not None:
+            return asyncio.run(fetched(self.dsn, query))
         connection = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=10)
         connection.row_factory = sqlite3.Row
         try:
-            return connection.execute(query).fetchall()
+            return [dict(row) for row in connection.execute(query)]
         finally:
             connection.close()
 
     def owed(self) -> int:
         return int(self.rows("SELECT count(*) AS n FROM owed")[0]["n"])
+
+
+async def fetched(dsn: str, query: str) -> Sequence[Mapping[str, Any]]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return [dict(row) for row in await connection.fetch(query)]
+    finally:
+        await connection.close()
 
 
 def exchange(connection: http.client.HTTPConnection, method: str, path: str, body: object = None) -> tuple[int, Any]:

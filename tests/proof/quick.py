@@ -6,11 +6,19 @@ from collections.abc import Callable
 
 _LENGTH = b"content-length: "
 
+Answer = Callable[[str, bytes], tuple[int, float]]
+"""(path, body) → status, and the seconds after which it is answered."""
+
+
+def attempt_of(body: bytes) -> int:
+    """Which attempt the body, a form, says that it is."""
+    return int(body.partition(b"number_of_attempts=")[2].partition(b"&")[0])
+
 
 class QuickReceivers:
-    """Each path a receiver; `answer(path, attempt)` → status, on a thread of its own until closed."""
+    """Each path a receiver, on a thread of its own until closed."""
 
-    def __init__(self, answer: Callable[[str, int], int]) -> None:
+    def __init__(self, answer: Answer) -> None:
         self._answer = answer
         self._loop = asyncio.new_event_loop()
         self._open: set[asyncio.Transport] = set()
@@ -48,7 +56,7 @@ class QuickReceivers:
 class _Connection(asyncio.Protocol):
     """One request after another, as our own client sends them: a head, and a body of the length that it says."""
 
-    def __init__(self, answer: Callable[[str, int], int], open_ones: set[asyncio.Transport]) -> None:
+    def __init__(self, answer: Answer, open_ones: set[asyncio.Transport]) -> None:
         self._answer = answer
         self._open = open_ones
         self._data = b""
@@ -71,7 +79,13 @@ class _Connection(asyncio.Protocol):
             if len(self._data) < at + length:
                 return
             body, self._data = self._data[at : at + length], self._data[at + length :]
-            attempt = int(body.partition(b"number_of_attempts=")[2].partition(b"&")[0])
-            status = self._answer(head.split(b" ", 2)[1].decode(), attempt)
-            assert self._transport is not None
+            status, seconds = self._answer(head.split(b" ", 2)[1].decode(), body)
+            if seconds:
+                asyncio.get_running_loop().call_later(seconds, self._reply, status)
+            else:
+                self._reply(status)
+
+    def _reply(self, status: int) -> None:
+        assert self._transport is not None
+        if not self._transport.is_closing():
             self._transport.write(b"HTTP/1.1 %d x\r\ncontent-length: 0\r\n\r\n" % status)

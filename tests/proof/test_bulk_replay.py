@@ -1,11 +1,8 @@
 """5,000 deliveries that failed are replayed at once, by a server that is killed twice on the way: each of them once."""
 
 import random
-import sqlite3
 import time
 from collections import Counter
-from contextlib import closing
-from pathlib import Path
 
 from tests.proof.harness import Receivers, Server, until
 from tests.proof.test_kill import VERDICT_DELIVERED, VERDICT_FAILED, VERDICT_INTERRUPTED, config_of, log_of
@@ -16,12 +13,11 @@ DELIVERIES = EVENTS * len(PATHS)
 KILLS = 2
 
 
-def test_a_bulk_replay_that_is_killed_twice_replays_each_delivery_once(tmp_path: Path) -> None:
+def test_a_bulk_replay_that_is_killed_twice_replays_each_delivery_once(server: Server) -> None:
     dice = random.Random(5)
     is_well = False
     # A refusal that does not shrink the windows, so that 5,000 of them take no minute.
     receivers = Receivers(lambda path, seen: (200 if is_well else 400, 0.0))
-    server = Server(tmp_path)
     server.start()
     given_what_failed(server, receivers)
     is_well = True
@@ -73,12 +69,14 @@ def given_what_failed(server: Server, receivers: Receivers) -> None:
 
 def kill_on_the_way(server: Server, after: int, dice: random.Random) -> int:
     """SIGKILL a moment after the job has come further than `after`; how far it had come then."""
-    query = f"file:{server.database}?mode=ro"
-    with closing(sqlite3.connect(query, uri=True, timeout=10)) as connection:
-        while connection.execute("SELECT done FROM replays").fetchone()[0] <= after:
-            time.sleep(0.001)
+    while done(server) <= after:
+        time.sleep(0.001)
     time.sleep(dice.uniform(0, 0.01))
     server.kill()
+    return done(server)
+
+
+def done(server: Server) -> int:
     return int(server.rows("SELECT done FROM replays")[0]["done"])
 
 

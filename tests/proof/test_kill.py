@@ -4,12 +4,12 @@ import json
 import random
 import time
 from collections import Counter
-from pathlib import Path
 
 from tests.proof.harness import Publishers, Receivers, Server, until
 from tests.proving import times
 
-KILLS, STOPS = times(8, 20), times(2, 5)
+KILLS = {"sqlite": times(8, 20), "postgres": times(3, 20)}
+STOPS = times(2, 5)
 ONE_ATTEMPT = ("/once/fast", "/once/slow", "/once/refusing")
 RETRYING = ("/retry/fast", "/retry/flapping", "/retry/slow")
 
@@ -54,14 +54,13 @@ def log_of(server: Server) -> dict[tuple[str, int], list[dict[str, object]]]:
     return log
 
 
-def test_many_kills_under_load_lose_nothing_hide_nothing_and_use_up_no_attempt(tmp_path: Path) -> None:
+def test_many_kills_under_load_lose_nothing_hide_nothing_and_use_up_no_attempt(server: Server) -> None:
     dice = random.Random(20)
     receivers = Receivers(answer)
-    server = Server(tmp_path)
     server.start()
     publishers = Publishers(server, given_configs(server, receivers))
 
-    for _ in range(KILLS):
+    for _ in range(KILLS[server.kind]):
         time.sleep(dice.uniform(0.1, 0.7))
         server.kill()
         server.start()
@@ -94,10 +93,9 @@ def test_many_kills_under_load_lose_nothing_hide_nothing_and_use_up_no_attempt(t
     assert interrupted > 0, "no kill ever hit an attempt under way: the test has tested nothing"
 
 
-def test_stops_in_good_order_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
+def test_stops_in_good_order_lose_nothing_and_repeat_nothing(server: Server) -> None:
     dice = random.Random(5)
     receivers = Receivers(lambda path, seen: (200, dice.uniform(0.01, 0.3)))
-    server = Server(tmp_path)
     server.start()
     location_id = server.create("/v2/locations", "location", {"name": "Proof"})
     for path in ("/a", "/b", "/c"):

@@ -1,6 +1,7 @@
 """A world in which everything goes wrong that can: one store, several workers, receivers of all kinds, all from one seed.
 
-Time is virtual (`tests/doubles.py`), the store is a real SQLite file, and the engine is the one that ships.
+Time is virtual (`tests/doubles.py`), the store is a real one (`tests/simulation/stores.py`), and the engine is the one
+that ships.
 Faults: receivers that fail, hang, refuse and pause; workers that die between any two steps; workers that
 freeze, are taken for dead and come back; stores that refuse a write; config edits; jumps of the wall clock.
 """
@@ -11,7 +12,6 @@ import random
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qs
 
@@ -29,10 +29,10 @@ from postback.ports import NewEvent, Waiting, Worker
 from postback.storage.accounts import SqlAccounts
 from postback.storage.configs import SqlConfigs
 from postback.storage.records import SqlRecords
-from postback.storage.sqlite import SqliteStore
 from postback.storage.troubles import SqlTroubles
 from tests.build import ACCOUNT, CONFIG_ID, LOCATION_ID, NOON, a_config, a_location
 from tests.doubles import VirtualLoop
+from tests.simulation.stores import Opener, Stores
 from tests.storage import given
 
 T = TypeVar("T")
@@ -53,6 +53,7 @@ class Process:
     """A worker process: alive, frozen (it comes back late), or dead (nothing it began has any effect any more)."""
 
     name: str
+    store: given.Store
     is_dead: bool = False
     thawed: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -119,6 +120,7 @@ class ProcessQueue:
     def __init__(self, world: "World", process: Process) -> None:
         self._world = world
         self._process = process
+        self._queue = process.store
         self._has_started = False
 
     async def enlist(self, host: str) -> Worker:
@@ -126,18 +128,18 @@ class ProcessQueue:
         if not self._has_started:
             # Without a store there is no start at all: the process ends and is started again, which is no story.
             self._has_started = True
-            return await self._world.queue.enlist(host)
-        return await self._step(lambda: self._world.queue.enlist(host))
+            return await self._queue.enlist(host)
+        return await self._step(lambda: self._queue.enlist(host))
 
     async def retire(self, worker: Worker) -> None:
-        await self._step(lambda: self._world.queue.retire(worker))
+        await self._step(lambda: self._queue.retire(worker))
 
     async def accept(self, worker: Worker, units: Sequence[NewDeliveries]) -> Sequence[Accepted | Refused]:
         async def accept() -> Sequence[Accepted | Refused]:
             # Known before: another process may claim and send in the very turn of the loop in which this one hears of it.
             for unit in units:
                 self._world.numbers[json.loads(unit.event.data)["number"]] = unit.event.id
-            answers = await self._world.queue.accept(worker, units)
+            answers = await self._queue.accept(worker, units)
             for unit, answer in zip(units, answers, strict=True):
                 if isinstance(answer, Accepted):
                     self._world.ledger.accept(unit, answer)
@@ -146,31 +148,36 @@ class ProcessQueue:
         return await self._step(accept)
 
     async def waiting(self, worker: Worker, within_ms: int, limit: int) -> Sequence[Waiting]:
-        return await self._step(lambda: self._world.queue.waiting(worker, within_ms, limit))
+        return await self._step(lambda: self._queue.waiting(worker, within_ms, limit))
 
     async def claim(self, worker: Worker, room: Mapping[int, int], max_bytes: int) -> Sequence[Claim]:
-        return await self._step(lambda: self._world.queue.claim(worker, room, max_bytes))
+        return await self._step(lambda: self._queue.claim(worker, room, max_bytes))
 
     async def release(self, claims: Sequence[Claim]) -> None:
-        await self._step(lambda: self._world.queue.release(claims))
+        await self._step(lambda: self._queue.release(claims))
 
     async def settle(self, worker: Worker, settlements: Sequence[Settlement]) -> Settled:
         async def settle() -> Settled:
-            held = await self._world.held(settlements)
-            settled = await self._world.queue.settle(worker, settlements)
+            async with self._world.freeing_or_settling:
+                held = await self._world.held(settlements)
+                settled = await self._queue.settle(worker, settlements)
             self._world.ledger.settle(settlements, held, settled.moved)
             return settled
 
         return await self._step(settle)
 
     async def beat(self, worker: Worker) -> Sequence[int]:
-        return await self._step(lambda: self._world.queue.beat(worker))
+        async def beat() -> Sequence[int]:
+            async with self._world.freeing_or_settling:
+                return await self._queue.beat(worker)
+
+        return await self._step(beat)
 
     async def bury(self, limit: int) -> int:
-        return await self._step(lambda: self._world.queue.bury(limit))
+        return await self._step(lambda: self._queue.bury(limit))
 
     async def expire(self, before_ms: int, limit: int) -> int:
-        return await self._step(lambda: self._world.queue.expire(before_ms, limit))
+        return await self._step(lambda: self._queue.expire(before_ms, limit))
 
     async def replay(self, account: str, event_id: int, config_id: int) -> None:
         raise NotImplementedError("people replay, workers do not")
@@ -179,10 +186,10 @@ class ProcessQueue:
         raise NotImplementedError("people cancel, workers do not")
 
     async def jobs_in_turn(self, kind: JobKind | None = None) -> Sequence[str]:
-        return await self._step(lambda: self._world.queue.jobs_in_turn(kind))
+        return await self._step(lambda: self._queue.jobs_in_turn(kind))
 
     async def run_job(self, job_id: str, limit: int) -> int:
-        return await self._step(lambda: self._world.queue.run_job(job_id, limit))
+        return await self._step(lambda: self._queue.run_job(job_id, limit))
 
     async def count_for_job(self, *_: Any) -> int:
         raise NotImplementedError("people count, workers do not")
@@ -202,7 +209,11 @@ class ProcessQueue:
         await self._process.step()
         if self._world.is_troubled and self._world.dice.random() < 0.01:
             raise Unavailable("the disk is full")
-        result = await call()
+        try:
+            result = await call()
+        except Unavailable:
+            await self._process.step()
+            raise
         await self._world.delay(0.002)
         await self._process.step()
         return result
@@ -214,18 +225,19 @@ class ProcessConfigs:
     def __init__(self, world: "World", process: Process) -> None:
         self._world = world
         self._process = process
+        self._configs = SqlConfigs(process.store)
 
     async def snapshot(self, account: str) -> Any:
         await self._process.step()
         await self._world.delay(0.01)
-        return await self._world.configs.snapshot(account)
+        return await self._configs.snapshot(account)
 
     def watch(self, changed: Callable[[str], None]) -> None:
         def hear(account: str) -> None:
             if not self._process.is_dead:
                 self._world.loop.call_later(self._world.dice.random(), changed, account)
 
-        self._world.configs.watch(hear)
+        self._configs.watch(hear)
 
 
 class Network:
@@ -298,12 +310,14 @@ class Network:
 class World:
     """Everything of one seed."""
 
-    def __init__(self, seed: int, loop: asyncio.AbstractEventLoop, store: SqliteStore) -> None:
+    def __init__(self, seed: int, loop: asyncio.AbstractEventLoop, stores: Stores) -> None:
         self.dice = random.Random(seed)
         self.loop = loop
-        self.store = store
-        self.queue = store
-        self.configs = SqlConfigs(store)
+        self.stores = stores
+        self.store = stores.of_people
+        self.configs = SqlConfigs(self.store)
+        # What a settlement found held must not be freed by another process before it is settled.
+        self.freeing_or_settling = asyncio.Lock()
         self.ledger = Ledger(self)
         self.policies: dict[tuple[int, int], int] = {}
         self.numbers: dict[int, int] = {}
@@ -397,8 +411,8 @@ class World:
 
     # --- trouble ------------------------------------------------------------------------------------------------
 
-    def start_process(self) -> None:
-        process = Process(f"worker {len(self.processes) + 1}")
+    async def start_process(self) -> None:
+        process = Process(f"worker {len(self.processes) + 1}", await self.stores.join())
         engine = process.engine = Engine(
             ProcessQueue(self, process),
             ProcessConfigs(self, process),
@@ -423,8 +437,9 @@ class World:
             what = self.dice.random()
             if what < 0.3:
                 process.is_dead = True
+                await self.stores.leave(process.store)
                 await asyncio.sleep(self.dice.random() * 10)
-                self.start_process()
+                await self.start_process()
             elif what < 0.5:
                 process.thawed.clear()
                 await asyncio.sleep(self.dice.random() * 3 * LEASE_S)
@@ -440,7 +455,7 @@ class World:
         self._asked: list[asyncio.Future[Sequence[Accepted | Refused]]] = []
         await self.set_up()
         for _ in range(WORKERS):
-            self.start_process()
+            await self.start_process()
         await asyncio.sleep(0.1)
         await asyncio.gather(self.publish(), self.trouble())
 
@@ -522,12 +537,12 @@ class World:
             self._bugs.append(fact.error)
 
 
-def live_through(seed: int, folder: Path) -> Ledger:
+def live_through(seed: int, opened: Opener) -> Ledger:
     """Run the world of a seed to its end; an AssertionError names what was broken."""
-    loop = VirtualLoop(random.Random(seed + 1))
+    loop = opened.loop(random.Random(seed + 1))
     asyncio.set_event_loop(loop)
     try:
-        return loop.run_until_complete(_live(seed, folder, loop))
+        return loop.run_until_complete(_live(seed, opened, loop))
     finally:
         for task in asyncio.all_tasks(loop):
             task.cancel()
@@ -536,21 +551,19 @@ def live_through(seed: int, folder: Path) -> Ledger:
         loop.close()
 
 
-async def _live(seed: int, folder: Path, loop: VirtualLoop) -> Ledger:
+async def _live(seed: int, opened: Opener, loop: VirtualLoop) -> Ledger:
     clock: list[Callable[[], int]] = []
     facts: list[Fact] = []
-    store = await SqliteStore.open(
-        folder / "postback.db", lambda: clock[0]() if clock else NOON, inline=True, alone=False, report=facts.append
-    )
-    world = World(seed, loop, store)
+    stores = await opened.open(lambda: clock[0]() if clock else NOON, facts.append)
+    world = World(seed, loop, stores)
     clock.append(world.clock)
     try:
         await world.live()
-        await given.counted(store, facts)
-        await given.conserved(store)
+        await given.counted(world.store, facts)
+        await given.conserved(world.store)
         return world.ledger
     finally:
-        await store.close()
+        await stores.close()
 
 
 def _is_gone(outcome: Outcome) -> bool:

@@ -54,8 +54,18 @@ _PARTS: Final = (
 def build(services: Services) -> ASGIApp:
     """Everything of the API that a server needs to be given."""
     app = framework(services)
-    doors = _Doors(publish.Publish(services), app)
-    http = Answering(Edge(doors))
+    return _behind_edge(_Doors(publish.Publish(services), app), app)
+
+
+def build_watched(services: Services) -> ASGIApp:
+    """Only what tells how a process fares."""
+    app = _bare(services)
+    app.include_router(operations.watched)
+    return _behind_edge(app, app)
+
+
+def _behind_edge(answers: ASGIApp, app: FastAPI) -> ASGIApp:
+    http = Answering(Edge(answers))
 
     async def everything(scope: Scope, receive: Receive, send: Send) -> None:
         # What is not HTTP (the server's own coming and going) the framework knows how to answer.
@@ -66,6 +76,18 @@ def build(services: Services) -> ASGIApp:
 
 def framework(services: Services) -> FastAPI:
     """All routes but the one for publishing. `state.document()` is the OpenAPI document of all."""
+    app = _bare(services)
+    routers = _RECORDS + [part.router for part in _PARTS]
+    for router in routers:
+        app.include_router(router)
+    by_hand = {publish.PATH: {"post": publish.document()}}
+    app.state.document = cache(lambda: openapi(app, scopes_of(routers), by_hand, services.base_url))
+    app.state.reference = cache(lambda: reference.rendered(app.state.document()))
+    return app
+
+
+def _bare(services: Services) -> FastAPI:
+    """Without any route."""
     app = FastAPI(
         title=TITLE,
         version=__version__,
@@ -77,13 +99,7 @@ def framework(services: Services) -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
-    routers = _RECORDS + [part.router for part in _PARTS]
-    for router in routers:
-        app.include_router(router)
-    by_hand = {publish.PATH: {"post": publish.document()}}
     app.state.services = services
-    app.state.document = cache(lambda: openapi(app, scopes_of(routers), by_hand, services.base_url))
-    app.state.reference = cache(lambda: reference.rendered(app.state.document()))
     app.add_exception_handler(HTTPException, _on_http_error)
     # Within the framework's own handler of errors, which would answer first.
     app.add_middleware(Answering)

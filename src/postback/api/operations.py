@@ -12,7 +12,8 @@ from postback.api.schema_parts import ANY_OBJECT, TEXT, an_object
 from postback.domain.errors import Unavailable
 from postback.observability import METRICS_CONTENT_TYPE
 
-router = APIRouter(tags=["operations"])
+watched = APIRouter(tags=["operations"])
+"""What a process answers that takes nothing in."""
 
 
 def _open(described: dict[str, Any]) -> dict[str, Any]:
@@ -21,12 +22,12 @@ def _open(described: dict[str, Any]) -> dict[str, Any]:
     return described
 
 
-@router.get("/health", **_open(documented("Whether the process is alive", answer=an_object({"status": TEXT}))))
+@watched.get("/health", **_open(documented("Whether the process is alive", answer=an_object({"status": TEXT}))))
 async def health() -> Response:
     return answer(200, {"status": "alive"})
 
 
-@router.get(
+@watched.get(
     "/ready",
     **_open(documented("Whether events can be accepted", answer=an_object({"status": TEXT}), errors=(503,))),
 )
@@ -37,7 +38,7 @@ async def ready(services: Joined) -> Response:
     return answer(200, {"status": "ready"})
 
 
-@router.get(
+@watched.get(
     "/metrics",
     dependencies=[LocalOrReader],
     response_class=PlainTextResponse,
@@ -49,6 +50,10 @@ async def ready(services: Joined) -> Response:
 )
 async def metrics(services: Joined) -> Response:
     return Response(await services.metrics(), media_type=METRICS_CONTENT_TYPE, headers=HEADERS)
+
+
+router = APIRouter(tags=["operations"])
+router.include_router(watched)
 
 
 @router.get(

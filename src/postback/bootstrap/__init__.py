@@ -1,6 +1,6 @@
 """The one place that joins the parts: everything else is given what it uses."""
 
-from postback.bootstrap.server import serve
+from postback.bootstrap.server import serve, work
 from postback.bootstrap.started import CannotStart, Restored, Started
 
-__all__ = ["CannotStart", "Restored", "Started", "serve"]
+__all__ = ["CannotStart", "Restored", "Started", "serve", "work"]

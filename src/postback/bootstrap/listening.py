@@ -14,7 +14,7 @@ from postback.api.publish import Publish
 from postback.bootstrap.protocol import protocol_of
 from postback.bootstrap.started import CannotStart
 from postback.domain import databases
-from postback.settings import Settings
+from postback.settings import Address, Settings
 
 BACKLOG: Final = 4096
 IDLE_CONNECTION_S: Final = 75
@@ -25,11 +25,11 @@ REQUESTS_END_S: Final = 2
 class Api(uvicorn.Server):
     """uvicorn on our loop; signals are for the whole process, not for it."""
 
-    def __init__(self, app: Any, publish: Publish) -> None:
+    def __init__(self, app: Any, publish: Publish | None) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http=protocol_of(publish),
+                http="httptools" if publish is None else protocol_of(publish),
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -52,33 +52,48 @@ class Api(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def listening(settings: Settings) -> Iterator[socket.socket]:
-    """Take the port before anything else is touched: a second server on it gets a clear word at once."""
-    host, port = settings.listen
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+def listening(listen: Address, setting: str) -> Iterator[socket.socket]:
+    """Take the port before anything else is touched: a second server on it gets a clear word at once. `setting` names it."""
+    family, address = found_at(listen)
     with socket.socket(family, socket.SOCK_STREAM) as found:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             found.bind(address)
         except OSError as error:
-            raise CannotStart(
-                f"cannot listen on {settings.listen}: {os.strerror(error.errno or 0)}; choose another address with POSTBACK_LISTEN"
-            ) from error
+            raise refused(listen, setting, error) from error
         found.setblocking(False)
         yield found
 
 
+def found_at(listen: Address) -> tuple[socket.AddressFamily, Any]:
+    """The family and the address that a socket is bound to."""
+    family, _, _, _, address = socket.getaddrinfo(*listen, type=socket.SOCK_STREAM)[0]
+    return family, address
+
+
+def refused(listen: Address, setting: str, error: OSError) -> CannotStart:
+    return CannotStart(
+        f"cannot listen on {listen}: {os.strerror(error.errno or 0)}; choose another address with {setting}"
+    )
+
+
 def own_addresses(settings: Settings) -> frozenset[tuple[Any, int]]:
     """Where we and our database listen: a postback to ourselves could go round for ever, and one to the database is none."""
-    host, port = settings.listen
-    hosts = {"127.0.0.1", "::1"} if host == "localhost" else {host}
-    if settings.listen.is_every:
-        hosts |= _addresses_of_this_machine()
-    found = {(ip_address(one), port) for one in hosts}
+    found = _of_ours(settings.listen)
+    if settings.worker_listen is not None:
+        found |= _of_ours(settings.worker_listen)
     if settings.is_on_a_server:
         for name, database_port in databases.hosts(settings.database, os.environ):
             found |= {(address, database_port) for address in _of_database(name)}
     return frozenset(found)
+
+
+def _of_ours(listen: Address) -> set[tuple[Any, int]]:
+    host, port = listen
+    hosts = {"127.0.0.1", "::1"} if host == "localhost" else {host}
+    if listen.is_every:
+        hosts |= _addresses_of_this_machine()
+    return {(ip_address(one), port) for one in hosts}
 
 
 def _of_database(name: str) -> set[IPv4Address | IPv6Address]:

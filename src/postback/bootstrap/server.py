@@ -5,26 +5,29 @@ import contextlib
 import gc
 import os
 import random
-import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
-from postback.api.app import build
-from postback.api.publish import Publish
 from postback.api.services import Services
 from postback.bootstrap.first_start import FirstStart
 from postback.bootstrap.held import AfterRestore, demand_alone
 from postback.bootstrap.listening import Api, listening, own_addresses
+from postback.bootstrap.processes import run_many
+from postback.bootstrap.role import SERVER, WORKER, Role
+from postback.bootstrap.seat import Answers, Seat
+from postback.bootstrap.sharing import kept, shared
+from postback.bootstrap.siblings import Siblings
 from postback.bootstrap.started import CannotStart, Restored, Started
+from postback.bootstrap.stopping import told_by_parent, told_by_signals
 from postback.domain.addresses import AddressRules
 from postback.domain.errors import Unavailable
 from postback.domain.telemetry import Backlog, Standing
 from postback.engine.engine import Engine, Limits
-from postback.observability import CannotTrace, Log, Observing
+from postback.observability import CannotTrace, Log, Observing, SharedStream
 from postback.resources import RESOURCES
 from postback.settings import Settings
 from postback.storage.accounts import SqlAccounts
@@ -51,24 +54,48 @@ BROKEN_S: Final = 1.0
 """After a failed fsync nothing more can be made durable: the process ends within so many seconds."""
 
 
+Announce = Callable[[Started | None], None]
+
 Ask = Callable[[Restored], Awaitable[None]]
 """Tells somebody what would be sent after a restore, and releases it when they say so."""
 
 
-def serve(settings: Settings, announce: Callable[[Started], None], ask: Ask | None = None) -> int:
+def serve(settings: Settings, announce: Announce, ask: Ask | None = None) -> int:
     """Run API and engine until SIGTERM or SIGINT; the exit code. A second signal interrupts what is under way.
 
-    With `ask` it is a start after a restore: held, where something is owed.
+    With `ask` it is a start after a restore, of one process: held, where something is owed.
     """
-    return _run(_serve(settings, announce, ask))
+    if ask is not None:
+        return _run(_work(settings, SERVER, None, announce, ask))
+    return _start(settings, SERVER, announce)
 
 
-async def _serve(settings: Settings, announce: Callable[[Started], None], ask: Ask | None) -> int:
+def work(settings: Settings, announce: Announce) -> int:
+    """The same without the API. Nothing is known of the start: `announce` is called with None."""
+    return _start(settings, WORKER, announce)
+
+
+def _start(settings: Settings, role: Role, announce: Announce) -> int:
+    """In as many processes as the settings say."""
+    if settings.processes == 1:
+        return _run(_work(settings, role, None, announce))
+
+    def of_several(seat: Seat) -> int:
+        return _run(_work(settings, role, seat, lambda started: seat.report(Answers(started))))
+
+    address = role.listens_on(settings)
+    with contextlib.nullcontext() if address is None else kept(address, role.setting) as door:
+        return run_many(settings.processes, door, settings.log_level, of_several, announce)
+
+
+async def _work(settings: Settings, role: Role, seat: Seat | None, announce: Announce, ask: Ask | None = None) -> int:
+    """The life of a process, which is alone where it has no seat."""
+    stream = None if seat is None else SharedStream(seat.number, seat.log_lock)
     try:
-        observing = Observing.start(settings.log_level, sys.stderr, settings.otel_endpoint, os.environ)
+        observing = Observing.start(settings.log_level, sys.stderr, settings.otel_endpoint, os.environ, stream)
     except CannotTrace as error:
         raise CannotStart(str(error)) from error
-    with listening(settings) as taken:
+    with _taken(settings, role, seat) as taken:
         store = await open_store(
             settings.database,
             clock,
@@ -78,10 +105,22 @@ async def _serve(settings: Settings, announce: Callable[[Started], None], ask: A
             secret_keys=settings.secret_keys,
         )
         try:
-            return await _Server(settings, store, observing, is_held=ask is not None).run(taken, announce, ask)
+            return await _Server(settings, role, seat, store, observing, ask).run(taken, announce)
         finally:
             await store.close()
             await observing.close()
+
+
+def _taken(
+    settings: Settings, role: Role, seat: Seat | None
+) -> contextlib.AbstractContextManager[socket.socket | None]:
+    """What the process accepts connections on, if it does."""
+    address = role.listens_on(settings)
+    if address is None:
+        return contextlib.nullcontext()
+    if seat is None or seat.door is None:
+        return listening(address, role.setting)
+    return shared(seat.door)
 
 
 def clock() -> int:
@@ -92,14 +131,26 @@ def clock() -> int:
 class _Server:
     """One process: the parts, joined."""
 
-    def __init__(self, settings: Settings, store: Store, observing: Observing, *, is_held: bool) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        role: Role,
+        seat: Seat | None,
+        store: Store,
+        observing: Observing,
+        ask: Ask | None,
+    ) -> None:
         self._settings = settings
+        self._ask = ask
+        self._role = role
+        self._seat = seat
+        self._siblings = None if seat is None else Siblings(seat, self._own_figures)
         self._log = observing.log
         self._observing = observing
         self._store = store
         self._stopping = asyncio.Event()
         self._engine_stopping = asyncio.Event()
-        rules = AddressRules(allowed=settings.networks, own=own_addresses(settings))
+        rules = AddressRules(allowed=tuple(role.networks(settings)), own=own_addresses(settings))
         configs = SqlConfigs(store)
         # What all processes of a database go by.
         clock = store.clock
@@ -119,7 +170,7 @@ class _Server:
             now=asyncio.get_running_loop().time,
             report=observing,
             new_span=None if observing.spans is None else observing.spans.new_span,
-            is_held=is_held,
+            is_held=ask is not None,
             limits=Limits(
                 places=settings.worker_capacity,
                 memory=settings.worker_memory,
@@ -154,46 +205,70 @@ class _Server:
         )
         store.on_due(lambda config_ids: self._engine.due() if config_ids else self._engine.stored())
 
-    async def run(self, taken: socket.socket, announce: Callable[[Started], None], ask: Ask | None) -> int:
-        services = self._services
-        restored = await self._after_restore() if self._held.is_held else None
-        async with self._store.alone():
-            started = await FirstStart(self._settings, services.accounts, services.records, services.clock).make()
+    async def run(self, taken: socket.socket | None, announce: Announce) -> int:
+        restored = await self._after_restore()
+        started = await self._prepare()
         engine_started = asyncio.Event()
-        api = Api(build(services), Publish(services))
-        async with asyncio.TaskGroup() as parts:
+        async with (
+            self._siblings.answered() if self._siblings else contextlib.nullcontext(),
+            asyncio.TaskGroup() as parts,
+        ):
             engine = parts.create_task(self._engine.run(self._engine_stopping, engine_started.set))
             await engine_started.wait()
-            answering = parts.create_task(api.serve([taken]))
-            await api.ready()
-            with self._signals():
+            end_answers = await self._answer(parts, taken)
+            with self._told_to_stop(parts):
                 _settle_garbage()
                 announce(started)
-                asking = parts.create_task(self._ask(ask, restored)) if ask and restored else None
+                asking = parts.create_task(self._ask_whether_to_send(restored)) if restored else None
                 await self._stopping.wait()
                 if asking is not None:
                     asking.cancel()
 
                 # First nothing new comes in, then what was accepted is brought to a good end.
-                api.should_exit = True
                 asyncio.get_running_loop().call_later(TESTS_END_S, self._engine.courier.stop)
-                await answering
+                await end_answers()
                 self._engine_stopping.set()
                 return await self._ends(engine)
 
-    async def _after_restore(self) -> Restored:
+    async def _after_restore(self) -> Restored | None:
+        """What the copy knows and owes, where it is a start after a restore."""
+        if self._ask is None:
+            return None
         if self._settings.is_on_a_server:
             await demand_alone(self._store, self._settings.lease.total_seconds())
         return await self._held.look()
 
-    async def _ask(self, ask: Ask, restored: Restored) -> None:
+    async def _ask_whether_to_send(self, restored: Restored) -> None:
+        if self._ask is None:
+            return
         if self._held.is_held:
             owing = restored.owing
             self._log.warning(
                 "held after a restore", owed=owing.owed, owed_in_copy=owing.in_copy, replays=owing.replays
             )
-        await ask(restored)
+        await self._ask(restored)
         self._log.info("delivers after a restore")
+
+    async def _prepare(self) -> Started | None:
+        if not self._role.prepares or (self._seat is not None and not self._seat.is_first):
+            return None
+        services = self._services
+        async with self._store.alone():
+            return await FirstStart(self._settings, services.accounts, services.records, services.clock).make()
+
+    async def _answer(self, parts: asyncio.TaskGroup, taken: socket.socket | None) -> Callable[[], Awaitable[None]]:
+        """Answer requests from now on; what is returned ends that, and returns when the last was answered."""
+        if taken is None:
+            return _nothing_to_end
+        api = Api(self._role.app(self._services), self._role.publish(self._services))
+        answering = parts.create_task(api.serve([taken]))
+        await api.ready()
+
+        async def end() -> None:
+            api.should_exit = True
+            await answering
+
+        return end
 
     async def _ends(self, engine: asyncio.Task[None]) -> int:
         try:
@@ -204,36 +279,34 @@ class _Server:
             return 1
         return 0
 
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """The first SIGTERM or SIGINT asks for a good end, the second for a quick one."""
-        loop = asyncio.get_running_loop()
-        hurrying: set[asyncio.Task[None]] = set()
+    def _told_to_stop(self, parts: asyncio.TaskGroup) -> contextlib.AbstractContextManager[None]:
+        def hurry() -> None:
+            self._engine_stopping.set()
+            parts.create_task(self._engine.hurry())
 
-        def stop() -> None:
-            if self._stopping.is_set():
-                self._engine_stopping.set()
-                hurrying.add(loop.create_task(self._engine.hurry()))
-            self._stopping.set()
-
-        for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, stop)
-        try:
-            yield
-        finally:
-            for name in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(name)
+        if self._seat is None:
+            return told_by_signals(self._stopping.set, hurry)
+        return told_by_parent(self._seat.orders, self._stopping.set, hurry)
 
     async def _figures(self) -> bytes:
         sizes = await self._sizes()
-        standing = Standing(
-            ready=self._why_not_ready() is None,
-            in_hand=self._engine.figures(),
-            backlog=await self._backlog(),
-            database_bytes=sizes.database,
-            log_bytes=sizes.log,
+        figures = self._figures_with(await self._backlog(), sizes)
+        return figures if self._siblings is None else await self._siblings.merged(figures)
+
+    def _own_figures(self) -> bytes:
+        """Without those of the database, which whoever is asked for all finds out once."""
+        return self._figures_with(None, Sizes(None, None))
+
+    def _figures_with(self, backlog: Backlog | None, sizes: Sizes) -> bytes:
+        return self._observing.figures(
+            Standing(
+                ready=self._why_not_ready() is None,
+                in_hand=self._engine.figures(),
+                backlog=backlog,
+                database_bytes=sizes.database,
+                log_bytes=sizes.log,
+            )
         )
-        return self._observing.figures(standing)
 
     async def _backlog(self) -> Backlog | None:
         try:
@@ -254,6 +327,10 @@ class _Server:
         if self._held.is_held:
             return "held after a restore: events are accepted and nothing is delivered until `postback release`"
         return self._store.trouble
+
+
+async def _nothing_to_end() -> None:
+    """It answers nobody."""
 
 
 def _end_now(log: Log, why: str) -> None:

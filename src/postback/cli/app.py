@@ -25,6 +25,7 @@ from postback.cli import (
     rewrap,
     serve,
     settings,
+    worker,
 )
 from postback.cli.output import CommandError, Exit, complain
 from postback.domain.errors import NotFound, PostbackError
@@ -41,6 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("serve")(serve.serve)
+app.command("worker")(worker.worker)
 app.command("demo")(demo.demo)
 app.command("listen")(listen.listen)
 app.add_typer(events.app, name="events")

@@ -3,18 +3,20 @@
 import shlex
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from postback.cli import restored
 from postback.cli.output import CommandError, Exit, program
-from postback.settings import Settings, load_settings
+from postback.domain import databases
+from postback.settings import Settings, load_settings, source_of
 
 if TYPE_CHECKING:
     from postback.bootstrap import Started
 
 RECEIVER_PORT = 9000
+OPERATING = "docs/guide/operating.md"
 
 
 def serve(
@@ -24,6 +26,7 @@ def serve(
     allow_networks: Annotated[
         str | None, typer.Option(help=Settings.model_fields["allow_networks"].description)
     ] = None,
+    processes: Annotated[int | None, typer.Option(help=Settings.model_fields["processes"].description)] = None,
     log_level: Annotated[str | None, typer.Option(help=Settings.model_fields["log_level"].description)] = None,
     *,
     after_restore: Annotated[
@@ -35,7 +38,7 @@ def serve(
         ),
     ] = False,
 ) -> None:
-    """Start the server: API and engine in one process, on a SQLite file or, as one of several, on PostgreSQL.
+    """Start the server: API and engine, in one process on a SQLite file, in as many as wanted on PostgreSQL.
 
     Every setting may also come from the environment (POSTBACK_LISTEN …) or from postback.toml; `postback settings` shows them.
     """
@@ -47,27 +50,57 @@ def serve(
         database=database,
         public_url=public_url,
         allow_networks=allow_networks,
+        processes=processes,
         log_level=log_level,
     )
+    if settings.processes > 1 and after_restore:
+        raise CommandError(
+            f"--after-restore is for one process, and {source_of('processes', {'processes': processes})} is "
+            f"{settings.processes}: start it with --processes 1, answer, and start the others then",
+            Exit.USAGE,
+        )
+    if settings.processes > 1:
+        demand_server(settings, f"{source_of('processes', {'processes': processes})} is {settings.processes}, which")
+
+    def announce(started: "Started | None") -> None:
+        if started is not None:
+            say(announcement(started, settings.processes))
+
     try:
-        asks = partial(restored.ask, say=_say) if after_restore else None
-        code = bootstrap.serve(settings, lambda started: _say(announcement(started)), asks)
+        asks = partial(restored.ask, say=say) if after_restore else None
+        code = bootstrap.serve(settings, announce, asks)
     except bootstrap.CannotStart as error:
         raise CommandError(str(error)) from error
+    end(code)
+
+
+def demand_server(settings: Settings, what: str) -> None:
+    """CommandError where `what` is asked for on a file."""
+    if not settings.is_on_a_server:
+        raise CommandError(
+            f"{what} needs PostgreSQL: POSTBACK_DATABASE is the SQLite file {settings.shown_database}, and a file has one "
+            f"process; set it to {databases.EXAMPLE} ({OPERATING} says how to get there)",
+            Exit.USAGE,
+        )
+
+
+def end(code: int) -> NoReturn:
+    """Of a command that has run until it was stopped."""
     if code == Exit.OK:
-        _say("postback has stopped; nothing that was accepted is lost")
+        say("postback has stopped; nothing that was accepted is lost")
     raise typer.Exit(code)
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     # A server serves, whether or not anybody reads its greeting.
     with suppress(BrokenPipeError):
         print(text, flush=True)
 
 
-def announcement(started: "Started") -> str:
+def announcement(started: "Started", processes: int = 1) -> str:
     """What is said once the server answers: address, key, warnings, and lines to paste."""
-    parts = [f"postback listens on {started.address}", _about_key(started)]
+    where = f"postback listens on {started.address}" + (f", in {processes} processes" if processes > 1 else "")
+    parts = [where, _about_key(started)]
     if started.secret_path is not None:
         parts.append(
             f"Secrets of postback configs are encrypted with the key in {started.secret_path}\n"

@@ -109,6 +109,13 @@ class StaleSettlements:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerEnlisted:
+    """This process works under that number from now on: at its start, and after others took it for dead."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerDied:
     """Another worker was found dead, and what it had claimed is owed again."""
 
@@ -143,6 +150,7 @@ Fact = (
     | EventTraced
     | Committed
     | StaleSettlements
+    | WorkerEnlisted
     | WorkerDied
     | StoreFailed
     | InternalError

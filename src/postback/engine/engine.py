@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from postback.domain.errors import Unavailable
-from postback.domain.telemetry import InHand
+from postback.domain.telemetry import InHand, WorkerEnlisted
 from postback.engine.attempt import Attempter
 from postback.engine.courier import TestCourier
 from postback.engine.dispatcher import Dispatcher
@@ -62,6 +62,7 @@ class Engine:
         self._sender = sender
         self._host = host
         self._now = now
+        self._report = report
         self._limits = limits
         self._is_hurried = False
         self._is_ending = False
@@ -172,6 +173,7 @@ class Engine:
         worker = await self._queue.enlist(self._host)
         self._dispatcher.worker = self._housekeeper.worker = worker
         self.intake.open(worker)
+        self._report(WorkerEnlisted(worker.id))
 
     async def _enlist_anew(self) -> None:
         self._dispatcher.abandon()

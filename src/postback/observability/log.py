@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import fcntl
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final, Protocol, TextIO
 
 import msgspec
@@ -35,9 +37,19 @@ class Log(Protocol):
         each attempt writes one, and this way costs a sixth."""
 
 
-def start_logging(level: str, stream: TextIO, lost: Callable[[], None]) -> Log:
+@dataclass(frozen=True, slots=True)
+class SharedStream:
+    """What a process needs to know where several write to one stream: its number, which its lines end with (None for the
+    parent of the others), and the descriptor of a file that is locked while one of them writes."""
+
+    process: int | None
+    lock: int
+
+
+def start_logging(level: str, stream: TextIO, lost: Callable[[], None], shared: SharedStream | None = None) -> Log:
     """One JSON object a line; coloured columns where a person looks. Also for libraries that log by `logging`."""
-    lines = LogStream(stream, lost)
+    lines = LogStream(stream, lost, None if shared is None else shared.lock)
+    process = None if shared is None else shared.process
     pretty = stream.isatty()
     threshold = getattr(logging, level.upper())
     steps: list[Any] = [
@@ -46,10 +58,12 @@ def start_logging(level: str, stream: TextIO, lost: Callable[[], None]) -> Log:
         structlog.processors.format_exc_info,
         _printable if pretty else _bounded,
     ]
+    if process is not None:
+        steps.append(partial(_numbered, process))
     render: Any = structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer(serializer=_json)
     structlog.configure(
         processors=[*steps, render],
-        wrapper_class=_with_lines(structlog.make_filtering_bound_logger(threshold), None if pretty else lines),
+        wrapper_class=_with_lines(structlog.make_filtering_bound_logger(threshold), None if pretty else lines, process),
         logger_factory=structlog.WriteLoggerFactory(lines),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
@@ -62,7 +76,7 @@ def start_logging(level: str, stream: TextIO, lost: Callable[[], None]) -> Log:
     return log
 
 
-def _with_lines(logger_class: type[Any], lines: "LogStream | None") -> type[Any]:
+def _with_lines(logger_class: type[Any], lines: "LogStream | None", process: int | None) -> type[Any]:
     """The same class of loggers with the method `line`: straight to the lines, or through columns where there are none."""
     if lines is None:
 
@@ -71,11 +85,14 @@ def _with_lines(logger_class: type[Any], lines: "LogStream | None") -> type[Any]
 
     else:
         write = lines.write
+        end = "\n" if process is None else f',"process":{process}}}\n'
+        # Its last brace comes after the number.
+        stop = None if process is None else -1
 
         def line(self: Any, line: AttemptLine, /) -> None:  # noqa: ARG001
             # The other members follow the first within the same braces.
             now_ns = time.time_ns()  # noqa: TID251 - a line says when it was written, by the clock that structlog reads
-            write(f'{{"timestamp":"{stamp(now_ns)}",{_encode(line).decode()[1:]}\n')
+            write(f'{{"timestamp":"{stamp(now_ns)}",{_encode(line).decode()[1:stop]}{end}')
 
     return type("Logger", (logger_class,), {"line": line})
 
@@ -96,11 +113,16 @@ def _second(unix_s: int) -> str:
 
 class LogStream:
     """Where log lines go: those of one turn of the loop in one write. A reader that went away must not take the server with
-    it: what it misses is counted."""
+    it: what it misses is counted.
 
-    def __init__(self, stream: TextIO, lost: Callable[[], None]) -> None:
+    `lock` is the descriptor of a file that is locked meanwhile, where other processes write to the same stream: the
+    system keeps together only what is short, and of that only what finds room at once.
+    """
+
+    def __init__(self, stream: TextIO, lost: Callable[[], None], lock: int | None = None) -> None:
         self._stream = stream
         self._lost = lost
+        self._lock = lock
         self._waiting: deque[str] = deque()
 
     def write(self, text: str) -> None:
@@ -123,11 +145,26 @@ class LogStream:
             while True:
                 lines.append(self._waiting.popleft())
         try:
-            self._stream.write("".join(lines))
-            self._stream.flush()
+            with _UNLOCKED if self._lock is None else _locked(self._lock):
+                self._stream.write("".join(lines))
+                self._stream.flush()
         except (OSError, ValueError):
             for _ in lines:
                 self._lost()
+
+
+_UNLOCKED: Final = contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def _locked(descriptor: int) -> Iterator[None]:
+    """While no other process is in it. The lock is the process's, also where the descriptor was inherited, and ends with
+    it."""
+    fcntl.lockf(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.lockf(descriptor, fcntl.LOCK_UN)
 
 
 def excerpt(text: str, limit: int = EXCERPT) -> str:
@@ -147,6 +184,11 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 def _plain(_logger: object, _method: str, facts: _Facts) -> _Facts:
     return structlog.stdlib.ProcessorFormatter.remove_processors_meta(_logger, _method, facts)
+
+
+def _numbered(process: int, _logger: object, _method: str, facts: _Facts) -> _Facts:
+    facts["process"] = process
+    return facts
 
 
 def _bounded(_logger: object, _method: str, facts: _Facts) -> _Facts:

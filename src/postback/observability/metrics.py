@@ -27,11 +27,12 @@ _COMMIT_ROWS: Final = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
 
 
 class _Gauge(NamedTuple):
-    """A figure of the moment; None where it is not known."""
+    """A figure of the moment; None where it is not known. One of the database is the same for all its processes."""
 
     name: str
     sentence: str
     read: Callable[[Standing], float | None]
+    of_database: bool = False
 
 
 _GAUGES: Final = (
@@ -40,16 +41,19 @@ _GAUGES: Final = (
         "deliveries_owed",
         "Deliveries that have not ended, counted up to 100,000.",
         lambda now: now.backlog and now.backlog.owed,
+        of_database=True,
     ),
     _Gauge(
         "deliveries_due",
         "Deliveries that are due and wait in the store, counted up to 100,000.",
         lambda now: now.backlog and now.backlog.due,
+        of_database=True,
     ),
     _Gauge(
         "oldest_due_seconds",
         "For how long the oldest of these has been due.",
         lambda now: now.backlog and now.backlog.oldest_due_ms / 1000,
+        of_database=True,
     ),
     _Gauge("events_waiting", "Events that wait for a commit.", lambda now: now.in_hand.events_waiting),
     _Gauge("deliveries_in_hand", "Deliveries that this process holds.", lambda now: now.in_hand.deliveries),
@@ -61,11 +65,16 @@ _GAUGES: Final = (
     _Gauge("lanes_held", "Lanes whose config or receiver wants nothing now.", lambda now: now.in_hand.lanes_held),
     _Gauge("lanes_throttled", "Lanes whose rate limit keeps what waits.", lambda now: now.in_hand.lanes_throttled),
     _Gauge("lanes_shrunk", "Lanes that send less at once, after failures.", lambda now: now.in_hand.lanes_shrunk),
-    _Gauge("store_bytes", "Size of the database.", lambda now: now.database_bytes),
+    _Gauge("store_bytes", "Size of the database.", lambda now: now.database_bytes, of_database=True),
     _Gauge(
-        "store_log_bytes", "Size of its write-ahead log, where that is a file of its own.", lambda now: now.log_bytes
+        "store_log_bytes",
+        "Size of its write-ahead log, where that is a file of its own.",
+        lambda now: now.log_bytes,
+        of_database=True,
     ),
 )
+
+OF_THE_DATABASE: Final = frozenset(PREFIX + gauge.name for gauge in _GAUGES if gauge.of_database)
 
 
 def render_metrics(registry: CollectorRegistry) -> bytes:
@@ -144,7 +153,7 @@ class Metrics(Collector):
         standing = self.standing
         if standing is None:
             return
-        for name, sentence, read in _GAUGES:
+        for name, sentence, read, _ in _GAUGES:
             value = read(standing)
             if value is not None:
                 yield GaugeMetricFamily(PREFIX + name, sentence, value=value)

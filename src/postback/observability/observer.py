@@ -17,6 +17,7 @@ from postback.domain.telemetry import (
     StoreFailed,
     TestFinished,
     WorkerDied,
+    WorkerEnlisted,
 )
 from postback.domain.traces import attempt_span, read_traceparent
 from postback.domain.verdict import reason_of
@@ -58,6 +59,8 @@ class Observer:
             case StaleSettlements(count):
                 metrics.stale += count
                 log.warning("outcomes came too late and decided nothing", count=count)
+            case WorkerEnlisted(worker):
+                log.info("this process works as a worker", worker=worker)
             case WorkerDied(worker):
                 metrics.dead += 1
                 log.warning("a worker was found dead; what it held is owed again", worker=worker)

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from postback import __version__
 from postback.domain.telemetry import Fact, InternalError, Standing
-from postback.observability.log import Log, start_logging
+from postback.observability.log import Log, SharedStream, start_logging
 from postback.observability.metrics import Metrics, render_metrics
 from postback.observability.observer import Observer
 from postback.observability.tracing import Spans, open_spans
@@ -31,12 +31,17 @@ class Observing:
 
     @classmethod
     def start(
-        cls, level: str, stream: TextIO, otel_endpoint: str | None, environment: Mapping[str, str]
+        cls,
+        level: str,
+        stream: TextIO,
+        otel_endpoint: str | None,
+        environment: Mapping[str, str],
+        shared: SharedStream | None = None,
     ) -> "Observing":
         """CannotTrace where spans are asked for and cannot be exported."""
         metrics = Metrics(registry := CollectorRegistry(), _build())
         ProcessCollector(registry=registry)
-        log = start_logging(level, stream, metrics.line_lost)
+        log = start_logging(level, stream, metrics.line_lost, shared)
         spans = open_spans(otel_endpoint, environment, log)
         return cls(log, metrics, registry, Observer(metrics, log), spans)
 

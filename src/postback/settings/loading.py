@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from postback.domain import databases
-from postback.settings.model import FILE, PREFIX, SECRETS, SIZES, Settings
+from postback.settings.model import FILE, OPTIONS, PREFIX, SECRETS, SIZES, Settings
 from postback.settings.values import size_text
 
 
@@ -43,7 +43,7 @@ def load_settings(**flags: Any) -> Settings:
 def _given(field: str, flags: Mapping[str, object]) -> tuple[str, object]:
     """(source, value as it stands there)"""
     if flags.get(field) is not None:
-        return "--" + field.replace("_", "-"), flags[field]
+        return OPTIONS.get(field, "--" + field.replace("_", "-")), flags[field]
     for name, text in os.environ.items():
         # In any case, as pydantic-settings reads them.
         if text and name.upper() == PREFIX + field.upper():

@@ -23,6 +23,8 @@ from postback.settings.values import LOOPBACK, Address, Duration, Network, Size,
 PREFIX: Final = "POSTBACK_"
 FILE: Final = "postback.toml"
 SIZES: Final = frozenset({"worker_memory", "max_body", "keep_answer"})
+OPTIONS: Final = {"worker_listen": "--listen"}
+"""What an option is called where it has not the setting's name."""
 SECRETS: Final = frozenset({"api_key", "secret_key"})
 
 
@@ -45,6 +47,15 @@ class Settings(BaseSettings):
     )
     listen: Annotated[Address, NoDecode, BeforeValidator(values.address)] = _setting(
         "127.0.0.1:8080", "The address and port that the API listens on."
+    )
+    processes: int = _setting(
+        1,
+        "How many processes the commands serve and worker start; more than one needs PostgreSQL.",
+        ge=1,
+        le=128,
+    )
+    worker_listen: Annotated[Address | None, NoDecode, BeforeValidator(values.address_or_none)] = _setting(
+        None, "The address and port that the command worker answers /health, /ready and /metrics on; by default none."
     )
     public_url: Annotated[str, BeforeValidator(values.public_url)] | None = _setting(
         None,

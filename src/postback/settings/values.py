@@ -83,6 +83,10 @@ def address(value: object) -> Address:
     return Address(bare, int(port))
 
 
+def address_or_none(value: object) -> Address | None:
+    return None if value is None else address(value)
+
+
 def networks(value: object) -> tuple[Network, ...] | None:
     """None for `auto`, which `Settings.networks` works out."""
     words = value if isinstance(value, list | tuple) else re.split(r"[,\s]+", str(value).strip())

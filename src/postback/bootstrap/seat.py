@@ -1,0 +1,57 @@
+"""One process of several: which one it is, and what joins it to its parent and to the others."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from postback.bootstrap.sharing import Door
+from postback.bootstrap.started import Started
+
+
+class Answers(msgspec.Struct, frozen=True, tag=True):
+    """It has started and answers. `started` is told by the one that made what a new database needs."""
+
+    started: Started | None
+
+
+class Refused(msgspec.Struct, frozen=True, tag=True):
+    """It did not start; `why` also says what would help."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seat:
+    """`number` is from 1 to `count`. The parent writes to `orders` what stopping.told_by_parent hears, and reads from
+    `reports`; `folder` is private to them, `log_lock` a file in it that each locks while it writes to the log.
+    """
+
+    number: int
+    count: int
+    is_first: bool
+    orders: int
+    reports: int
+    parent: int
+    folder: Path
+    log_lock: int
+    door: Door | None
+
+    def report(self, report: Answers | Refused) -> None:
+        """A line, which is short enough to be written at once."""
+        os.write(self.reports, msgspec.json.encode(report, enc_hook=str) + b"\n")
+
+    @property
+    def is_orphaned(self) -> bool:
+        return os.getppid() != self.parent
+
+
+def read_report(line: bytes) -> Answers | Refused:
+    return msgspec.json.decode(line, type=Answers | Refused, dec_hook=_decoded)
+
+
+def _decoded(kind: type[Any], value: Any) -> Any:
+    """A Path, which JSON has as text."""
+    return kind(value)

@@ -1,0 +1,70 @@
+"""How a process hears that it is to stop: by signals where it stands alone, from its parent where it is one of several."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+from typing import Final
+
+STOP: Final = b"s"
+HURRY: Final = b"h"
+"""What a parent writes; that nothing more will be written means that it is gone."""
+
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+@contextlib.contextmanager
+def told_by_signals(stop: Callable[[], None], hurry: Callable[[], None]) -> Iterator[None]:
+    """The first SIGTERM or SIGINT asks for a good end, each further one for a quick one."""
+    asked = False
+
+    def heard() -> None:
+        nonlocal asked
+        if asked:
+            hurry()
+        asked = True
+        stop()
+
+    with _on_signals(heard):
+        yield
+
+
+@contextlib.contextmanager
+def told_by_parent(orders: int, stop: Callable[[], None], hurry: Callable[[], None]) -> Iterator[None]:
+    """By what the parent writes, and by its end.
+
+    A signal asks for a good end, never for a quick one: Ctrl-C at a terminal, and supervisors, send it to the parent and
+    to each of its children, so one request comes twice.
+    """
+    loop = asyncio.get_running_loop()
+
+    def heard() -> None:
+        said = os.read(orders, 16)
+        if HURRY in said:
+            hurry()
+        if not said:
+            loop.remove_reader(orders)
+        stop()
+
+    loop.add_reader(orders, heard)
+    try:
+        with _on_signals(stop):
+            yield
+    finally:
+        loop.remove_reader(orders)
+        for name in SIGNALS:
+            # What comes while the last things are closed has been heeded already.
+            signal.signal(name, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def _on_signals(heard: Callable[[], None]) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    for name in SIGNALS:
+        loop.add_signal_handler(name, heard)
+    try:
+        yield
+    finally:
+        for name in SIGNALS:
+            loop.remove_signal_handler(name)
