@@ -28,8 +28,10 @@ COMMAND_S: Final = 30
 TRIES: Final = 5
 """How often a transaction is begun that others' locks or changes end."""
 
+NAME: Final = "postback"
+"""What the server knows our connections by."""
+
 SETTINGS: Final[Mapping[str, str]] = {
-    "application_name": "postback",
     "client_min_messages": "warning",
     "default_transaction_isolation": "read committed",
     "jit": "off",
@@ -215,8 +217,14 @@ async def connect(dsn: str, settings: Mapping[str, str], command_s: float | None
     """One connection outside any pool: for the start, and for listening. Raises Lost."""
     try:
         raw = await asyncpg.connect(
-            dsn, timeout=CONNECT_S, command_timeout=command_s, server_settings=dict(settings), statement_cache_size=512
+            dsn,
+            timeout=CONNECT_S,
+            command_timeout=command_s,
+            server_settings={"application_name": NAME},
+            statement_cache_size=512,
         )
+        # Not with the start of the connection: PgBouncer refuses those that it does not know, or is told to ignore them.
+        await raw.execute("; ".join(f"SET {name} = '{value}'" for name, value in settings.items()))
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise Lost(f"the database cannot be reached: {told(error)}") from error
     return Door(raw)

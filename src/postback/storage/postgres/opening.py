@@ -49,10 +49,13 @@ async def prepare(dsn: str, secret_keys: Sequence[bytes], clock: ServerClock | N
         )
     door = await reach(dsn, name)
     try:
+        await _demand_sessions(dsn, door, name)
         await demand_fit(door, name)
         await _migrate(door, name, clock or ServerClock(None))
         held = await door.run(sealing.held)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, DBAPIError) as error:
+        if isinstance(cause(error), _OF_ANOTHER_SESSION):
+            raise _no_sessions(name) from error
         raise CannotOpen(f"{name} cannot be opened: {told(cause(error))}") from error
     finally:
         await door.close()
@@ -105,6 +108,30 @@ def shown(dsn: str) -> str:
     """A DSN as it may be logged: the host and the database, nobody's password."""
     parts = urlsplit(dsn)
     return f"the database {parts.path.removeprefix('/') or '(default)'} on {parts.hostname or 'this machine'}"
+
+
+async def _demand_sessions(dsn: str, door: Door, name: str) -> None:
+    """CannotOpen where two connections turn out to be one session. Where others keep the pooler busy they may not."""
+    other = await connect(dsn, SETTINGS)
+    try:
+        if await other.raw.fetchval(_SESSION) == await door.raw.fetchval(_SESSION):
+            raise _no_sessions(name)
+    finally:
+        await other.close()
+
+
+_SESSION: Final = "SELECT pg_backend_pid()"
+
+_OF_ANOTHER_SESSION: Final = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError)
+"""A statement that somebody else has prepared, or that was prepared somewhere else."""
+
+
+def _no_sessions(name: str) -> CannotOpen:
+    return CannotOpen(
+        f"{name} is reached through a pooler that gives a connection another session for each transaction, and postback "
+        "listens, prepares statements and sets limits for a session: set pool_mode = session for it (PgBouncer), or "
+        "name the server itself in POSTBACK_DATABASE"
+    )
 
 
 async def demand_fit(door: Door, name: str) -> None:
