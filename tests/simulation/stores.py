@@ -10,7 +10,7 @@ from postback.storage.postgres import PostgresStore
 from postback.storage.sqlite import SqliteStore
 from tests import postgres
 from tests.doubles import VirtualLoop
-from tests.simulation.answers import AnswerSelector, AnsweredLoop
+from tests.simulation.answers import AnsweredLoop, AnswerSelector
 from tests.storage.given import Store
 
 

@@ -3,22 +3,16 @@
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests import postgres
 from tests.proving import times
-from tests.simulation.stores import OnPostgres, OnSqlite
+from tests.simulation.stores import OnSqlite
 from tests.simulation.world import live_through
 
-GIVEN = [int(seed) for seed in os.environ.get("POSTBACK_SEEDS", "").split(",") if seed]
-SEEDS = GIVEN or range(times(20, 200))
-SEEDS_ON_POSTGRES = GIVEN or range(1_000, 1_000 + times(4, 60))
-"""Others, so that more is seen; there they say what happens, but not quite in which order."""
-
-AGAIN = "again: POSTBACK_SEEDS={} python3 run.py test tests/simulation"
+SEEDS = [int(seed) for seed in os.environ.get("POSTBACK_SEEDS", "").split(",") if seed] or range(times(20, 200))
 
 
 @pytest.fixture
@@ -27,29 +21,12 @@ def file(new_database: Path) -> Iterator[OnSqlite]:
         yield OnSqlite(Path(shutil.copy(new_database, Path(folder) / "postback.db")))
 
 
-@pytest.fixture
-async def database(anyio_backend: str) -> AsyncIterator[OnPostgres]:
-    async with postgres.database() as dsn:
-        yield OnPostgres(dsn)
-
-
 @pytest.mark.parametrize("seed", SEEDS)
 def test_whatever_goes_wrong_everything_accepted_is_delivered_or_visibly_failed(seed: int, file: OnSqlite) -> None:
     try:
         ledger = live_through(seed, file)
     except BaseException as error:
-        error.add_note(AGAIN.format(seed))
-        raise
-
-    assert ledger.hits > 0
-
-
-@pytest.mark.parametrize("seed", SEEDS_ON_POSTGRES)
-def test_on_postgres_everything_accepted_is_delivered_or_visibly_failed(seed: int, database: OnPostgres) -> None:
-    try:
-        ledger = live_through(seed, database)
-    except BaseException as error:
-        error.add_note(AGAIN.format(seed))
+        error.add_note(f"again: POSTBACK_SEEDS={seed} python3 run.py test tests/simulation")
         raise
 
     assert ledger.hits > 0
