@@ -1,6 +1,7 @@
 """The repository itself: locks that hold what the project needs, and contracts without exceptions."""
 
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -84,10 +85,37 @@ def test_the_version_stands_in_one_place_less_than_could_differ() -> None:
     assert postback.__version__ == PROJECT["project"]["version"]
 
 
-def test_the_program_that_checks_a_change_can_be_started() -> None:
-    program = ROOT / ".ci" / "run"
+@pytest.mark.parametrize("name", ["run", "postgres15"])
+def test_the_programs_that_check_a_change_can_be_started(name: str) -> None:
+    program = ROOT / ".ci" / name
 
     assert program.stat().st_mode & 0o111
     assert subprocess.run(["bash", "-n", program], check=False).returncode == 0
-    first, last = program.read_text("utf-8").splitlines()[-2:]
-    assert (first, last) == ("python3 run.py check", "exec python3 run.py proof")
+
+
+def test_a_change_is_checked_on_the_oldest_postgresql_and_proven_last() -> None:
+    steps = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()[-3:]
+
+    assert steps == ["python3 run.py check", ".ci/postgres15", "exec python3 run.py proof"]
+
+
+def test_without_the_oldest_postgresql_ci_fails_and_nobody_else(tmp_path: Path) -> None:
+    """Where nothing can be installed: there is no apt-get on the path."""
+    for name in ("bash", "dirname", "id"):
+        (tmp_path / name).symlink_to(Path(shutil.which(name) or name))
+    (tmp_path / ".ci").mkdir()
+    text = (ROOT / ".ci" / "postgres15").read_text("utf-8")
+    script = tmp_path / ".ci" / "postgres15"
+    script.write_text(text.replace("/usr/lib/postgresql/15/bin", str(tmp_path / "none")))
+
+    def run(**more: str) -> subprocess.CompletedProcess[str]:
+        environment = {"PATH": str(tmp_path), **more}
+        return subprocess.run(
+            ["bash", str(script)], env=environment, capture_output=True, text=True, check=False, timeout=20
+        )
+
+    alone, in_ci = run(), run(CI="true")
+
+    assert (alone.returncode, in_ci.returncode) == (0, 1)
+    assert "the tests on PostgreSQL 15 were skipped" in alone.stderr
+    assert "cannot be installed here" in in_ci.stderr

@@ -117,20 +117,6 @@ def test_an_event_goes_its_way_from_the_start_to_the_end(nodes: Callable[..., Li
     assert {path.name for path in node.folder.iterdir()} == {"said.txt", "log.txt"}
 
 
-def test_a_config_made_at_one_server_holds_at_once_for_an_event_at_the_other(nodes: Callable[..., Live]) -> None:
-    first, second = nodes(), nodes()
-    with Arrived() as arrived:
-        for number in range(50):
-            one, other = (first, second) if number % 2 else (second, first)
-            one.config(arrived.url, f"order.n{number}", format="json")
-            other.publish(f"order.n{number}")
-        until(lambda: len(arrived.ids) == 50)
-        time.sleep(0.2)
-
-    assert len(set(arrived.ids)) == 50
-    assert len(arrived.ids) == 50
-
-
 def test_what_a_killed_server_has_claimed_is_taken_over_by_the_other(nodes: Callable[..., Live]) -> None:
     first, second = nodes(POSTBACK_LEASE="2 s"), nodes(POSTBACK_LEASE="2 s")
     with socket.create_server(("127.0.0.1", 0)) as silent, Arrived() as arrived:

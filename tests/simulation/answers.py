@@ -11,7 +11,6 @@ import random
 import select
 import selectors
 import struct
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -41,24 +40,32 @@ class AnswerSelector(VirtualSelector):
         if timeout is not None and timeout <= 0:
             # What is ready goes first.
             return []
-        if not self.asked and not self.opening:
-            # What comes without being asked: word of another process, the end of a connection.
-            return self._look(0) or super().select(timeout)
-        events = self._look(SILENT_S)
-        assert events, f"the database has not answered for {SILENT_S:g} s"
+        if self.opening:
+            return self._answered(self._look(SILENT_S))
+        if self.asked:
+            return self._answers()
+        # What comes without being asked: word of another process, the end of a connection.
+        return self._look(0) or super().select(timeout)
+
+    def _answers(self) -> list[tuple[selectors.SelectorKey, int]]:
+        events = self._answered(self._only_asked(SILENT_S))
         while missing := self.asked - {key.fd for key, _ in events}:
             if not select.select(missing, (), (), TOGETHER_S)[0]:
-                return events
-            events = self._look(0)
+                break
+            events = self._only_asked(0)
+        return events
+
+    def _only_asked(self, within_s: float) -> list[tuple[selectors.SelectorKey, int]]:
+        select.select(self.asked, (), (), within_s)
+        return [(key, events) for key, events in self._look(0) if key.fd in self.asked]
+
+    def _answered(self, events: list[tuple[selectors.SelectorKey, int]]) -> list[tuple[selectors.SelectorKey, int]]:
+        assert events, f"the database has not answered for {SILENT_S:g} s"
         return events
 
     def _look(self, within_s: float) -> list[tuple[selectors.SelectorKey, int]]:
-        ends = time.monotonic() + within_s
-        while True:
-            # For real, not in virtual time.
-            events = selectors.SelectSelector.select(self, max(0.0, ends - time.monotonic()))
-            if events or time.monotonic() >= ends:
-                return events
+        """For real, not in virtual time."""
+        return selectors.SelectSelector.select(self, within_s)
 
 
 class AnsweredLoop(VirtualLoop):

@@ -17,7 +17,7 @@ from postback.storage.postgres.settling import Settling
 from postback.storage.postgres.tasks import Task
 from postback.storage.stats import SqlStats
 from postback.storage.tables import counters
-from tests.build import ACCOUNT, CONFIG_ID, NOON, a_settlement
+from tests.build import ACCOUNT, CONFIG_ID, NOON, a_settlement, a_unit
 from tests.doubles import ClockDouble
 from tests.proving import times
 from tests.storage import given
@@ -161,6 +161,28 @@ async def settle_and_wait(
         await gate.wait()
 
     await store._tasks.run(work)
+
+
+async def test_what_others_accepted_before_the_clock_went_back_does_not_sleep_for_the_size_of_the_jump(
+    opener: Opener, clock: ClockDouble
+) -> None:
+    """The one that noticed had seen less of the clock than the one that accepted it, and took what was due a moment
+    later than it knew of for asked for at a time of day."""
+    store, other = await both(opener)
+    worker, second = await store.enlist("here"), await other.enlist("there")
+    clock.pass_(seconds=3)
+    at_once, later = given.event_number(0, accepted_ms=clock()), given.event_number(1, accepted_ms=clock())
+    at_nine = clock() + 60_000
+    await other.accept(second, [a_unit(at_once), a_unit(later, due_at_ms=at_nine)])
+
+    clock.pass_(seconds=-86_400)
+    await store.beat(worker)
+
+    due = {row.event_id: row.due_at_ms for row in await given.owed_rows(store)}
+    assert due[at_once.id] <= clock() + 3_000
+    assert due[later.id] == at_nine
+    clock.pass_(seconds=3)
+    assert [claim.event.id for claim in await given.claim(store, worker)] == [at_once.id]
 
 
 async def test_of_many_repeats_on_two_processes_one_is_kept(opener: Opener) -> None:

@@ -75,19 +75,27 @@ _IS_NEWS: Final = "SELECT EXISTS (SELECT 1 FROM workers WHERE beat_ms > $1)"
 async def turn_back(raw: "asyncpg.Connection[Any]", now: int, last_ms: int, *, asked_for_after_ms: int) -> None:
     """The clock went back from `last_ms` to `now`: nothing may wait for the size of the jump as well.
 
-    What was never tried and is due after `asked_for_after_ms` was asked for at a time of day, and stays there.
+    What was never tried and is due after `asked_for_after_ms` was asked for at a time of day, and stays there; but not
+    what was due when it was accepted, by a process that has seen more of the clock than whoever calls this.
     The lanes may become too early by this, which the next claim puts right.
     """
     jump = last_ms - now
     await raw.execute(
         """
-        UPDATE owed
+        UPDATE owed AS o
         SET due_at_ms = due_at_ms - $1
-        WHERE due_at_ms > $2 AND (logged > 0 OR due_at_ms <= $3)
+        WHERE
+            due_at_ms > $2
+            AND (
+                logged > 0
+                OR due_at_ms <= $3
+                OR EXISTS (SELECT 1 FROM events WHERE id = o.event_id AND accepted_ms >= o.due_at_ms - $4)
+            )
         """,
         jump,
         now,
         asked_for_after_ms,
+        SLACK_MS,
     )
     # All of them: one that is due already may have a delivery that was not, and now is before it.
     await raw.execute("UPDATE lanes SET next_due_ms = next_due_ms - $1", jump)
