@@ -10,15 +10,23 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import asyncpg
 import pytest
 
+from postback.bootstrap import Restored
+from postback.cli.restored import question
 from postback.cli.trial import environment, free_port
+from postback.domain.configs import ConfigState
+from postback.domain.ids import config_text
+from postback.domain.restored import COUNTED_MAX, OwedTo, Owing
+from postback.domain.restored import Copy as Known
 from postback.receiver.server import TestReceiver
 from tests import postgres
+from tests.build import NOON
 from tests.cli.test_serve_postgres import run, until
 from tests.live import KEY, Live
 
@@ -177,6 +185,34 @@ def test_where_nothing_is_owed_it_says_so_and_delivers_at_once(tmp_path: Path) -
 
     assert (ready, hold["is_held"]) == (200, False)
     assert "Nothing is owed in it, so nothing can be sent twice: it delivers at once." in said(node)
+
+
+async def never() -> None:
+    raise AssertionError("nobody is asked")
+
+
+def test_what_is_said_names_what_is_newer_what_is_not_sent_and_what_goes_on() -> None:
+    most = [
+        OwedTo("default", 1, ConfigState.ACTIVE, "https://a.example/in", 12),
+        OwedTo("other", 2, ConfigState.PAUSED, "https://b.example/in", 3),
+        OwedTo("other", 3, ConfigState.DELETED, None, 1),
+    ]
+    owing = Owing(owed=16, in_copy=14, replays=1, most=most)
+    day_ms = 86_400_000
+
+    text = question(Restored(Known(NOON, 5), owing, NOON + 2 * day_ms + 3_700_000, never, never))
+    many = question(Restored(Known(NOON, 5), replace(owing, owed=COUNTED_MAX), NOON + 61_000, never, never))
+    empty = question(Restored(Known(None, 0), replace(owing, owed=0, replays=0, most=[]), NOON, never, never))
+
+    assert "The copy knows of nothing after 2026-09-21T14:13:20.000Z, 2 d 1 h ago." in text
+    assert "16 deliveries owed; accepted before the copy was made: 14, since then: 2" in text
+    assert "1 job that replays deliveries goes on when it is let go." in text
+    assert f"3  other  {config_text(2)}  https://b.example/in  (paused: not sent)" in text
+    assert f"1  other  {config_text(3)}  –  (deleted: not sent)" in text
+    assert "1 min 1 s ago" in many
+    assert "2,000,000 deliveries or more owed" in many
+    assert "The copy knows of nothing that ever happened." in empty
+    assert "it delivers at once" in empty
 
 
 # --- the word on a terminal ---------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import pytest
 
+from postback.domain import restored as domain_of_restored
 from postback.domain.accounts import Account
 from postback.domain.configs import ConfigState
 from postback.domain.deliveries import State
@@ -9,6 +10,7 @@ from postback.domain.ids import encode
 from postback.domain.jobs import JobKind
 from postback.domain.restored import MOST, Copy, OwedTo
 from postback.ports import LogFilter
+from postback.storage import restored
 from postback.storage.accounts import SqlAccounts
 from postback.storage.configs import SqlConfigs
 from postback.storage.restored import copy_of, heard_of, owing
@@ -100,6 +102,18 @@ async def test_of_a_deleted_config_there_is_no_url_and_only_the_first_few_are_na
 
     assert (found.owed, len(found.most)) == (MOST + 2, MOST)
     assert found.most[0] == OwedTo(ACCOUNT, CONFIG_ID, ConfigState.DELETED, None, 1)
+
+
+async def test_no_more_is_counted_than_a_store_has_time_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = await store.enlist("here")
+    await store.accept(worker, given.units(7))
+    copy = await copy_of(store)
+    for module in (restored, domain_of_restored):
+        monkeypatch.setattr(module, "COUNTED_MAX", 5)
+
+    found = await owing(store, SqlConfigs(store), copy)
+
+    assert (found.owed, found.in_copy, found.has_more) == (5, 5, True)
 
 
 async def test_a_job_that_replays_would_send_something_though_nothing_is_owed_yet(store: Store) -> None:

@@ -15,7 +15,7 @@ from postback.api.schema_parts import (
     said,
 )
 from postback.domain.configs import ConfigState
-from postback.domain.restored import MOST
+from postback.domain.restored import COUNTED_MAX, MOST
 
 _OWED_TO: Final = an_object(
     {
@@ -40,7 +40,10 @@ HOLD_SCHEMAS: Final[Schema] = {
                 "The time of the last thing that the restored copy knew; null where the server was not started after a "
                 "restore, or the copy was empty.",
             ),
-            "owed": said(NUMBER_OR_NULL, "Deliveries owed now; null where it is not held, as are the next two."),
+            "owed": said(
+                NUMBER_OR_NULL,
+                f"Deliveries owed now, counted up to {COUNTED_MAX:,}; null where it is not held, as are the next two.",
+            ),
             "owed_in_copy": said(NUMBER_OR_NULL, "Of these, those of events that the copy had."),
             "replays": said(NUMBER_OR_NULL, "Jobs in the copy that would go on replaying deliveries."),
             "most_owed": a_list(_OWED_TO, description=f"The configs that are owed most, at most {MOST}."),

@@ -74,7 +74,8 @@ def question(restored: "Restored") -> str:
 def _owed(restored: "Restored") -> str:
     owing = restored.owing
     newer = owing.owed - owing.in_copy
-    text = f"{_number(owing.owed, 'delivery', 'deliveries')} owed; accepted before the copy was made: {owing.in_copy:,}"
+    more = " or more" if owing.has_more else ""
+    text = f"{_number(owing.owed, f'delivery{more}', f'deliveries{more}')} owed; accepted before the copy was made: {owing.in_copy:,}"
     if newer:
         text += f", since then: {newer:,}"
     if owing.replays:

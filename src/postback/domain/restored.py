@@ -27,7 +27,7 @@ class OwedTo(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owing:
-    """What would be sent. `in_copy` of the `owed` were accepted before the copy was made; `replays` are jobs that would
+    """What would be sent, counted up to COUNTED_MAX, the oldest events first. `in_copy` of the `owed` were accepted before the copy was made; `replays` are jobs that would
     go on replaying; `most` are the configs that are owed most, at most MOST of them."""
 
     owed: int
@@ -36,8 +36,14 @@ class Owing:
     most: Sequence[OwedTo]
 
     @property
+    def has_more(self) -> bool:
+        return self.owed >= COUNTED_MAX
+
+    @property
     def is_nothing(self) -> bool:
         return not self.owed and not self.replays
 
 
 MOST: Final = 10
+COUNTED_MAX: Final = 2_000_000
+"""No more is counted: a store gives a question so many seconds, and beyond this the exact number says nothing new."""

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, case, func, select
 from postback.domain.configs import ConfigState
 from postback.domain.errors import NotFound
 from postback.domain.jobs import JobKind, JobState
-from postback.domain.restored import MOST, Copy, OwedTo, Owing
+from postback.domain.restored import COUNTED_MAX, MOST, Copy, OwedTo, Owing
 from postback.domain.stats import MINUTE_MS
 from postback.ports import Configs
 from postback.storage.database import Database
@@ -29,7 +29,7 @@ async def copy_of(database: Database) -> Copy:
 
 
 async def owing(database: Database, configs: Configs, copy: Copy) -> Owing:
-    """What is owed now, claimed or not; every delivery that is owed is looked at."""
+    """What is owed now, claimed or not; every delivery that is counted is looked at."""
     found, replaying = await database.read(lambda connection: _owing(connection, copy.last_event))
     return Owing(
         owed=found[0].all_owed if found else 0,
@@ -73,10 +73,16 @@ class _Sums(NamedTuple):
 
 
 def _owing(connection: Connection, last_event: int) -> tuple[Sequence[_Sums], int]:
-    in_copy = func.sum(case((owed.c.event_id <= last_event, 1), else_=0))
+    counted = (
+        select(owed.c.account, owed.c.config_id, owed.c.event_id)
+        .order_by(owed.c.event_id)
+        .limit(COUNTED_MAX)
+        .subquery()
+    )
+    in_copy = func.sum(case((counted.c.event_id <= last_event, 1), else_=0))
     of_each = (
-        select(owed.c.account, owed.c.config_id, func.count().label("owed"), in_copy.label("in_copy"))
-        .group_by(owed.c.account, owed.c.config_id)
+        select(counted.c.account, counted.c.config_id, func.count().label("owed"), in_copy.label("in_copy"))
+        .group_by(counted.c.account, counted.c.config_id)
         .subquery()
     )
     found = connection.execute(

@@ -223,11 +223,20 @@ async def connect(dsn: str, settings: Mapping[str, str], command_s: float | None
             server_settings={"application_name": NAME},
             statement_cache_size=512,
         )
-        # Not with the start of the connection: PgBouncer refuses those that it does not know, or is told to ignore them.
-        await raw.execute("; ".join(f"SET {name} = '{value}'" for name, value in settings.items()))
+        await _set(raw, settings)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise Lost(f"the database cannot be reached: {told(error)}") from error
     return Door(raw)
+
+
+async def _set(raw: "asyncpg.Connection[Any]", settings: Mapping[str, str]) -> None:
+    """Not with the start of the connection: PgBouncer refuses settings that it does not know, or is told to ignore them.
+    It is also there that a connection waits for a session."""
+    try:
+        await raw.execute("; ".join(f"SET {name} = '{value}'" for name, value in settings.items()), timeout=CONNECT_S)
+    except BaseException:
+        raw.terminate()
+        raise
 
 
 def told(error: BaseException) -> str:
