@@ -11,14 +11,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, Self
 
 import postback
 from tests.proof.harness import KEY, SECRET_KEY, exchange, free_port
 
-SERVE: Final = ("serve",)
-FLEET: Final[Sequence[Sequence[str]]] = (SERVE, SERVE, SERVE, SERVE)
+WORKS_ALONE: Final = ("worker",) if find_spec("postback.cli.worker") is not None else ("serve",)
+FLEET: Final[Sequence[Sequence[str]]] = (("serve",), ("serve",), WORKS_ALONE, WORKS_ALONE)
 """What each of the processes is told to be."""
 
 ENDS_WITHIN_S: Final = 40.0
@@ -64,6 +65,8 @@ class Member:
             "POSTBACK_LISTEN": f"127.0.0.1:{self.port}",
             "POSTBACK_API_KEY": KEY,
             "POSTBACK_SECRET_KEY": SECRET_KEY,
+            # Also for those that listen nowhere.
+            "POSTBACK_ALLOW_NETWORKS": "127.0.0.0/8",
             "PYTHONPATH": str(Path(postback.__file__).parents[1]),
             **self.settings,
         }
@@ -142,9 +145,10 @@ class Fleet:
         return [life for member in self.members for life in member.lives]
 
     def until_ready(self) -> None:
+        """All work, and those that are called answer."""
         end = time.monotonic() + READY_WITHIN_S
-        for member in self.called:
-            while not _is_ready(member):
+        for member in self.members:
+            while not member.now.workers or (member.is_called and not _is_ready(member)):
                 assert time.monotonic() < end, member.now.log.read_text("utf-8", "replace")[-3000:]
                 time.sleep(0.05)
 
