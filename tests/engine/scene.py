@@ -155,6 +155,9 @@ class Moody:
         self.calls: list[str] = []
         self._store = store
 
+    def on_workers(self, changed: Callable[[], None]) -> None:
+        """Nobody tells: what there is to know comes with the heartbeat."""
+
     def __getattr__(self, verb: str) -> Callable[..., Awaitable[Any]]:
         async def call(*arguments: Any, **named: Any) -> Any:
             self.calls.append(verb)

@@ -24,7 +24,7 @@ from postback.domain.records import Insert
 from postback.domain.telemetry import Fact, InternalError
 from postback.domain.wire import Answered, Outcome, Reason, Request, Timings, Unreachable
 from postback.engine.engine import Engine, Limits
-from postback.ports import NewEvent, Waiting, Worker
+from postback.ports import Heartbeat, NewEvent, Waiting, Worker
 from postback.storage.accounts import SqlAccounts
 from postback.storage.configs import SqlConfigs
 from postback.storage.records import SqlRecords
@@ -162,8 +162,11 @@ class ProcessQueue:
 
         return await self._step(settle)
 
-    async def beat(self, worker: Worker) -> Sequence[int]:
-        return await self._step(lambda: self._world.queue.beat(worker))
+    async def beat(self, worker: Worker, goes_by: int = 0) -> Heartbeat:
+        return await self._step(lambda: self._world.queue.beat(worker, goes_by))
+
+    def on_workers(self, changed: Callable[[], None]) -> None:
+        """Nobody tells: what there is to know comes with the heartbeat."""
 
     async def bury(self, limit: int) -> int:
         return await self._step(lambda: self._world.queue.bury(limit))

@@ -77,14 +77,14 @@ async def test_who_was_not_heard_of_for_a_lease_is_dead(shared_store: Store, clo
     living, silent = await store.enlist("here"), await store.enlist("here")
     await given.claims_of(store, silent)
     clock.pass_(seconds=30)
-    assert await store.beat(living) == []
+    assert (await store.beat(living)).freed == []
     clock.pass_(ms=1)
 
-    assert await store.beat(living) == [silent.id]
+    assert (await store.beat(living)).freed == [silent.id]
 
     assert await given.verdicts(store) == [Verdict.INTERRUPTED]
     assert len(await given.claim(store, living)) == 1
-    assert await store.beat(living) == []
+    assert (await store.beat(living)).freed == []
 
 
 async def test_who_beats_keeps_its_claims(shared_store: Store, clock: ClockDouble) -> None:
@@ -93,8 +93,8 @@ async def test_who_beats_keeps_its_claims(shared_store: Store, clock: ClockDoubl
     claim = await given.a_claim_of(store, second)
     for _ in range(20):
         clock.pass_(seconds=5)
-        assert await store.beat(first) == []
-        assert await store.beat(second) == []
+        assert (await store.beat(first)).freed == []
+        assert (await store.beat(second)).freed == []
 
     assert await given.claim(store, first) == []
     assert (await store.settle(second, [a_settlement(claim)])).moved == 1
@@ -115,7 +115,7 @@ async def test_a_worker_alone_that_was_silent_for_long_lives_on(store: Store, cl
     claim = await given.a_claim_of(store, worker)
     clock.pass_(seconds=3600)
 
-    assert await store.beat(worker) == []
+    assert (await store.beat(worker)).freed == []
 
     assert (await store.settle(worker, [a_settlement(claim)])).moved == 1
 
