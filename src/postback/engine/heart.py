@@ -11,7 +11,7 @@ from postback.engine.waiting import happens
 from postback.ports import Queue, Report, Worker
 
 LOOKS_A_BEAT: Final = 5
-"""So often a worker looks, instead of once a beat, until all of them go by the same crew."""
+"""So often a worker looks, instead of once a beat, until all of them go by the same crew, or until the store answers."""
 
 
 class Heart:
@@ -62,8 +62,12 @@ class Heart:
                 continue
             except Unavailable as error:
                 self._report(StoreFailed("beat", str(error)))
+                has_failed = True
+            else:
+                has_failed = False
             if not stopping.is_set():
-                await happens(self._beat_now, self._pause_s())
+                is_urgent = has_failed or not self._sharing.is_agreed
+                await happens(self._beat_now, self._beat_every_s / (LOOKS_A_BEAT if is_urgent else 1))
             self._beat_now.clear()
 
     def wake(self) -> None:
@@ -82,6 +86,3 @@ class Heart:
                 self._took_over()
             if not self._sharing.has_news(self._lanes.keeps_within):
                 return
-
-    def _pause_s(self) -> float:
-        return self._beat_every_s if self._sharing.is_agreed else self._beat_every_s / LOOKS_A_BEAT
