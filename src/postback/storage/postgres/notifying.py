@@ -99,9 +99,8 @@ class Notices:
     async def _send(self) -> None:
         try:
             while self._to_send or self._workers_to_send:
-                payloads = list(_payloads(self._to_send))
-                if self._workers_to_send:
-                    payloads.append(f"{_WORKERS} {self._origin}")
+                payloads = [f"{_WORKERS} {self._origin}"] if self._workers_to_send else []
+                payloads += _payloads(self._to_send)
                 self._to_send, self._workers_to_send = set(), False
                 with suppress(Unavailable):
                     async with self._doors.one() as door:
