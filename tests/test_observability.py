@@ -173,7 +173,7 @@ def test_the_other_facts_are_counted_and_those_that_matter_logged() -> None:
 
 def test_how_things_stand_is_told_as_it_was_found() -> None:
     bench = Bench()
-    in_hand = InHand(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+    in_hand = InHand(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)
     standing = Standing(ready=True, in_hand=in_hand, backlog=Backlog(11, 12, 13_500), database_bytes=14, log_bytes=15)
 
     bench.metrics.standing = standing
@@ -186,6 +186,7 @@ def test_how_things_stand_is_told_as_it_was_found() -> None:
         13.5,
     ]
     assert samples["postback_lanes_throttled",] == 9
+    assert (samples["postback_lanes_elsewhere",], samples["postback_workers",]) == (11, 12)
     assert (samples["postback_store_bytes",], samples["postback_store_log_bytes",]) == (14, 15)
 
 
@@ -193,7 +194,7 @@ def test_a_store_that_cannot_be_read_leaves_the_other_figures() -> None:
     bench = Bench()
 
     bench.metrics.standing = Standing(
-        ready=False, in_hand=InHand(*[0] * 10), backlog=None, database_bytes=1, log_bytes=1
+        ready=False, in_hand=InHand(*[0] * 12), backlog=None, database_bytes=1, log_bytes=1
     )
 
     samples = bench.samples()

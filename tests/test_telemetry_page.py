@@ -70,7 +70,7 @@ def exposed() -> str:
     metrics = Metrics(registry := CollectorRegistry(), {"version": "1", "python": "3", "sqlite": "3"})
     metrics.committed(Committed(0.1, 1, attempts=[(Verdict.RETRY, "dns_error")], took_ms=[5], latencies_ms=[1]))
     metrics.standing = Standing(
-        ready=True, in_hand=InHand(*range(10)), backlog=Backlog(1, 2, 3), database_bytes=1, log_bytes=1
+        ready=True, in_hand=InHand(*range(12)), backlog=Backlog(1, 2, 3), database_bytes=1, log_bytes=1
     )
     return render_metrics(registry).decode()
 

@@ -28,7 +28,7 @@ from postback.domain.records import Insert
 from postback.domain.telemetry import Fact
 from postback.domain.wire import Outcome, Reason, Request, Timings, Unreachable
 from postback.engine.engine import Engine, Limits
-from postback.ports import AttemptView, DeliveryView, NewEvent, Sender
+from postback.ports import AttemptView, DeliveryView, NewEvent, Queue, Sender
 from postback.storage import tables
 from postback.storage.accounts import SqlAccounts
 from postback.storage.configs import SqlConfigs
@@ -147,22 +147,31 @@ class Town:
 
 
 class Moody:
-    """The store, which takes `slow_s` for each of these verbs, and then refuses those that are in `refuses`."""
+    """The store, which takes `slow_s` for each of these verbs, and then refuses those that are in `refuses`; while `answers`
+    is not set nothing comes of what is asked."""
 
     def __init__(self, store: SqliteStore) -> None:
         self.refuses: set[str] = set()
         self.slow_s: dict[str, float] = {}
         self.calls: list[str] = []
+        self.answers = asyncio.Event()
+        self.answers.set()
         self._store = store
+
+    def on_workers(self, changed: Callable[[], None]) -> None:
+        """Nobody tells: what there is to know comes with the heartbeat."""
 
     def __getattr__(self, verb: str) -> Callable[..., Awaitable[Any]]:
         async def call(*arguments: Any, **named: Any) -> Any:
             self.calls.append(verb)
             if verb in self.slow_s:
                 await asyncio.sleep(self.slow_s[verb])
+            await self.answers.wait()
             if verb in self.refuses:
                 raise Unavailable("the disk is full")
-            return await getattr(self._store, verb)(*arguments, **named)
+            result = await getattr(self._store, verb)(*arguments, **named)
+            await self.answers.wait()
+            return result
 
         return call
 
@@ -275,21 +284,26 @@ class Scene:
             # A new process on the same store: the receivers have seen the old one go.
             assert self._running.done(), "stop the worker first"
             self.town._is_closing = False
-        self._engine = Engine(
-            self.queue,
+        self._engine = self.make_engine(self.queue, self.sender, Limits(**limits), hears=hears, is_held=is_held)
+        self._running = asyncio.ensure_future(self._engine.run(self._stopping, started.set))
+        await started.wait()
+
+    def make_engine(
+        self, queue: Queue, sender: Sender, limits: Limits, *, hears: bool = True, is_held: bool = False
+    ) -> Engine:
+        return Engine(
+            queue,
             self.configs if hears else Deaf(self.configs),
-            self.sender,
+            sender,
             troubles=SqlTroubles(self.store),
             host="here",
             clock=self.clock,
             dice=lambda: 0.5,
             now=self.loop.time,
             report=self.facts.append,
+            limits=limits,
             is_held=is_held,
-            limits=Limits(**limits),
         )
-        self._running = asyncio.ensure_future(self._engine.run(self._stopping, started.set))
-        await started.wait()
 
     def ask_to_stop(self) -> "asyncio.Task[None]":
         """As the first SIGTERM does; what comes back ends when the worker has."""

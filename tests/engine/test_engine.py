@@ -172,7 +172,7 @@ async def test_a_store_that_refuses_every_write_for_a_while_loses_nothing(scene:
 
     assert await scene.states(events) == [State.DELIVERED] * 200
     assert len(scene.posts()) == 200
-    assert {fact.what for fact in scene.reported(StoreFailed)} == {"claim", "settle", "beat"}
+    assert {fact.what for fact in scene.reported(StoreFailed)} == {"claim", "settle", "beat", "keep"}
 
 
 async def test_a_store_that_refuses_is_not_asked_all_the_time(scene: Scene) -> None:
@@ -201,7 +201,7 @@ async def test_a_worker_that_was_taken_for_dead_enlists_anew_and_goes_on(scene: 
     scene.queue.refuses.add("beat")
     await scene.pass_(31)
 
-    assert await scene.store.beat(other) == [first]
+    assert (await scene.store.beat(other)).freed == [first]
     scene.queue.refuses.clear()
     await scene.rest()
     await scene.pass_(40)

@@ -88,7 +88,7 @@ async def test_the_heart_beats_while_there_is_much_to_clear(scene: Scene) -> Non
     dead = []
     for _ in range(100):
         await scene.pass_(1)
-        dead += await scene.store.beat(other)
+        dead += (await scene.store.beat(other)).freed
 
     assert dead == []
     assert await scene.owed() == 0

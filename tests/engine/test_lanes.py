@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from postback.domain.configs import ConfigState, PostbackConfig
+from postback.domain.crews import CONNECTIONS
 from postback.domain.wire import Answered, Outcome, Reason, Timings, Unreachable
 from postback.engine.lanes import Lane, Lanes
-from postback.engine.windows import HOST_MOST, LANE_START
+from postback.engine.windows import LANE_START
 from tests.build import a_claim, a_config, a_destination, answered
 
 TIMEOUT = Unreachable(Reason.RESPONSE_TIMEOUT, "silent", Timings())
@@ -144,8 +145,8 @@ def test_the_window_of_a_host_bounds_all_lanes_to_it() -> None:
 
     started = sum(lanes.start(lane, now=0.0) is not None for lane in many for _ in range(4))
 
-    assert started == HOST_MOST
-    assert many[0].host.in_flight == HOST_MOST
+    assert started == CONNECTIONS
+    assert many[0].host.in_flight == CONNECTIONS
 
 
 def test_a_lane_that_only_its_host_stopped_is_called_when_the_host_has_room() -> None:
@@ -167,10 +168,10 @@ def test_failures_of_the_connection_count_for_the_host_and_failures_of_the_recei
     lane, neighbour = (open_lane(lanes, a_config(id=n)) for n in (1, 2))
 
     run(lanes, lane, answered(500), count=3)
-    assert neighbour.host.window.size == HOST_MOST
+    assert neighbour.host.window.size == CONNECTIONS
 
     run(lanes, lane, REFUSED)
-    assert neighbour.host.window.size == HOST_MOST // 2
+    assert neighbour.host.window.size == CONNECTIONS // 2
 
 
 def test_no_more_places_are_taken_than_the_worker_has() -> None:

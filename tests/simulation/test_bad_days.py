@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.proving import times
+from tests.simulation.limits import CAPS, RATE
 from tests.simulation.stores import OnSqlite
 from tests.simulation.world import Ledger, live_through
 
@@ -42,3 +43,6 @@ def test_the_days_are_bad_enough_to_prove_something(new_database: Path) -> None:
 
     assert sum(ledger.stale for ledger in ledgers) > 0, "no worker ever came back late to settle what was not its own"
     assert sum(ledger.interrupted for ledger in ledgers) > 10, "hardly any attempt ever lost its worker"
+    for kind, cap in CAPS.items():
+        assert max(ledger.limits.most_at_once[kind] for ledger in ledgers) == cap, "nothing was kept by a cap"
+    assert min(ledger.limits.fastest_s for ledger in ledgers) < 1.1 / RATE, "nothing was kept by a rate"

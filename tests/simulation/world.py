@@ -25,13 +25,14 @@ from postback.domain.records import Insert
 from postback.domain.telemetry import Fact, InternalError
 from postback.domain.wire import Answered, Outcome, Reason, Request, Timings, Unreachable
 from postback.engine.engine import Engine, Limits
-from postback.ports import NewEvent, Waiting, Worker
+from postback.ports import Heartbeat, NewEvent, Waiting, Worker
 from postback.storage.accounts import SqlAccounts
 from postback.storage.configs import SqlConfigs
 from postback.storage.records import SqlRecords
 from postback.storage.troubles import SqlTroubles
 from tests.build import ACCOUNT, CONFIG_ID, LOCATION_ID, NOON, a_config, a_location
 from tests.doubles import VirtualLoop
+from tests.simulation.limits import CAPS, RATE, Call, LimitsSeen
 from tests.simulation.stores import Opener, Stores
 from tests.storage import given
 
@@ -40,12 +41,10 @@ Key = tuple[int, int]
 """(event id, config id) of a delivery."""
 
 LEASE_S: Final = 30.0
-CONFIGS: Final = 9
+CONFIGS: Final = 11
 EVENTS: Final = 50
 TROUBLE_S: Final = 400.0
 WORKERS: Final = 2
-RATE: Final = 0.5
-"""Deliveries a second that the limited receiver takes from one worker."""
 
 
 @dataclass(eq=False)
@@ -59,6 +58,8 @@ class Process:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
     engine: Engine | None = None
+    last_beat: float = 0.0
+    lapsed_at: float = -1.0
     lives: int = 0
     """Times that it has enlisted: once more each time that others took it for dead."""
 
@@ -80,6 +81,7 @@ class Ledger:
         self.accepted: dict[int, frozenset[int]] = {}
         self.allowed_from: dict[Key, float] = {}
         self.counted: dict[Key, int] = defaultdict(int)
+        self.limits = LimitsSeen(LEASE_S)
         self.hits = 0
         self.stale = 0
         self.interrupted = 0
@@ -166,12 +168,17 @@ class ProcessQueue:
 
         return await self._step(settle)
 
-    async def beat(self, worker: Worker) -> Sequence[int]:
-        async def beat() -> Sequence[int]:
+    async def beat(self, worker: Worker, goes_by: int = 0) -> Heartbeat:
+        async def beat() -> Heartbeat:
             async with self._world.freeing_or_settling:
-                return await self._queue.beat(worker)
+                heard = await self._queue.beat(worker, goes_by)
+            self._world.ledger.limits.beats(self._process, self._world.loop.time())
+            return heard
 
         return await self._step(beat)
+
+    def on_workers(self, changed: Callable[[], None]) -> None:
+        """Nobody tells: what there is to know comes with the heartbeat."""
 
     async def bury(self, limit: int) -> int:
         return await self._step(lambda: self._queue.bury(limit))
@@ -247,10 +254,10 @@ class Network:
         self._world = world
         self._process = process
         self._under_way: dict[int, tuple[asyncio.TimerHandle, Callable[[Outcome], None], float]] = {}
+        self._thawing: set[asyncio.Future[None]] = set()
         self._calls = 0
         self._answers_to: dict[int, tuple[int, Key]] = {}
         self._paused_until: dict[int, float] = {}
-        self._last_sent: dict[int, float] = {}
         self._is_idle = asyncio.Event()
         self._is_idle.set()
 
@@ -263,24 +270,22 @@ class Network:
         self._world.ledger.send(key)
         self._check(key)
         after, outcome = self._world.receive(config_id, request.destination.deadlines)
+        now = self._world.loop.time()
+        self._world.ledger.limits.call(self._world.kinds[config_id], config_id, Call(self._process, now, now + after))
         self._calls += 1
         call = self._calls
         timer = self._world.loop.call_later(after, self._end, call, outcome)
-        self._under_way[call] = timer, answered, self._world.loop.time()
+        self._under_way[call] = timer, answered, now
         self._answers_to[call] = self._process.lives, key
         self._is_idle.clear()
 
     def _check(self, key: Key) -> None:
-        """One worker posts no delivery twice at once, goes by a receiver's wish to be left alone, and by its rate."""
+        """One worker posts no delivery twice at once, and goes by a receiver's wish to be left alone."""
         now = self._world.loop.time()
         assert (self._process.lives, key) not in self._answers_to.values(), (
             f"{key} was posted while the same worker was posting it"
         )
         assert now >= self._paused_until.get(key[1], 0.0) - 0.001, f"config {key[1]} was called while it is paused"
-        if self._world.kinds[key[1]] == "limited":
-            since = now - self._last_sent.get(key[1], -1 / RATE)
-            assert since >= 1 / RATE - 0.001, f"config {key[1]} was called {since} s after the last call"
-            self._last_sent[key[1]] = now
 
     async def close(self, grace_s: float) -> None:
         try:
@@ -291,12 +296,16 @@ class Network:
                 timer.cancel()
                 self._end(call, Unreachable(Reason.INTERRUPTED, "stopped", _timings(self._world.loop.time() - started)))
 
+    async def _end_when_thawed(self, call: int, outcome: Outcome) -> None:
+        """A frozen process finds the answer when it is thawed, maybe before anything else."""
+        await self._process.thawed.wait()
+        self._end(call, outcome)
+
     def _end(self, call: int, outcome: Outcome) -> None:
         if self._process.is_dead:
             return
         if not self._process.thawed.is_set():
-            # A frozen process finds the answer when it is thawed.
-            self._world.loop.call_later(0.5, self._end, call, outcome)
+            self._thawing.add(asyncio.ensure_future(self._end_when_thawed(call, outcome)))
             return
         _, answered, _ = self._under_way.pop(call)
         _, (_, config_id) = self._answers_to.pop(call)
@@ -341,6 +350,8 @@ class World:
 
     def jump(self, seconds: float) -> None:
         self.jumped += seconds
+        if seconds > 0:
+            self.ledger.limits.put_forward(self.loop.time())
         self._jumped_forward += max(seconds, 0.0)
 
     async def delay(self, most_s: float) -> None:
@@ -362,7 +373,7 @@ class World:
             return 0.01, _answered(410, 0.01)
         if kind == "down" or (kind == "flaky" and chance < 0.5):
             return 0.05, _answered(500, 0.05)
-        after = self.dice.random() * (8.0 if kind == "slow" else 0.2)
+        after = self.dice.random() * {"slow": 8.0, "few": 8.0, "narrow": 2.0}.get(kind, 0.2)
         return after, _answered(200, after)
 
     # --- people -------------------------------------------------------------------------------------------------
@@ -371,13 +382,14 @@ class World:
         await SqlAccounts(self.store).save(Account(id=ACCOUNT))
         await SqlRecords(self.store, {}).apply([Insert(a_location())])
         for n in range(CONFIGS):
-            kind = ("fine", "flaky", "down", "hangs", "refuses", "busy", "slow", "gone", "limited")[n]
+            kind = ("fine", "flaky", "down", "hangs", "refuses", "busy", "slow", "gone", "limited", *CAPS)[n]
             config = a_config(
                 id=CONFIG_ID + n,
                 url=f"http://127.0.0.1:{20_000 + n}/receiver",
                 retry=RetryPolicy(self.dice.randint(1, 5), (self.dice.choice((1, 5, 30)),)),
                 deadlines=Deadlines(1.0, self.dice.choice((1.0, 5.0, 20.0)), 25.0),
                 rate_limit=RATE if kind == "limited" else None,
+                max_in_flight=CAPS.get(kind, 64),
             )
             self.kinds[config.id] = kind
             self.policies[config.id, config.version] = config.retry.attempts
@@ -386,7 +398,9 @@ class World:
     async def publish(self) -> None:
         """Events at random moments, each to some living process; nobody publishes a second time."""
         for number in range(EVENTS):
-            await asyncio.sleep(self.dice.random() * 2 * TROUBLE_S / EVENTS)
+            # Often several at once, so that limits are what keeps them.
+            if self.dice.random() < 0.3:
+                await asyncio.sleep(self.dice.random() * 6 * TROUBLE_S / EVENTS)
             process = self.dice.choice(self.processes)
             if process.is_dead or process.engine is None:
                 continue

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 from sqlalchemy import text
@@ -26,6 +27,7 @@ class Heard:
     store: PostgresStore
     changed: list[str] = field(default_factory=list)
     due: list[Collection[int]] = field(default_factory=list)
+    workers: list[None] = field(default_factory=list)
 
     async def until(self, is_so: Callable[["Heard"], bool]) -> None:
         async with asyncio.timeout(10):
@@ -48,6 +50,7 @@ async def both(dsn: str) -> AsyncIterator[tuple[Heard, Heard]]:
         one = Heard(store)
         store.watch(one.changed.append)
         store.on_due(one.due.append)
+        store.on_workers(partial(one.workers.append, None))
         heard.append(one)
     await given.an_account_with_configs(heard[0].store)
     yield heard[0], heard[1]
@@ -97,6 +100,27 @@ async def test_what_is_due_is_told_to_all_many_at_a_time(both: tuple[Heard, Hear
     assert len(there.due) < 20
 
 
+async def test_others_are_told_when_a_worker_goes_by_another_crew_or_ends_and_not_at_each_heartbeat(
+    both: tuple[Heard, Heard],
+) -> None:
+    here, there = both
+    worker = await here.store.enlist("here")
+
+    async def then(times: int) -> None:
+        here.store._notices.send_due([times])
+        await there.until(lambda heard: [times] in heard.due)
+        assert (len(here.workers), len(there.workers)) == (0, times)
+
+    await here.store.beat(worker, 5)
+    await then(1)
+    await here.store.beat(worker, 5)
+    await then(1)
+    await here.store.beat(worker, 6)
+    await then(2)
+    await here.store.retire(worker)
+    await then(3)
+
+
 async def test_whoever_lost_its_connection_is_told_that_all_may_have_changed(
     both: tuple[Heard, Heard], dsn: str
 ) -> None:
@@ -105,7 +129,7 @@ async def test_whoever_lost_its_connection_is_told_that_all_may_have_changed(
     await kill_others(dsn)
 
     for one in both:
-        await one.until(lambda heard: heard.changed == [ACCOUNT] and heard.due == [()])
+        await one.until(lambda heard: heard.changed == [ACCOUNT] and heard.due == [()] and heard.workers == [None])
     await SqlConfigs(here.store).set_state(ACCOUNT, CONFIG_ID, ConfigState.PAUSED, None)
     await there.until(lambda heard: len(heard.changed) == 2)
 
@@ -139,7 +163,7 @@ async def listening_anew(store: PostgresStore) -> "asyncio.Task[None]":
 async def test_what_nobody_understands_is_passed_over(both: tuple[Heard, Heard]) -> None:
     here, there = both
 
-    for payload in ("", "x", "d", "d x 5", "c", "c a"):
+    for payload in ("", "x", "d", "d x 5", "c", "c a", "w"):
         await here.store.read(
             lambda c, payload=payload: c.execute(text("SELECT pg_notify('postback', :p)"), {"p": payload})
         )  # type: ignore[misc]

@@ -3,8 +3,10 @@
 import pytest
 from sqlalchemy import update
 
+from postback.domain.crews import Peer
 from postback.domain.deliveries import Verdict
 from postback.domain.errors import WorkerDeclaredDead
+from postback.ports import Heartbeat
 from postback.storage.tables import owed, workers
 from tests.build import CONFIG_ID, NOON, a_settlement, a_unit
 from tests.doubles import ClockDouble
@@ -77,14 +79,14 @@ async def test_who_was_not_heard_of_for_a_lease_is_dead(shared_store: Store, clo
     living, silent = await store.enlist("here"), await store.enlist("here")
     await given.claims_of(store, silent)
     clock.pass_(seconds=30)
-    assert await store.beat(living) == []
+    assert (await store.beat(living)).freed == []
     clock.pass_(ms=1)
 
-    assert await store.beat(living) == [silent.id]
+    assert (await store.beat(living)).freed == [silent.id]
 
     assert await given.verdicts(store) == [Verdict.INTERRUPTED]
     assert len(await given.claim(store, living)) == 1
-    assert await store.beat(living) == []
+    assert (await store.beat(living)).freed == []
 
 
 async def test_who_beats_keeps_its_claims(shared_store: Store, clock: ClockDouble) -> None:
@@ -93,8 +95,8 @@ async def test_who_beats_keeps_its_claims(shared_store: Store, clock: ClockDoubl
     claim = await given.a_claim_of(store, second)
     for _ in range(20):
         clock.pass_(seconds=5)
-        assert await store.beat(first) == []
-        assert await store.beat(second) == []
+        assert (await store.beat(first)).freed == []
+        assert (await store.beat(second)).freed == []
 
     assert await given.claim(store, first) == []
     assert (await store.settle(second, [a_settlement(claim)])).moved == 1
@@ -110,12 +112,57 @@ async def test_a_worker_that_was_declared_dead_is_told_so(shared_store: Store, c
         await store.beat(silent)
 
 
+async def test_a_heartbeat_brings_who_else_was_heard_of_lately_and_which_crew_each_goes_by(
+    shared_store: Store, clock: ClockDouble
+) -> None:
+    store = shared_store
+    first, second, third = sorted([await store.enlist("here") for _ in range(3)])
+    assert (await store.beat(first)).peers == [Peer(worker.id, 0) for worker in (first, second, third)]
+
+    await store.beat(second, (1 << 63) - 1)
+    clock.pass_(seconds=6)
+    await store.beat(third, 7)
+    await store.beat(second, 0)
+    await store.beat(second, 9)
+
+    assert (await store.beat(first, 5)).peers == [Peer(first.id, 5), Peer(second.id, 9), Peer(third.id, 7)]
+    await store.retire(second)
+    assert (await store.beat(third, 8)).peers == [Peer(first.id, 5), Peer(third.id, 8)]
+
+
+async def test_who_missed_two_heartbeats_is_not_among_them_and_keeps_its_claims_to_the_end_of_the_lease(
+    shared_store: Store, clock: ClockDouble
+) -> None:
+    store = shared_store
+    living, silent = await store.enlist("here"), await store.enlist("here")
+    claim = await given.a_claim_of(store, silent)
+    clock.pass_(seconds=10)
+    assert {peer.id for peer in (await store.beat(living)).peers} == {living.id, silent.id}
+    clock.pass_(ms=1)
+
+    assert await store.beat(living) == Heartbeat([], [Peer(living.id, 0)])
+
+    assert {peer.id for peer in (await store.beat(silent, 3)).peers} == {living.id, silent.id}
+    assert (await store.settle(silent, [a_settlement(claim)])).moved == 1
+
+
+async def test_who_takes_the_place_of_an_earlier_process_hears_of_nobody_else(
+    opener: Opener, clock: ClockDouble
+) -> None:
+    store = await opener(alone=True)
+    await store.enlist("here")
+
+    worker = await store.enlist("here")
+
+    assert await store.beat(worker) == Heartbeat([], [Peer(worker.id, 0)])
+
+
 async def test_a_worker_alone_that_was_silent_for_long_lives_on(store: Store, clock: ClockDouble) -> None:
     worker = await store.enlist("here")
     claim = await given.a_claim_of(store, worker)
     clock.pass_(seconds=3600)
 
-    assert await store.beat(worker) == []
+    assert (await store.beat(worker)).freed == []
 
     assert (await store.settle(worker, [a_settlement(claim)])).moved == 1
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from postback.bootstrap.started import CannotStart, Restored
 from postback.domain.accounts import Actor
+from postback.domain.crews import BEATS_A_LEASE
 from postback.domain.restored import Copy, Owing
 from postback.domain.times import rfc3339
 from postback.engine.engine import BEATS_A_LEASE, Engine

@@ -41,6 +41,11 @@ class Bucket:
         self._tokens = min(tokens, self._most)
         self._at = now
 
+    def drain(self, now: float) -> None:
+        """Empty at `now`, whatever was there."""
+        self._tokens = 0.0
+        self._at = now
+
     def is_full(self, now: float) -> bool:
         """Whether one that is made anew would be the same."""
         return self._filled(now) >= self._most

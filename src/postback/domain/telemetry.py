@@ -12,6 +12,7 @@ from postback.domain.events import Event
 class InHand(NamedTuple):
     """What one worker holds now, and what it may hold at most; lanes are configs that it delivers to.
 
+    `workers` are those that share the lanes, this one among them, and a lane is elsewhere while others have all of it.
     A lane is held while its config or its receiver wants nothing, throttled while its rate keeps what waits, shrunk after
     timeouts, failures to connect and 5xx.
     """
@@ -26,6 +27,8 @@ class InHand(NamedTuple):
     lanes_held: int
     lanes_throttled: int
     lanes_shrunk: int
+    lanes_elsewhere: int
+    workers: int
 
 
 class Backlog(NamedTuple):

@@ -164,6 +164,11 @@ class Dispatcher:
             for claim in _withdraw(lane):
                 self._drop(lane, claim)
 
+    def reallot(self) -> None:
+        """Other workers share the lanes now: give back what is theirs, and look for what is this one's."""
+        self._to_relieve.update(lane.config.id for lane in self._lanes.reallot())
+        self.wake()
+
     # --- looking ------------------------------------------------------------------------------------------------
 
     async def _look(self) -> None:

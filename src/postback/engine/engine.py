@@ -1,28 +1,28 @@
-"""The engine: intake, dispatcher and housekeeper of one worker, started and ended together."""
+"""The engine: intake, dispatcher, heart and housekeeper of one worker, started and ended together."""
 
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
 
+from postback.domain.crews import BEATS_A_LEASE, SILENT_BEATS
 from postback.domain.errors import Unavailable
 from postback.domain.telemetry import InHand, WorkerEnlisted
 from postback.engine.attempt import Attempter
 from postback.engine.courier import TestCourier
 from postback.engine.dispatcher import Dispatcher
 from postback.engine.figures import in_hand
+from postback.engine.heart import Heart
 from postback.engine.hold import Hold
 from postback.engine.housekeeper import Housekeeper
 from postback.engine.intake import Intake
 from postback.engine.lanes import Lanes
 from postback.engine.notifier import Notifier
 from postback.engine.replayer import Replayer
+from postback.engine.sharing import Sharing
 from postback.engine.snapshots import Snapshots
 from postback.engine.watcher import Watcher
 from postback.ports import Clock, Configs, Dice, NewSpan, Queue, Report, Sender, Troubles
-
-BEATS_A_LEASE: Final = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,9 @@ class Engine:
         self._is_hurried = False
         self._is_ending = False
         self._hold = Hold(holds=is_held)
-        self.lanes = Lanes(limits.places, limits.memory)
+        beat_every_s = limits.lease_s / BEATS_A_LEASE
+        self._sharing = Sharing(beat_every_s * SILENT_BEATS)
+        self.lanes = Lanes(limits.places, limits.memory, self._sharing)
         snapshots = Snapshots(configs)
         attempter = Attempter(sender, clock, dice, report)
         self._dispatcher = Dispatcher(queue, snapshots, self.lanes, attempter, report, clock, now, self._hold)
@@ -99,11 +101,19 @@ class Engine:
             clock,
             now,
             report,
-            beat_every_s=limits.lease_s / BEATS_A_LEASE,
+            bury_every_s=beat_every_s,
             retention_days=limits.retention_days,
+            hold=self._hold,
+        )
+        self._heart = Heart(
+            queue,
+            self.lanes,
+            now,
+            report,
+            beat_every_s=beat_every_s,
             # Also the jobs that it has left undone.
             took_over=self.stored,
-            hold=self._hold,
+            reallotted=self._dispatcher.reallot,
         )
 
     async def run(self, stopping: asyncio.Event, started: Callable[[], None] = lambda: None) -> None:
@@ -112,12 +122,14 @@ class Engine:
         What is still under way after the grace ends as interrupted: owed again, no attempt used up.
         """
         await self._enlist()
+        await self._heart.start()
         no_more_claims, nothing_left = asyncio.Event(), asyncio.Event()
         async with asyncio.TaskGroup() as parts:
             taking = parts.create_task(self.intake.run(stopping))
             looking = parts.create_task(self._dispatcher.look(no_more_claims))
             parts.create_task(self._dispatcher.settle(nothing_left))
-            parts.create_task(self._housekeeper.run(nothing_left, self._enlist_anew))
+            parts.create_task(self._heart.run(nothing_left, self._enlist_anew))
+            parts.create_task(self._housekeeper.run(nothing_left))
             parts.create_task(self._notifier.run(nothing_left))
             parts.create_task(self._watcher.run(nothing_left))
             parts.create_task(self._replayer.run(stopping))
@@ -136,6 +148,7 @@ class Engine:
             await ending
             nothing_left.set()
             self._dispatcher.wake()
+            self._heart.wake()
             self._notifier.wake()
         # Where the store cannot be reached, others free what is still claimed once the lease is over.
         with suppress(Unavailable):
@@ -171,7 +184,9 @@ class Engine:
 
     async def _enlist(self) -> None:
         worker = await self._queue.enlist(self._host)
-        self._dispatcher.worker = self._housekeeper.worker = worker
+        self._dispatcher.worker = self._heart.worker = worker
+        self._sharing.begin(worker.id)
+        self._dispatcher.reallot()
         self.intake.open(worker)
         self._report(WorkerEnlisted(worker.id))
 

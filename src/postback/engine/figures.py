@@ -7,9 +7,10 @@ from postback.engine.lanes import Lane, Lanes
 
 def in_hand(lanes: Lanes, intake: Intake, now: float) -> InHand:
     """`now` is the loop's monotonic time in seconds."""
-    held = throttled = shrunk = attempts = 0
+    held = elsewhere = throttled = shrunk = attempts = 0
     for lane in lanes.lanes.values():
-        held += lane.is_held(now)
+        elsewhere += lane.is_elsewhere
+        held += lane.is_held(now) and not lane.is_elsewhere
         throttled += _is_throttled(lane, now)
         shrunk += lane.window.shrunk
         attempts += lane.in_flight
@@ -22,8 +23,10 @@ def in_hand(lanes: Lanes, intake: Intake, now: float) -> InHand:
         events_waiting=intake.waiting,
         lanes=len(lanes.lanes),
         lanes_held=held,
+        lanes_elsewhere=elsewhere,
         lanes_throttled=throttled,
         lanes_shrunk=shrunk,
+        workers=len(lanes.sharing.crew),
     )
 
 

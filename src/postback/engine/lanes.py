@@ -12,7 +12,8 @@ from postback.domain.configs import PostbackConfig
 from postback.domain.deliveries import Claim
 from postback.domain.rates import Bucket
 from postback.domain.wire import Destination, Outcome
-from postback.engine.windows import HOST_MOST, LANE_START, Window, blames_the_host, overwhelms
+from postback.engine.sharing import Sharing
+from postback.engine.windows import LANE_START, Window, blames_the_host, overwhelms
 
 SHARE_OF_SHRUNK: Final = 4
 """Lanes whose window has shrunk share at most one in so many of the worker's places."""
@@ -29,8 +30,8 @@ class Host:
 
     __slots__ = ("blocked", "in_flight", "window")
 
-    def __init__(self) -> None:
-        self.window = Window(HOST_MOST, HOST_MOST)
+    def __init__(self, most: int) -> None:
+        self.window = Window(most, most)
         self.in_flight = 0
         self.blocked: deque[Lane] = deque()
 
@@ -44,6 +45,7 @@ class Lane:
 
     `in_flight` are attempts under way, `reserved` places of events whose commit is under way, `waiting` claims
     in memory, `taken` all places it holds, those of attempts not yet settled included. `spilled` says that the store may hold due deliveries that found no room here.
+    `is_elsewhere` says that other workers have all of it: it holds, and what is due of it is theirs.
     `pumping` is for whoever starts attempts: it is about to start all that may be started.
     """
 
@@ -55,6 +57,7 @@ class Lane:
         "holds",
         "host",
         "in_flight",
+        "is_elsewhere",
         "paused_until",
         "pumping",
         "reserved",
@@ -68,6 +71,7 @@ class Lane:
         self.account = config.account
         self.config = config
         self.holds = config.holds
+        self.is_elsewhere = False
         self.destination = destination
         self.host = host
         self.window = Window(LANE_START, config.max_in_flight)
@@ -124,16 +128,20 @@ class Lane:
 
     def wait_for_tokens_s(self, now: float) -> float | None:
         """How long until its rate lets it take more; None where its rate is not what keeps it."""
-        if self.bucket is None:
+        if self.bucket is None or self.holds:
             return None
         spoken_for = self.reserved + len(self.waiting)
         return None if self.bucket.tokens(now) > spoken_for else self.bucket.wait_s(now, spoken_for)
 
 
 class Lanes:
-    """All lanes of a worker, and the two things they share: its places and its memory for bodies (bytes)."""
+    """All lanes of a worker, and the two things they share: its places and its memory for bodies (bytes).
 
-    def __init__(self, places: int, memory: int) -> None:
+    `sharing` says how much of each is this worker's.
+    """
+
+    def __init__(self, places: int, memory: int, sharing: Sharing | None = None) -> None:
+        self.sharing = sharing or Sharing()
         self.lanes: dict[int, Lane] = {}
         self.taken = 0
         self.bytes_held = 0
@@ -153,6 +161,10 @@ class Lanes:
         lane = self.lanes.get(config.id)
         if lane is None:
             lane = self.lanes[config.id] = Lane(config, destination, self._host(config.id, destination))
+            self._allot(lane)
+            if lane.bucket is not None and self.sharing.since is not None:
+                # Another may have used it up until then.
+                lane.bucket.drain(self.sharing.since)
             self._by_account.setdefault(lane.account, []).append(lane)
         return lane
 
@@ -167,14 +179,28 @@ class Lanes:
             host.in_flight += lane.in_flight
             lane.host.in_flight -= lane.in_flight
             lane.host = host
-        lane.config, lane.holds, lane.destination = config, config.holds, destination
-        lane.window.limit(config.max_in_flight)
+        lane.config, lane.destination = config, destination
+        self._allot(lane)
         if config.rate_limit is None:
             lane.bucket = None
         elif lane.bucket is None:
             lane.bucket = Bucket(config.rate_limit, now)
         else:
             lane.bucket.change(config.rate_limit, now)
+
+    def reallot(self) -> Sequence[Lane]:
+        """Other workers share the lanes now: the lanes of which more or less is this one's."""
+        for host in self._hosts.values():
+            host.window.limit(self.sharing.connections)
+        return [lane for lane in self.lanes.values() if self._allot(lane)]
+
+    def keeps_within(self) -> bool:
+        """Whether no more is under way than the newest crew gives this worker."""
+        sharing = self.sharing
+        if any(host.in_flight > sharing.newest_connections for host in self._hosts.values()):
+            return False
+        under_way = (lane for lane in self.lanes.values() if lane.in_flight)
+        return all(lane.in_flight <= sharing.newest_part(lane.config) for lane in under_way)
 
     def reserve(self, lane: Lane, size: int, now: float) -> bool:
         """A place for an event that is being accepted, where the lane has room and nothing older waits in the store."""
@@ -199,7 +225,7 @@ class Lanes:
 
     def start(self, lane: Lane, now: float) -> Claim | None:
         """The next claim to attempt now, or None; a lane that only its host stops is called when the host has room."""
-        if not lane.may_start(now):
+        if not lane.may_start(now) or now >= self.sharing.trusted_until:
             return None
         host = lane.host
         if host.in_flight >= host.window.size:
@@ -251,6 +277,9 @@ class Lanes:
 
     def share(self, due: Sequence[Lane], now: float) -> Mapping[int, int]:
         """How many deliveries to claim of each lane with due work, accounts in turn, within the places that are left."""
+        if now >= self.sharing.trusted_until:
+            # Nothing could be started.
+            return {}
         by_account: dict[str, deque[Lane]] = {}
         for lane in due:
             by_account.setdefault(lane.account, deque()).append(lane)
@@ -289,12 +318,23 @@ class Lanes:
         in_use = {id(lane.host) for lane in self.lanes.values()}
         self._hosts = {key: host for key, host in self._hosts.items() if id(host) in in_use or host.window.shrunk}
 
+    def _allot(self, lane: Lane) -> bool:
+        """Whether it is another part of the lane than before."""
+        part, was_elsewhere, had = self.sharing.part(lane.config), lane.is_elsewhere, lane.window.most
+        lane.is_elsewhere = part == 0
+        lane.holds = lane.config.holds or lane.is_elsewhere
+        if part:
+            lane.window.limit(part)
+            if was_elsewhere and lane.bucket is not None and self.sharing.since is not None:
+                lane.bucket.drain(self.sharing.since)
+        return lane.is_elsewhere != was_elsewhere or lane.window.most != had
+
     def _host(self, config_id: int, destination: Destination | None) -> Host:
         # A config whose URL cannot be read has no host; one of its own keeps the rest simple.
         key = (destination.host, destination.port) if destination else (f"config {config_id}", 0)
         host = self._hosts.get(key)
         if host is None:
-            host = self._hosts[key] = Host()
+            host = self._hosts[key] = Host(self.sharing.connections)
         return host
 
     def _has_place(self, lane: Lane) -> bool:

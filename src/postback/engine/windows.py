@@ -5,7 +5,6 @@ from typing import Final
 from postback.domain.wire import CONNECTION_REASONS, Answered, Outcome, Reason, Unreachable
 
 LANE_START: Final = 4
-HOST_MOST: Final = 256
 
 _TIMEOUTS: Final = frozenset({Reason.CONNECT_TIMEOUT, Reason.RESPONSE_TIMEOUT, Reason.CONNECTION_RESET})
 

@@ -65,6 +65,8 @@ _GAUGES: Final = (
     _Gauge("lanes_held", "Lanes whose config or receiver wants nothing now.", lambda now: now.in_hand.lanes_held),
     _Gauge("lanes_throttled", "Lanes whose rate limit keeps what waits.", lambda now: now.in_hand.lanes_throttled),
     _Gauge("lanes_shrunk", "Lanes that send less at once, after failures.", lambda now: now.in_hand.lanes_shrunk),
+    _Gauge("lanes_elsewhere", "Lanes that other workers have all of.", lambda now: now.in_hand.lanes_elsewhere),
+    _Gauge("workers", "Workers that share the lanes, this one among them.", lambda now: now.in_hand.workers),
     _Gauge("store_bytes", "Size of the database.", lambda now: now.database_bytes, of_database=True),
     _Gauge(
         "store_log_bytes",

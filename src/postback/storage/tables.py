@@ -277,6 +277,8 @@ workers = Table(
     Column("host", _TEXT, nullable=False),
     Column("started_ms", BigInteger, nullable=False),
     Column("beat_ms", BigInteger, nullable=False),
+    # The crew that it minds, as a mark (domain/crews.py); 0 of none.
+    Column("goes_by", BigInteger, nullable=False, server_default="0"),
     CheckConstraint("slot BETWEEN 0 AND 511", name="slots_fit_into_ids"),
 )
 

@@ -1,4 +1,4 @@
-"""Word between processes: whose configs changed, and that something is due. Whoever misses it finds out by looking."""
+"""Word between processes: whose configs changed, that something is due, that workers came or went. Whoever misses it finds out by looking."""
 
 import asyncio
 import secrets
@@ -25,6 +25,7 @@ PAYLOAD_BYTES: Final = 7900
 
 _CHANGED: Final = "c"
 _DUE: Final = "d"
+_WORKERS: Final = "w"
 
 Changed = Callable[[str], None]
 Due = Callable[[Collection[int]], None]
@@ -35,20 +36,25 @@ class Notices:
 
     `changed` is called on the loop with each account whose configs another process changed; after the connection was
     lost with every account, since nobody knows what was missed. `due` is called with configs that have
-    something due: with none of them after the connection was lost, for any may.
+    something due: with none of them after the connection was lost, for any may. `workers` is called when those of
+    another process came, went, or go by another crew, and after the connection was lost.
     """
 
-    def __init__(self, dsn: str, doors: Doors, clock: ServerClock, changed: Changed, due: Due) -> None:
+    def __init__(
+        self, dsn: str, doors: Doors, clock: ServerClock, changed: Changed, due: Due, workers: Callable[[], None]
+    ) -> None:
         self._dsn = dsn
         self._doors = doors
         self._clock = clock
         self._changed = changed
         self._due = due
+        self._workers = workers
         self._origin = secrets.token_hex(8)
         self._closing = asyncio.Event()
         self._listening: asyncio.Task[None] | None = None
         self._is_listening = False
         self._to_send: set[int] = set()
+        self._workers_to_send = False
         self._sending: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -78,16 +84,27 @@ class Notices:
         Called once it is durable. Where it cannot be sent nobody is told so: everyone looks from time to time.
         """
         self._to_send.update(config_ids)
-        if self._to_send and self._sending is None and not self._closing.is_set():
+        if self._to_send:
+            self._begin_to_send()
+
+    def send_workers(self) -> None:
+        """Soon: workers of this process came, went, or go by another crew. Sent as `send_due` sends."""
+        self._workers_to_send = True
+        self._begin_to_send()
+
+    def _begin_to_send(self) -> None:
+        if self._sending is None and not self._closing.is_set():
             self._sending = asyncio.create_task(self._send())
 
     async def _send(self) -> None:
         try:
-            while self._to_send:
-                config_ids, self._to_send = self._to_send, set()
+            while self._to_send or self._workers_to_send:
+                payloads = [f"{_WORKERS} {self._origin}"] if self._workers_to_send else []
+                payloads += _payloads(self._to_send)
+                self._to_send, self._workers_to_send = set(), False
                 with suppress(Unavailable):
                     async with self._doors.one() as door:
-                        await door.raw.execute(_NOTIFY_ALL, CHANNEL, list(_payloads(config_ids)))
+                        await door.raw.execute(_NOTIFY_ALL, CHANNEL, payloads)
         finally:
             self._sending = None
 
@@ -152,6 +169,7 @@ class Notices:
         for account in accounts:
             self._changed(account)
         self._due(())
+        self._workers()
 
     def _hear(self, _connection: object, _pid: int, _channel: str, payload: Any) -> None:
         kind, _, rest = str(payload).partition(" ")
@@ -161,6 +179,8 @@ class Notices:
                 self._changed(account)
         elif kind == _DUE:
             self._due([int(number) for number in rest.split() if number.isdecimal()])
+        elif kind == _WORKERS and rest != self._origin:
+            self._workers()
 
 
 _NOTIFY_ALL: Final = "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload"
@@ -173,7 +193,8 @@ def _payloads(config_ids: Iterable[int]) -> Iterator[str]:
             yield text
             text = _DUE
         text += f" {config_id}"
-    yield text
+    if text != _DUE:
+        yield text
 
 
 async def _either(one: asyncio.Event, other: asyncio.Event, within_s: float) -> bool:

@@ -9,7 +9,7 @@ from postback.domain.deliveries import Accepted, Claim, NewDeliveries, Refused, 
 from postback.domain.errors import Unavailable
 from postback.domain.ids import config_text, delivery_text
 from postback.domain.jobs import JobKind
-from postback.ports import Job, LogFilter, Report, Waiting, Worker
+from postback.ports import Heartbeat, Job, LogFilter, Report, Waiting, Worker
 from postback.storage import jobs
 from postback.storage.committed import Uncommitted
 from postback.storage.postgres import claiming, keeping, replaying, retention, workers
@@ -33,7 +33,8 @@ EVER: Final = 1 << 62
 
 class PostgresQueue:
     """Keeps the port Queue for one process. `transact` runs a function in a transaction and reports it; `changed` is
-    called inside one with an account whose configs it changes; `send_due` tells other processes of lanes."""
+    called inside one with an account whose configs it changes; `send_due` tells other processes of lanes, and
+    `send_workers` that workers came, went or go by another crew."""
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class PostgresQueue:
         transact: Callable[[Callable[[Door, Uncommitted], Awaitable[object]]], Awaitable[object]],
         changed: Callable[[str], None],
         send_due: Callable[[Collection[int]], None],
+        send_workers: Callable[[], None],
     ) -> None:
         self._doors = doors
         self._clock = clock
@@ -55,6 +57,8 @@ class PostgresQueue:
         self._alone = alone
         self._changed = changed
         self._send_due = send_due
+        self._send_workers = send_workers
+        self._goes_by: dict[int, int] = {}
         self._tasks = Tasks(doors, clock, transact, report, send_due)
         self._tokens = Tokens()
         self._unanswered = Unanswered()
@@ -73,24 +77,29 @@ class PostgresQueue:
 
     async def retire(self, worker: Worker) -> None:
         await self._free(worker.id, EVER, worker.slot % PARTS)
+        self._goes_by.pop(worker.id, None)
 
-    async def beat(self, worker: Worker) -> Sequence[int]:
+    async def beat(self, worker: Worker, goes_by: int = 0) -> Heartbeat:
         async def run(task: Task) -> int:
             task.is_sent = True
-            return task.moment.is_at(await workers.beat(task.raw, task.moment.given, worker.id))
+            return task.moment.is_at(await workers.beat(task.raw, task.moment.given, worker.id, goes_by))
 
         now = await self._tasks.one(run)
         async with self._doors.one() as door:
             if not self._unanswered.is_empty:
                 self._send_due(await self._unanswered.release(door.raw, worker.id, now))
-            dead = await workers.silent(door.raw, now - self._lease_ms)
-        for one in dead:
+            heard = await workers.heard_of(door.raw, now, self._lease_ms)
+        if self._goes_by.get(worker.id) != goes_by:
+            self._goes_by[worker.id] = goes_by
+            self._send_workers()
+        for one in heard.freed:
             await self._free(one, now - self._lease_ms, worker.slot % PARTS)
-        return dead
+        return heard
 
     async def _free(self, worker: int, silent_before_ms: int, part: int) -> None:
         while await self._tasks.run(lambda task: workers.free(task, worker, silent_before_ms), part):
             continue
+        self._send_workers()
 
     # --- the way of a delivery ----------------------------------------------------------------------------------
 

@@ -67,7 +67,8 @@ class PostgresStore(PostgresQueue):
         self._doors = Doors(dsn)
         self._watchers: list[Callable[[str], None]] = []
         self._wakers: list[Callable[[Collection[int]], None]] = []
-        self._notices = Notices(dsn, self._doors, clock, self._announce, self._wake)
+        self._crews: list[Callable[[], None]] = []
+        self._notices = Notices(dsn, self._doors, clock, self._announce, self._wake, self._tell_crews)
         super().__init__(
             self._doors,
             clock,
@@ -78,6 +79,7 @@ class PostgresStore(PostgresQueue):
             transact=self._transact,
             changed=self.changed,
             send_due=self._notices.send_due,
+            send_workers=self._notices.send_workers,
         )
 
     @classmethod
@@ -165,6 +167,10 @@ class PostgresStore(PostgresQueue):
         none of them when word may have been lost."""
         self._wakers.append(woken)
 
+    def on_workers(self, changed: Callable[[], None]) -> None:
+        """Told by other processes only, and when word may have been lost."""
+        self._crews.append(changed)
+
     async def _transact(self, work: Callable[[Door, Uncommitted], Awaitable[T]]) -> T:
         """One transaction of the log or the screens: watchers hear of changed configs, and `report` of what was added.
 
@@ -208,6 +214,10 @@ class PostgresStore(PostgresQueue):
     def _announce(self, account: str) -> None:
         for watcher in self._watchers:
             watcher(account)
+
+    def _tell_crews(self) -> None:
+        for changed in self._crews:
+            changed()
 
     def _wake(self, config_ids: Collection[int]) -> None:
         for woken in self._wakers:

@@ -4,9 +4,10 @@ import secrets
 from collections.abc import Sequence
 from typing import Final
 
+from postback.domain.crews import Peer, in_touch_ms
 from postback.domain.errors import Unavailable, WorkerDeclaredDead
 from postback.domain.ids import SLOTS, first_id_at
-from postback.ports import Worker
+from postback.ports import Heartbeat, Worker
 from postback.storage.journal import OWED_COLUMNS, Owed
 from postback.storage.postgres.clock import NOW
 from postback.storage.postgres.journal import Raw, interrupt
@@ -25,13 +26,13 @@ _LOCK: Final = 0x70_6F_73_74_0004
 # A time before the last heartbeat is not written: by that others know that the clock went back.
 BEAT: Final = f"""
 UPDATE workers
-SET beat_ms = greatest(beat_ms, t.now)
+SET beat_ms = greatest(beat_ms, t.now), goes_by = $3
 FROM (SELECT {NOW} AS now OFFSET 0) AS t
 WHERE id = $2 AND beat_ms > {DECLARED_DEAD}
 RETURNING t.now
 """  # noqa: S608
 
-SILENT: Final = "SELECT id FROM workers WHERE beat_ms < $1 ORDER BY id"
+BEATS: Final = "SELECT id, goes_by, beat_ms FROM workers ORDER BY id"
 
 # Whoever gives the worker something shares this lock until that is durable; one who frees it already has it.
 DECLARE_DEAD: Final = f"""
@@ -71,9 +72,9 @@ async def notice_jump(raw: Raw, given: int | None, lease_ms: int) -> None:
         await turn_back(raw, now, last_beat, asked_for_after_ms=last_beat + lease_ms)
 
 
-async def beat(raw: Raw, given: int | None, worker: int) -> int:
+async def beat(raw: Raw, given: int | None, worker: int, goes_by: int) -> int:
     """A statement that is its own transaction; when that was."""
-    now: int | None = await raw.fetchval(BEAT, given, worker)
+    now: int | None = await raw.fetchval(BEAT, given, worker, goes_by)
     if now is None:
         raise WorkerDeclaredDead("this worker was not heard of for too long, and others have its claims now")
     return now
@@ -83,9 +84,15 @@ async def registered(raw: Raw) -> Sequence[int]:
     return [row[0] for row in await raw.fetch("SELECT id FROM workers ORDER BY id")]
 
 
-async def silent(raw: Raw, before_ms: int) -> Sequence[int]:
-    """Who was not heard of since then, those among them who are declared dead already."""
-    return [row[0] for row in await raw.fetch(SILENT, before_ms)]
+async def heard_of(raw: Raw, now: int, lease_ms: int) -> Heartbeat:
+    """Who was not heard of for a lease, those among them who are declared dead already; and who was lately."""
+    silent, peers = [], []
+    for worker, goes_by, beat_ms in await raw.fetch(BEATS):
+        if beat_ms < now - lease_ms:
+            silent.append(worker)
+        elif beat_ms >= now - in_touch_ms(lease_ms):
+            peers.append(Peer(worker, goes_by))
+    return Heartbeat(silent, peers)
 
 
 async def free(task: Task, worker: int, silent_before_ms: int) -> bool:

@@ -16,7 +16,7 @@ from postback.domain.events import Event
 from postback.domain.ids import IdSource, config_text, delivery_text
 from postback.domain.jobs import JobKind
 from postback.domain.records import Change
-from postback.ports import Clock, Job, LogFilter, Report, Waiting, Worker
+from postback.ports import Clock, Heartbeat, Job, LogFilter, Report, Waiting, Worker
 from postback.storage import jobs
 from postback.storage.audit import Auditor, last_id
 from postback.storage.database import Sizes
@@ -168,8 +168,11 @@ class SqliteStore:
     async def retire(self, worker: Worker) -> None:
         await self._submit(lambda raw: workers.retire(raw, self._now.ms, worker.id))
 
-    async def beat(self, worker: Worker) -> Sequence[int]:
-        return await self._submit(lambda raw: workers.beat(raw, self._now.ms, self._lease_ms, worker.id))
+    async def beat(self, worker: Worker, goes_by: int = 0) -> Heartbeat:
+        return await self._submit(lambda raw: workers.beat(raw, self._now.ms, self._lease_ms, worker.id, goes_by))
+
+    def on_workers(self, changed: Callable[[], None]) -> None:
+        """Never called: no other process works on the file."""
 
     async def accept(self, worker: Worker, units: Sequence[NewDeliveries]) -> Sequence[Accepted | Refused]:
         return await self._submit(

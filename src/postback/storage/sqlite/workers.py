@@ -1,12 +1,12 @@
 """Workers: who lives, and what becomes of the claims of those who do not."""
 
 import sqlite3
-from collections.abc import Sequence
 from typing import Final
 
+from postback.domain.crews import Peer, in_touch_ms
 from postback.domain.errors import Unavailable, WorkerDeclaredDead
 from postback.domain.ids import SLOTS, IdSource
-from postback.ports import Worker
+from postback.ports import Heartbeat, Worker
 from postback.storage.journal import OWED_COLUMNS, Owed
 from postback.storage.sqlite.journal import Journal, interrupt
 from postback.storage.sqlite.now import turn_back
@@ -32,15 +32,18 @@ def enlist(raw: sqlite3.Connection, now: int, ids: IdSource, host: str, *, alone
     return worker
 
 
-def beat(raw: sqlite3.Connection, now: int, lease_ms: int, worker: int) -> Sequence[int]:
+def beat(raw: sqlite3.Connection, now: int, lease_ms: int, worker: int, goes_by: int) -> Heartbeat:
     own = raw.execute("SELECT 1 FROM workers WHERE id = ?", (worker,)).fetchone()
     if own is None:
         raise WorkerDeclaredDead("this worker was not heard of for too long, and others have its claims now")
-    raw.execute("UPDATE workers SET beat_ms = ? WHERE id = ?", (now, worker))
+    raw.execute("UPDATE workers SET beat_ms = ?, goes_by = ? WHERE id = ?", (now, goes_by, worker))
     dead = [row[0] for row in raw.execute("SELECT id FROM workers WHERE beat_ms < ?", (now - lease_ms,))]
     for one in dead:
         retire(raw, now, one)
-    return dead
+    heard_of = raw.execute(
+        "SELECT id, goes_by FROM workers WHERE beat_ms >= ? ORDER BY id", (now - in_touch_ms(lease_ms),)
+    )
+    return Heartbeat(dead, [Peer(*row) for row in heard_of])
 
 
 def retire(raw: sqlite3.Connection, now: int, worker: int) -> None:
