@@ -13,7 +13,8 @@ from typing import Any, NamedTuple, Self
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from postback.cli.trial import environment, free_port
+from postback.cli.trial import environment
+from tests.ports import free_port
 
 KEY = "operator-key-of-these-tests-only"
 SECONDS = 20

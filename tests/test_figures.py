@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import pytest
 
-from postback.cli.trial import free_port
 from postback.domain.catalog import CATALOG
 from postback.domain.deliveries import Verdict
 from postback.receiver.server import Behaviour, TestReceiver
 from postback.storage.measures import REPLAYED
 from tests.live import Live
+from tests.ports import free_port
 
 SAMPLE: Final = re.compile(r'^postback_attempts_total\{reason="(\w*)",verdict="(\w+)"\} (\S+)$', re.MULTILINE)
 FIGURE: Final = re.compile(r"^(postback_\w+) (\S+)$", re.MULTILINE)

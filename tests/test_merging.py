@@ -19,7 +19,7 @@ def figures(events: int, backlog: Backlog | None = None, size: int | None = None
         )
     )
     metrics.standing = Standing(
-        ready=True, in_hand=InHand(*range(10)), backlog=backlog, database_bytes=size, log_bytes=None
+        ready=True, in_hand=InHand(*range(12)), backlog=backlog, database_bytes=size, log_bytes=None
     )
     return render_metrics(registry)
 

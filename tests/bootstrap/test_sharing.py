@@ -9,8 +9,8 @@ import pytest
 from postback.bootstrap.listening import listening
 from postback.bootstrap.sharing import kept, shared
 from postback.bootstrap.started import CannotStart
-from postback.cli.trial import free_port
 from postback.settings import Address
+from tests.ports import free_port
 
 SETTING = "POSTBACK_LISTEN"
 

@@ -5,7 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from postback.cli.trial import environment, free_port
+from postback.cli.trial import environment
+from tests.ports import free_port
 
 SECONDS = 20
 

@@ -19,7 +19,7 @@ import pytest
 
 from postback.bootstrap import Restored
 from postback.cli.restored import question
-from postback.cli.trial import environment, free_port
+from postback.cli.trial import environment
 from postback.domain.configs import ConfigState
 from postback.domain.ids import config_text
 from postback.domain.restored import COUNTED_MAX, OwedTo, Owing
@@ -29,6 +29,7 @@ from tests import postgres
 from tests.build import NOON
 from tests.cli.test_serve_postgres import run, until
 from tests.live import KEY, Live
+from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -220,6 +221,7 @@ def test_what_is_said_names_what_is_newer_what_is_not_sent_and_what_goes_on() ->
 
 ON_THIS_TERMINAL = """
 import fcntl, os, sys, termios
+from tests.ports import free_port
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.executable, [sys.executable, "-m", "postback", *sys.argv[1:]])
 """

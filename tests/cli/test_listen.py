@@ -244,7 +244,7 @@ def test_a_port_that_is_taken_is_told(cli: Cli) -> None:
 
 @pytest.fixture
 def unused_port() -> int:
-    from postback.cli.trial import free_port
+    from tests.ports import free_port
 
     return free_port()
 

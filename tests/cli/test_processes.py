@@ -19,8 +19,9 @@ from postback.cli.trial import environment
 from postback.receiver.server import Behaviour, TestReceiver
 from tests import postgres
 from tests.cli.calling import Cli
-from tests.cli.test_serve_postgres import SECONDS, Arrived, ask, free_port, on, run, until
+from tests.cli.test_serve_postgres import SECONDS, Arrived, ask, on, run, until
 from tests.live import Live
+from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
 

@@ -23,6 +23,7 @@ from postback.receiver.server import TestReceiver
 from tests import postgres
 from tests.cli.calling import Cli
 from tests.live import KEY, Live
+from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -220,12 +221,6 @@ async def with_password(anyio_backend: str) -> AsyncIterator[str]:
     finally:
         server.stop("immediate")
         postgres.shutil.rmtree(folder, ignore_errors=True)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_the_password_of_the_database_is_in_nothing_that_is_said(with_password: str, tmp_path: Path) -> None:

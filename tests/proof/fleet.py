@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import postback
-from tests.proof.harness import KEY, SECRET_KEY, exchange, free_port
+from tests.ports import free_port
+from tests.proof.harness import KEY, SECRET_KEY, exchange
 
 WORKS_ALONE: Final = ("worker",) if find_spec("postback.cli.worker") is not None else ("serve",)
 FLEET: Final[Sequence[Sequence[str]]] = (("serve",), ("serve",), WORKS_ALONE, WORKS_ALONE)

@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -22,16 +21,11 @@ from urllib.parse import parse_qs
 import asyncpg
 
 import postback
+from tests.ports import free_port
 
 KEY = "operator-key-of-the-proof-harness"
 READY_WITHIN_S = 20.0
 SECRET_KEY = "a1" * 32
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def until(holds: Callable[[], bool], within_s: float, what: str) -> None:

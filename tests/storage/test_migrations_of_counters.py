@@ -56,6 +56,7 @@ def taken_back(raw: sqlite3.Connection) -> None:
     raw.execute("DELETE FROM counters WHERE measure BETWEEN ? AND ?", (REPLAYED, LATENCY - 1))
     raw.execute("DROP INDEX counters_of_minute")
     raw.execute("ALTER TABLE counters DROP COLUMN part")
+    raw.execute("ALTER TABLE workers DROP COLUMN goes_by")
     raw.execute("UPDATE alembic_version SET version_num = '0004'")
 
 

@@ -15,7 +15,8 @@ from postback.storage.database import CannotOpen
 from postback.storage.postgres import PostgresStore
 from postback.storage.postgres.connections import SETTINGS, SETTINGS_OF_WORK
 from tests import postgres
-from tests.cli.test_serve_postgres import free_port, until
+from tests.cli.test_serve_postgres import until
+from tests.ports import free_port
 from tests.storage import given
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")

@@ -9,7 +9,7 @@ from postback.domain.accounts import Actor
 from postback.domain.crews import BEATS_A_LEASE
 from postback.domain.restored import Copy, Owing
 from postback.domain.times import rfc3339
-from postback.engine.engine import BEATS_A_LEASE, Engine
+from postback.engine.engine import Engine
 from postback.ports import Configs
 from postback.storage.restored import copy_of, heard_of, owing
 from postback.storage.stores import Store

@@ -213,10 +213,11 @@ class _Server:
             self._siblings.answered() if self._siblings else contextlib.nullcontext(),
             asyncio.TaskGroup() as parts,
         ):
-            engine = parts.create_task(self._engine.run(self._engine_stopping, engine_started.set))
-            await engine_started.wait()
-            end_answers = await self._answer(parts, taken)
+            # Before anything is claimed or answered: from then on the end has to be a good one.
             with self._told_to_stop(parts):
+                engine = parts.create_task(self._engine.run(self._engine_stopping, engine_started.set))
+                await engine_started.wait()
+                end_answers = await self._answer(parts, taken)
                 _settle_garbage()
                 announce(started)
                 asking = parts.create_task(self._ask_whether_to_send(restored)) if restored else None

@@ -133,7 +133,7 @@ class StoreFailed:
     error: str
 
 
-STORE_WRITES: Final = ("accept", "beat", "claim", "release", "replay", "settle", "tell", "watch")
+STORE_WRITES: Final = ("accept", "beat", "claim", "keep", "release", "replay", "settle", "tell", "watch")
 """Each `what` that there is."""
 
 
