@@ -221,7 +221,6 @@ def test_what_is_said_names_what_is_newer_what_is_not_sent_and_what_goes_on() ->
 
 ON_THIS_TERMINAL = """
 import fcntl, os, sys, termios
-from tests.ports import free_port
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.executable, [sys.executable, "-m", "postback", *sys.argv[1:]])
 """
@@ -254,6 +253,10 @@ class Terminal:
     def text(self) -> str:
         return self._text.decode(errors="replace").replace("\r\n", "\n")
 
+    def asks(self) -> bool:
+        assert self.process.poll() is None, f"it ended by itself: {self.text}"
+        return "Type yes and Enter" in self.text
+
     def type(self, text: str) -> None:
         os.write(self._ours, text.encode())
 
@@ -279,7 +282,7 @@ class Terminal:
 def terminal(file_copy: Copy) -> Iterator[Terminal]:
     terminal = Terminal(file_copy)
     try:
-        until(lambda: "Type yes and Enter" in terminal.text)
+        until(terminal.asks)
         yield terminal
     finally:
         if terminal.process.poll() is None:

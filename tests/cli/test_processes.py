@@ -57,9 +57,12 @@ def pids(node: Live) -> dict[int, int]:
 
 
 def lives(pid: int) -> bool:
+    """Until the last of its threads is gone: a zombie whose other threads end only now still has the port."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+        return any(
+            stat.read_text().rpartition(")")[2].split()[0] != "Z" for stat in Path(f"/proc/{pid}/task").glob("*/stat")
+        )
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
