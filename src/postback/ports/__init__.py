@@ -1,0 +1,47 @@
+"""The outside world, a file for each part of it. Each method is one sentence of the domain and, where it writes, one
+transaction.
+
+`storage` keeps Queue, Configs, Records, Log and Stats; `engine` keeps Intake and Courier; `transport` keeps Sender.
+"""
+
+from postback.ports.accounts import Accounts
+from postback.ports.audit import Audit, AuditEntry, AuditFilter
+from postback.ports.basics import Clock, Dice, NewSpan, Page, Query, Report
+from postback.ports.configs import Configs, Troubles
+from postback.ports.engine import Courier, Held, Intake, NewEvent
+from postback.ports.jobs import Job, LogFilter
+from postback.ports.log import AttemptView, DeliveryView, Log, Stats
+from postback.ports.queue import Heartbeat, Queue, Waiting, Worker
+from postback.ports.records import Records
+from postback.ports.sender import Sender
+
+__all__ = [
+    "Accounts",
+    "AttemptView",
+    "Audit",
+    "AuditEntry",
+    "AuditFilter",
+    "Clock",
+    "Configs",
+    "Courier",
+    "DeliveryView",
+    "Dice",
+    "Heartbeat",
+    "Held",
+    "Intake",
+    "Job",
+    "Log",
+    "LogFilter",
+    "NewEvent",
+    "NewSpan",
+    "Page",
+    "Query",
+    "Queue",
+    "Records",
+    "Report",
+    "Sender",
+    "Stats",
+    "Troubles",
+    "Waiting",
+    "Worker",
+]

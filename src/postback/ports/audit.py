@@ -1,0 +1,40 @@
+"""Who changed what."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from postback.domain.accounts import Actor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditFilter:
+    """What a list of the audit is narrowed to; times are unix ms, `until_ms` exclusive."""
+
+    action: str | None = None
+    target: str | None = None
+    key_id: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """One change: who made it (None is the server itself), and what it changed, secrets as `***`."""
+
+    id: int
+    at_ms: int
+    by: Actor | None
+    action: str
+    target: str
+    before: Mapping[str, object] | None
+    after: Mapping[str, object] | None
+
+
+class Audit(Protocol):
+    """Who changed what. A change and its entry are written together, or neither is; what changes nothing has none."""
+
+    async def entries(
+        self, account: str, narrowed: AuditFilter, before: int | None, limit: int
+    ) -> Sequence[AuditEntry]:
+        """From the newest to the oldest; `before` is the last id of the page before."""

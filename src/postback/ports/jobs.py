@@ -1,0 +1,54 @@
+"""What lists of the log are narrowed to, and jobs over many deliveries."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from postback.domain.deliveries import State
+from postback.domain.ids import config_text
+from postback.domain.jobs import JobKind
+from postback.domain.times import rfc3339
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFilter:
+    """What a list of the log is narrowed to; times are unix ms of acceptance, `until_ms` exclusive."""
+
+    location_id: str | None = None
+    config_id: int | None = None
+    event_type: str | None = None
+    subject: str | None = None
+    state: State | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+    def as_asked(self) -> Mapping[str, object]:
+        """What is narrowed, by the names that callers use."""
+        said = {
+            "state": self.state,
+            "postbackconfig_id": None if self.config_id is None else config_text(self.config_id),
+            "event_type": self.event_type,
+            "location_id": self.location_id,
+            "subject": self.subject,
+            "since": None if self.since_ms is None else rfc3339(self.since_ms),
+            "until": None if self.until_ms is None else rfc3339(self.until_ms),
+        }
+        return {name: value for name, value in said.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Many deliveries to be replayed or cancelled. Times are unix ms; `ended_ms` is None while it runs.
+
+    `selected` counts what fitted when it was made, `done` what it has come to, `skipped` what it found to be owed
+    again, ended or gone. Where more than COUNTED_MAX fitted, `selected` grows with them.
+    """
+
+    id: str
+    account: str
+    kind: JobKind
+    narrowed: LogFilter
+    selected: int
+    done: int
+    skipped: int
+    created_ms: int
+    ended_ms: int | None = None
