@@ -56,6 +56,7 @@ class AccountActions:
             name=sent.get("name") if "name" in fields or old is None else old.name,
             metadata=sent.get("metadata", {}) if "metadata" in fields or old is None else old.metadata,
             limits=replace(AccountLimits() if old is None or removes_limits else old.limits, **limits),
+            portal_origins=() if old is None else old.portal_origins,
             created_ms=now_ms if old is None else old.created_ms,
             modified_ms=now_ms,
         )

@@ -25,7 +25,7 @@ class AccountLimits:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks for a change: a key and where it came from. The server itself is None instead."""
+    """Who asks for a change, a key or a user, and where they are. The server itself is None instead."""
 
     key_id: str
     key_name: str
@@ -34,12 +34,16 @@ class Actor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """A tenant. Owns everything below it; nothing ever crosses accounts."""
+    """A tenant. Owns everything below it; nothing ever crosses accounts.
+
+    `portal_origins` are those whose pages may show its portal in a frame.
+    """
 
     id: str
     name: str | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
     limits: AccountLimits = AccountLimits()
+    portal_origins: tuple[str, ...] = ()
     created_ms: int = 0
     modified_ms: int = 0
 

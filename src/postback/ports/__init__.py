@@ -1,7 +1,7 @@
 """The outside world, a file for each part of it. Each method is one sentence of the domain and, where it writes, one
 transaction.
 
-`storage` keeps Queue, Configs, Records, Log and Stats; `engine` keeps Intake and Courier; `transport` keeps Sender.
+`storage` keeps Queue, Configs, Records, Users, Log and Stats; `engine` keeps Intake and Courier; `transport` keeps Sender.
 """
 
 from postback.ports.accounts import Accounts
@@ -14,6 +14,7 @@ from postback.ports.log import AttemptView, DeliveryView, Log, Stats
 from postback.ports.queue import Heartbeat, Queue, Waiting, Worker
 from postback.ports.records import Records
 from postback.ports.sender import Sender
+from postback.ports.users import Known, Sessions, SignInLinks, Users
 
 __all__ = [
     "Accounts",
@@ -30,6 +31,7 @@ __all__ = [
     "Held",
     "Intake",
     "Job",
+    "Known",
     "Log",
     "LogFilter",
     "NewEvent",
@@ -40,8 +42,11 @@ __all__ = [
     "Records",
     "Report",
     "Sender",
+    "Sessions",
+    "SignInLinks",
     "Stats",
     "Troubles",
+    "Users",
     "Waiting",
     "Worker",
 ]

@@ -55,6 +55,7 @@ class SqlAccounts:
             "name": account.name,
             "metadata": json.dumps(account.metadata, separators=(",", ":"), allow_nan=False),
             "limits": limits_text(account.limits),
+            "portal_origins": " ".join(account.portal_origins),
             "modified_ms": account.modified_ms,
         }
 
@@ -208,7 +209,8 @@ def _account_facts(connection: Connection, account: str) -> Mapping[str, object]
     if row is None:
         return None
     known = _account(row)
-    return {"name": known.name, "metadata": known.metadata, "limits": asdict(known.limits)}
+    facts = {"name": known.name, "metadata": known.metadata, "limits": asdict(known.limits)}
+    return facts | ({"portal_origins": list(known.portal_origins)} if known.portal_origins else {})
 
 
 def _key_facts(key: ApiKey) -> Mapping[str, object]:
@@ -223,6 +225,7 @@ def _account(row: Row[Any]) -> Account:
         name=row.name,
         metadata=json.loads(row.metadata),
         limits=_limits(row.limits),
+        portal_origins=tuple(row.portal_origins.split()),
         created_ms=row.created_ms,
         modified_ms=row.modified_ms,
     )

@@ -53,6 +53,8 @@ accounts = Table(
     Column("config_version", BigInteger, nullable=False),
     # What the operator allows it, as JSON; what is not named is not limited.
     Column("limits", _TEXT, nullable=False, server_default="{}"),
+    # The origins whose pages may show its portal in a frame, with spaces between.
+    Column("portal_origins", _TEXT, nullable=False, server_default=""),
 )
 
 removed_accounts = Table(
@@ -77,6 +79,69 @@ api_keys = Table(
     Column("expires_ms", BigInteger),
     Column("last_used_ms", BigInteger),
     ForeignKeyConstraint(["account"], ["accounts.id"], ondelete="CASCADE"),
+)
+
+users = Table(
+    "users",
+    METADATA,
+    Column("id", _TEXT, primary_key=True),
+    # NULL for a user of the platform, who may act for any account.
+    Column("account", _TEXT),
+    Column("email", _TEXT, nullable=False, unique=True),
+    Column("role", _TEXT, nullable=False),
+    # As argon2id writes it.
+    Column("password", _TEXT, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("disabled_ms", BigInteger),
+    ForeignKeyConstraint(["account"], ["accounts.id"], ondelete="CASCADE"),
+    CheckConstraint("role IN ('owner', 'admin', 'editor', 'viewer')", name="roles_of_users_are_known"),
+    Index("users_of_account", "account", "created_ms", "id"),
+)
+
+sign_in_links = Table(
+    "sign_in_links",
+    METADATA,
+    Column("id", _TEXT, primary_key=True),
+    Column("hash", LargeBinary, nullable=False, unique=True),
+    Column("kind", _TEXT, nullable=False),
+    Column("account", _TEXT),
+    Column("role", _TEXT),
+    Column("email", _TEXT),
+    Column("name", _TEXT),
+    Column("user_id", _TEXT),
+    Column("created_ms", BigInteger, nullable=False),
+    # NULL for the first user's, which is good until it was used.
+    Column("ends_ms", BigInteger),
+    Column("used_ms", BigInteger),
+    ForeignKeyConstraint(["account"], ["accounts.id"], ondelete="CASCADE"),
+    ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
+    CheckConstraint("kind IN ('first', 'invitation', 'password', 'portal')", name="kinds_of_links_are_known"),
+    CheckConstraint("(kind = 'password') = (user_id IS NOT NULL)", name="a_new_password_is_somebodys"),
+    CheckConstraint("kind <> 'portal' OR account IS NOT NULL", name="a_portal_is_an_accounts"),
+    CheckConstraint("(ends_ms IS NULL) = (kind = 'first')", name="all_links_but_the_first_end"),
+    Index("sign_in_links_of_account", "account", "created_ms", "id"),
+)
+
+sessions = Table(
+    "sessions",
+    METADATA,
+    Column("id", _TEXT, primary_key=True),
+    Column("hash", LargeBinary, nullable=False, unique=True),
+    Column("user_id", _TEXT),
+    Column("link_id", _TEXT),
+    # The account whose things are shown.
+    Column("acts_for", _TEXT, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("seen_ms", BigInteger, nullable=False),
+    Column("ends_ms", BigInteger, nullable=False),
+    Column("address", _TEXT),
+    Column("agent", _TEXT, nullable=False),
+    ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
+    ForeignKeyConstraint(["link_id"], ["sign_in_links.id"], ondelete="CASCADE"),
+    CheckConstraint("(user_id IS NULL) <> (link_id IS NULL)", name="a_session_is_somebodys"),
+    Index("sessions_of_user", "user_id", "seen_ms"),
+    Index("sessions_of_link", "link_id"),
+    Index("sessions_ending", "ends_ms"),
 )
 
 records = Table(

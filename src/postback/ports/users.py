@@ -1,0 +1,84 @@
+"""Users, their sessions, and the links that sign somebody in once. Of passwords and tokens only hashes get here."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from postback.domain.accounts import Actor
+from postback.domain.users import Link, Session, User
+from postback.ports.basics import Page, Query
+
+
+class Known(NamedTuple):
+    """A user with the argon2id text of the password."""
+
+    user: User
+    password: str
+
+
+class Users(Protocol):
+    """Each change is on record with its actor."""
+
+    async def any(self) -> bool:
+        """Whether there is any user at all."""
+
+    async def add(self, user: User, password: str, *, link: bytes | None = None, by: Actor | None = None) -> None:
+        """Conflict where the e-mail is a user's already, NotFound where the account is gone.
+
+        With `link` (a hash) it is made by that link, which is used by it: NotFound where that is not good any more.
+        """
+
+    async def find(self, user_id: str) -> Known: ...
+
+    async def by_email(self, email: str) -> Known | None: ...
+
+    async def list(self, account: str | None, query: Query) -> Page[User]:
+        """Those of the account, of the platform for None."""
+
+    async def change(self, user: User, *, by: Actor | None = None) -> None:
+        """Another role, or disabled, which ends all sessions. Conflict where no owner would be left of those that it is of."""
+
+    async def set_password(
+        self,
+        user_id: str,
+        password: str,
+        *,
+        link: bytes | None = None,
+        keep: str | None = None,
+        by: Actor | None = None,
+    ) -> None:
+        """All of the user's sessions end, but the one to keep; `link` as with `add`."""
+
+
+class Sessions(Protocol):
+    async def add(self, session: Session, token: bytes, *, link: bytes | None = None, by: Actor | None = None) -> None:
+        """Somebody has signed in; `link` as with `add` of users. What is long over is removed."""
+
+    async def by_token(self, token: bytes) -> Session | None:
+        """As it is now: with the role of now, and None where its user was disabled or its link revoked."""
+
+    async def touch(self, session_id: str, seen_ms: int) -> None: ...
+
+    async def act_for(self, session_id: str, account: str) -> None:
+        """NotFound where there is no such account."""
+
+    async def list(self, user_id: str) -> Sequence[Session]:
+        """The user's, the one that was used last first."""
+
+    async def end(self, user_id: str | None, session_id: str, *, by: Actor | None = None) -> None:
+        """NotFound unless it is the user's, or for None somebody's who came by a portal link."""
+
+    async def refused(self, account: str | None, email: str, why: str, *, by: Actor) -> None:
+        """Put on record that somebody was not let in."""
+
+
+class SignInLinks(Protocol):
+    async def add(self, link: Link, token: bytes, *, by: Actor | None = None) -> None:
+        """Of the first user and of a new password the one before is void."""
+
+    async def by_token(self, token: bytes) -> Link | None: ...
+
+    async def list(self, account: str | None) -> Sequence[Link]:
+        """The account's (the platform's for None), the newest first."""
+
+    async def revoke(self, account: str | None, link_id: str, *, by: Actor | None = None) -> None:
+        """It signs nobody in any more, and whoever came by it is signed out. NotFound unless it is the account's."""

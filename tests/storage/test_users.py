@@ -1,0 +1,363 @@
+"""Users, sessions and sign-in links on each database."""
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from postback.domain.accounts import Account, Actor
+from postback.domain.errors import Conflict, NotFound
+from postback.domain.users import Link, LinkKind, Role, Session, User
+from postback.ports import AuditFilter, Query
+from postback.storage.accounts import SqlAccounts
+from postback.storage.audit import SqlAudit
+from postback.storage.database import Database
+from postback.storage.links import SqlSignInLinks
+from postback.storage.sessions import SqlSessions
+from postback.storage.users import SqlUsers
+from tests.build import ACCOUNT, NOON
+from tests.doubles import ClockDouble
+
+pytestmark = pytest.mark.anyio
+
+HOUR_MS = 3_600_000
+SOMEBODY = Actor("usr_boss", "boss@example.com", "192.0.2.1")
+
+
+@dataclass
+class People:
+    users: SqlUsers
+    sessions: SqlSessions
+    links: SqlSignInLinks
+    accounts: SqlAccounts
+    audit: SqlAudit
+
+    async def user(self, number: int = 1, **changes: Any) -> User:
+        user = a_user(number, **changes)
+        await self.users.add(user, "hash")
+        return user
+
+    async def signed_in(self, user: User, number: int = 1, **changes: Any) -> Session:
+        session = a_session(user, number, **changes)
+        await self.sessions.add(session, token(number))
+        return session
+
+    async def changes(self, account: str | None = ACCOUNT) -> list[tuple[str, str]]:
+        entries = await self.audit.entries(account, AuditFilter(), None, 100)  # type: ignore[arg-type]
+        return [(entry.action, entry.target) for entry in reversed(entries)]
+
+
+@pytest.fixture
+async def people(empty_store: Database) -> People:
+    accounts = SqlAccounts(empty_store)
+    await accounts.save(Account(id=ACCOUNT))
+    return People(
+        SqlUsers(empty_store), SqlSessions(empty_store), SqlSignInLinks(empty_store), accounts, SqlAudit(empty_store)
+    )
+
+
+def a_user(number: int = 1, **changes: Any) -> User:
+    user = User(
+        id=f"usr_{number}", account=ACCOUNT, email=f"{number}@example.com", role=Role.OWNER, created_ms=NOON + number
+    )
+    return replace(user, **changes)
+
+
+def a_session(user: User, number: int = 1, **changes: Any) -> Session:
+    session = Session(
+        id=f"ses_{number}",
+        account=user.account,
+        role=user.role,
+        name=user.email,
+        acts_for=ACCOUNT,
+        created_ms=NOON,
+        seen_ms=NOON + number,
+        ends_ms=NOON + 12 * HOUR_MS,
+        user_id=user.id,
+        address="192.0.2.7",
+        agent="Firefox",
+    )
+    return replace(session, **changes)
+
+
+def a_link(number: int = 1, **changes: Any) -> Link:
+    link = Link(
+        id=f"lnk_{number}",
+        kind=LinkKind.INVITATION,
+        created_ms=NOON + number,
+        ends_ms=NOON + HOUR_MS,
+        account=ACCOUNT,
+        role=Role.EDITOR,
+        email="new@example.com",
+    )
+    return replace(link, **changes)
+
+
+def token(number: int = 1) -> bytes:
+    return bytes([number]) * 32
+
+
+async def test_a_user_is_found_as_it_was_added(people: People) -> None:
+    assert not await people.users.any()
+    user = await people.user()
+
+    assert await people.users.any()
+    assert await people.users.find(user.id) == (user, "hash")
+    assert await people.users.by_email(user.email) == (user, "hash")
+    assert await people.users.by_email("1@example.co") is None
+    with pytest.raises(NotFound):
+        await people.users.find("usr_9")
+
+
+async def test_an_email_is_one_users_whatever_the_account(people: People) -> None:
+    await people.user()
+
+    with pytest.raises(Conflict, match="e-mail"):
+        await people.user(2, email="1@example.com", account=None)
+    with pytest.raises(NotFound):
+        await people.user(3, account="nobody")
+
+
+async def test_users_of_an_account_and_of_the_platform_are_listed_apart(people: People) -> None:
+    mine, platform = [await people.user(1), await people.user(2)], await people.user(3, account=None)
+
+    assert (await people.users.list(ACCOUNT, Query(sort="created_ts"))).items == mine
+    assert (await people.users.list(None, Query())).items == [platform]
+    assert (await people.users.list("other", Query())).items == []
+
+
+async def test_the_last_owner_stays_one_and_can_sign_in(people: People) -> None:
+    owner = await people.user(1)
+    await people.user(2, role=Role.ADMIN)
+    await people.user(3, account=None)
+
+    for changed in (replace(owner, role=Role.VIEWER), replace(owner, disabled_ms=NOON)):
+        with pytest.raises(Conflict, match="last owner"):
+            await people.users.change(changed)
+    await people.users.change(a_user(2))
+    await people.users.change(replace(owner, role=Role.VIEWER))
+
+    assert (await people.users.find(owner.id)).user.role is Role.VIEWER
+
+
+async def test_of_two_owners_that_remove_each_other_at_once_one_stays(people: People) -> None:
+    owners = [await people.user(1), await people.user(2)]
+
+    answers = await asyncio.gather(
+        *(people.users.change(replace(owner, role=Role.VIEWER)) for owner in owners), return_exceptions=True
+    )
+
+    assert [type(answer) for answer in answers if answer is not None] == [Conflict]
+
+
+async def test_a_disabled_user_is_signed_out_at_once(people: People) -> None:
+    await people.user(2)
+    user = await people.user(1)
+    await people.signed_in(user)
+
+    await people.users.change(replace(user, disabled_ms=NOON))
+
+    assert await people.sessions.by_token(token()) is None
+    assert await people.sessions.list(user.id) == []
+
+
+async def test_a_session_is_found_by_its_token_only(people: People) -> None:
+    session = await people.signed_in(await people.user())
+
+    assert await people.sessions.by_token(token()) == session
+    for other in (b"", token()[:-1], token() + b"\0"):
+        assert await people.sessions.by_token(other) is None
+
+
+async def test_a_session_has_the_role_that_its_user_has_now(people: People) -> None:
+    await people.user(2)
+    user = await people.user(1)
+    await people.signed_in(user)
+
+    await people.users.change(replace(user, role=Role.EDITOR))
+
+    found = await people.sessions.by_token(token())
+    assert found is not None
+    assert found.role is Role.EDITOR
+
+
+async def test_a_new_password_ends_the_other_sessions(people: People) -> None:
+    user, other = await people.user(1), await people.user(2)
+    for number in (1, 2, 3):
+        await people.signed_in(user, number)
+    await people.signed_in(other, 4)
+
+    await people.users.set_password(user.id, "other hash", keep="ses_2")
+
+    assert (await people.users.find(user.id)).password == "other hash"
+    assert [session.id for session in await people.sessions.list(user.id)] == ["ses_2"]
+    assert [session.id for session in await people.sessions.list(other.id)] == ["ses_4"]
+
+
+async def test_sessions_are_ended_by_whose_they_are(people: People) -> None:
+    user, other = await people.user(1), await people.user(2)
+    await people.signed_in(user)
+
+    for user_id, session_id in ((other.id, "ses_1"), (None, "ses_1"), (user.id, "ses_9")):
+        with pytest.raises(NotFound):
+            await people.sessions.end(user_id, session_id)
+    await people.sessions.end(user.id, "ses_1")
+
+    assert await people.sessions.by_token(token()) is None
+
+
+async def test_what_a_session_is_used_for_is_kept(people: People) -> None:
+    await people.signed_in(await people.user(account=None))
+    await people.accounts.save(Account(id="other"))
+
+    await people.sessions.touch("ses_1", NOON + 99)
+    await people.sessions.act_for("ses_1", "other")
+    with pytest.raises(NotFound):
+        await people.sessions.act_for("ses_1", "nobody")
+
+    found = await people.sessions.by_token(token())
+    assert found is not None
+    assert (found.seen_ms, found.acts_for, found.account) == (NOON + 99, "other", None)
+
+
+async def test_what_is_long_over_is_removed_when_somebody_signs_in(people: People, clock: ClockDouble) -> None:
+    user = await people.user()
+    await people.signed_in(user, 1)
+    clock.pass_(seconds=12 * 3600)
+
+    await people.signed_in(user, 2, ends_ms=clock() + HOUR_MS)
+
+    assert await people.sessions.by_token(token(1)) is None
+    assert [session.id for session in await people.sessions.list(user.id)] == ["ses_2"]
+
+
+async def test_a_link_makes_one_user_and_no_other(people: People) -> None:
+    await people.links.add(a_link(), token())
+
+    await people.users.add(a_user(1), "hash", link=token())
+
+    for number, used in ((2, token()), (3, token(9))):
+        with pytest.raises(NotFound):
+            await people.users.add(a_user(number), "hash", link=used)
+    assert (await people.users.list(ACCOUNT, Query())).total == 1
+    link = await people.links.by_token(token())
+    assert link is not None
+    assert not link.is_good(NOON)
+
+
+async def test_of_two_that_use_a_link_at_once_one_is_too_late(people: People) -> None:
+    await people.links.add(a_link(), token())
+
+    answers = await asyncio.gather(
+        *(people.users.add(a_user(number), "hash", link=token()) for number in (1, 2)), return_exceptions=True
+    )
+
+    assert [type(answer) for answer in answers if answer is not None] == [NotFound]
+
+
+async def test_a_link_that_has_ended_is_good_for_nothing(people: People, clock: ClockDouble) -> None:
+    await people.links.add(a_link(), token())
+    clock.pass_(seconds=3600)
+
+    with pytest.raises(NotFound):
+        await people.users.add(a_user(), "hash", link=token())
+
+
+async def test_what_fails_leaves_the_link_good(people: People) -> None:
+    await people.user(1)
+    await people.links.add(a_link(), token())
+
+    with pytest.raises(Conflict):
+        await people.users.add(a_user(2, email="1@example.com"), "hash", link=token())
+    await people.users.add(a_user(2), "hash", link=token())
+
+
+async def test_a_new_link_of_the_same_kind_voids_the_one_before(people: People) -> None:
+    user = await people.user()
+    first = a_link(1, kind=LinkKind.FIRST, ends_ms=None, account=None, email=None)
+    await people.links.add(first, token(1))
+    await people.links.add(replace(first, id="lnk_2"), token(2))
+    of_user = a_link(3, kind=LinkKind.PASSWORD, user_id=user.id)
+    await people.links.add(of_user, token(3))
+    await people.links.add(replace(of_user, id="lnk_4"), token(4))
+
+    found = [await people.links.by_token(token(number)) for number in (1, 2, 3, 4)]
+    assert [link and link.id for link in found] == [None, "lnk_2", None, "lnk_4"]
+    with pytest.raises(NotFound):
+        await people.links.add(replace(of_user, id="lnk_5", user_id="usr_9"), token(5))
+
+
+async def test_who_came_by_a_portal_link_goes_with_it(people: People) -> None:
+    link = a_link(kind=LinkKind.PORTAL, role=Role.VIEWER, email=None, name="Shop of Ann")
+    await people.links.add(link, token(1))
+    session = a_session(a_user(), name="Shop of Ann", user_id=None, link_id=link.id, role=Role.VIEWER)
+    await people.sessions.add(session, token(2), link=token(1))
+    with pytest.raises(NotFound):
+        await people.sessions.add(replace(session, id="ses_2"), token(3), link=token(1))
+
+    assert await people.sessions.by_token(token(2)) == session
+    with pytest.raises(NotFound):
+        await people.links.revoke("other", link.id)
+    await people.links.revoke(ACCOUNT, link.id)
+
+    assert await people.sessions.by_token(token(2)) is None
+    assert await people.links.list(ACCOUNT) == []
+
+
+async def test_an_account_goes_with_its_users_and_all_that_is_theirs(empty_store: Database, people: People) -> None:
+    await people.accounts.save(Account(id="other"))
+    user = await people.user(1, account="other")
+    await people.signed_in(user)
+    await people.links.add(a_link(account="other"), token(2))
+
+    await people.accounts.delete("other")
+
+    for table in ("users", "sessions", "sign_in_links"):
+        query = text(f"SELECT count(*) FROM {table}")
+        assert await empty_store.read(lambda connection, query=query: connection.execute(query).scalar()) == 0, table
+
+
+async def test_the_origins_that_may_frame_a_portal_are_kept(people: People) -> None:
+    account = Account(id="acme", portal_origins=("https://crm.example", "https://shop.example:8443"))
+
+    await people.accounts.save(account)
+
+    assert await people.accounts.find("acme") == account
+
+
+async def test_every_change_is_on_record_without_hash_or_password(people: People) -> None:
+    user = a_user()
+    await people.users.add(user, "argon-text", by=SOMEBODY)
+    await people.sessions.add(a_session(user), token(), by=SOMEBODY)
+    await people.users.change(replace(user, role=Role.OWNER), by=SOMEBODY)
+    await people.users.set_password(user.id, "argon-text", by=SOMEBODY)
+    await people.links.add(a_link(), token(2), by=SOMEBODY)
+    await people.links.revoke(ACCOUNT, "lnk_1", by=SOMEBODY)
+    await people.sessions.refused(ACCOUNT, user.email, "wrong password", by=SOMEBODY)
+
+    entries = await people.audit.entries(ACCOUNT, AuditFilter(key_id=SOMEBODY.key_id), None, 100)
+    assert [(entry.action, entry.target) for entry in reversed(entries)] == [
+        ("user.create", user.id),
+        ("session.create", "ses_1"),
+        ("user.change", user.id),
+        ("user.password", user.id),
+        ("link.create", "lnk_1"),
+        ("link.revoke", "lnk_1"),
+        ("session.refuse", user.email),
+    ]
+    assert {entry.by for entry in entries} == {SOMEBODY}
+    assert "argon-text" not in str(entries)
+
+
+async def test_28_hostile_names_of_users_are_stored_literally(people: People) -> None:
+    hostile = "'; DROP TABLE users;-- %_\\ $1 :name {{7*7}} \u202e"
+
+    user = await people.user(email=hostile)
+    await people.signed_in(user, agent=hostile, address=hostile)
+
+    known, session = await people.users.by_email(hostile), await people.sessions.by_token(token())
+    assert known is not None
+    assert session is not None
+    assert (known.user.email, session.name, session.agent) == (hostile, hostile, hostile)
