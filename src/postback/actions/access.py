@@ -73,6 +73,11 @@ class Access:
         found = await self._account(account)
         return AccountLimits() if found is None else found.limits
 
+    async def portal_origins_of(self, account: str) -> tuple[str, ...]:
+        """Whose pages may show its portal in a frame."""
+        found = await self._account(account)
+        return () if found is None else found.portal_origins
+
     def forget(self) -> None:
         """Ask the store anew: a key or an account has been removed, or is allowed something else."""
         self._keys.clear()

@@ -6,7 +6,7 @@ transaction.
 
 from postback.ports.accounts import Accounts
 from postback.ports.audit import Audit, AuditEntry, AuditFilter
-from postback.ports.basics import Clock, Dice, NewSpan, Page, Query, Report
+from postback.ports.basics import Clock, Dice, NewSpan, Page, Query, Report, Search
 from postback.ports.configs import Configs, Troubles
 from postback.ports.engine import Courier, Held, Intake, NewEvent
 from postback.ports.jobs import Job, LogFilter
@@ -41,6 +41,7 @@ __all__ = [
     "Queue",
     "Records",
     "Report",
+    "Search",
     "Sender",
     "Sessions",
     "SignInLinks",

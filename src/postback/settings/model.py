@@ -25,7 +25,7 @@ FILE: Final = "postback.toml"
 SIZES: Final = frozenset({"worker_memory", "max_body", "keep_answer"})
 OPTIONS: Final = {"worker_listen": "--listen"}
 """What an option is called where it has not the setting's name."""
-SECRETS: Final = frozenset({"api_key", "secret_key"})
+SECRETS: Final = frozenset({"api_key", "secret_key", "owner_password"})
 
 
 def _setting(default: object, sentence: str, **limits: Any) -> Any:
@@ -65,6 +65,16 @@ class Settings(BaseSettings):
         None,
         "An operator key, made at the start when it does not exist yet; without it the first start makes one and "
         "keeps it in <database>.key, with PostgreSQL nowhere.",
+    )
+    owner_email: str | None = _setting(
+        None,
+        "The e-mail of the first user of the portal, who is made at the start where there is none, with "
+        "POSTBACK_OWNER_PASSWORD; without it the first start prints a link to become the first user.",
+        max_length=254,
+    )
+    owner_password: SecretStr | None = _setting(
+        None,
+        "The password of the first user; it has to be as good as anybody's, and may be taken away after the start.",
     )
     secret_key: Annotated[SecretStr, BeforeValidator(values.secret_key)] | None = _setting(
         None,

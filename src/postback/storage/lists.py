@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 from postback.domain.errors import InvalidValue
-from postback.ports import Query
+from postback.ports import Query, Search
 from postback.storage import documents
 from postback.storage.texts import AnyText
 
@@ -30,10 +30,12 @@ class Listed(NamedTuple):
 
     matches: Callable[[Sequence[str]], ColumnElement[bool]]
     order: ColumnElement[Any]
+    words: ColumnElement[Any] | None = None
+    """What is searched, where it is text."""
 
 
 def text(column: ColumnElement[Any]) -> Listed:
-    return Listed(column.in_, column)
+    return Listed(column.in_, column, column)
 
 
 def seconds(milliseconds: ColumnElement[Any]) -> Listed:
@@ -51,7 +53,7 @@ def member(document: ColumnElement[Any], *names: str) -> Listed:
         is_flag = kind.in_(["true", "false"])
         return or_(kind.in_(flags), and_(~is_flag, words.in_(texts)))
 
-    return Listed(matches, documents.Order(document, *names))
+    return Listed(matches, documents.Order(document, *names), words)
 
 
 def amount(document: ColumnElement[Any], *names: str) -> Listed:
@@ -74,6 +76,8 @@ def page(
         if name not in fields:
             raise InvalidValue.of(name, f"{name} is not a field that lists are filtered by")
         found = found.where(fields[name].matches(texts))
+    if query.search is not None:
+        found = found.where(_holding(fields, query.search))
     order = _order(fields, query.sort, last)
 
     total = count(connection, found)
@@ -87,6 +91,11 @@ def count(connection: Connection, found: Select[Any]) -> int:
     """How many rows it would give."""
     total: int = connection.execute(select(func.count()).select_from(found.subquery())).scalar_one()
     return total
+
+
+def _holding(fields: Mapping[str, Listed], search: Search) -> ColumnElement[bool]:
+    columns = [words for name in search.fields if (words := fields[name].words) is not None]
+    return or_(*(func.lower(column).contains(search.text.lower(), autoescape=True) for column in columns))
 
 
 def _order(fields: Mapping[str, Listed], sort: str, last: ColumnElement[Any]) -> Sequence[ColumnElement[Any]]:

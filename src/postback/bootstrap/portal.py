@@ -1,0 +1,64 @@
+"""The portal beside the API: what it is joined to, who answers what, and its first user."""
+
+import asyncio
+from typing import Final
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from postback import web
+from postback.actions.passwords import Passwords
+from postback.actions.sessions import SessionActions
+from postback.actions.sign_in_limit import SignInLimit
+from postback.actions.users import UserActions
+from postback.api.services import Services as ApiServices
+from postback.storage.database import Database
+from postback.storage.links import SqlSignInLinks
+from postback.storage.sessions import SqlSessions
+from postback.storage.users import SqlUsers
+from postback.web.services import Services
+
+OF_THE_API: Final = ("/v2", "/health", "/ready", "/metrics", "/openapi.json", "/docs")
+"""Paths, and all that is below them, that the API answers; everything else is the portal's."""
+
+
+def portal_services(
+    database: Database, api: ApiServices, stopping: asyncio.Event, passwords: Passwords | None = None
+) -> Services:
+    """On the actions of the API, so that there is no second set of rules."""
+    users, sessions, links = SqlUsers(database), SqlSessions(database), SqlSignInLinks(database)
+    known = passwords or Passwords()
+    return Services(
+        base_url=api.base_url,
+        clock=api.clock,
+        users=UserActions(users, links, known, api.clock, api.ids),
+        sessions=SessionActions(sessions, users, links, api.access, known, SignInLimit(), api.clock, api.ids),
+        accounts=api.account_actions,
+        configs=api.config_actions,
+        config_checks=api.config_checks,
+        account_wide=api.account_wide,
+        records=api.record_actions,
+        log=api.log_actions,
+        replays=api.replay_actions,
+        stats=api.stats_actions,
+        publishing=api.publishing,
+        audit=api.audit_actions,
+        stopping=stopping,
+    )
+
+
+def joined(api: ASGIApp, portal: ASGIApp) -> ASGIApp:
+    """One application of both."""
+
+    async def either(scope: Scope, receive: Receive, send: Send) -> None:
+        of_the_portal = scope["type"] == "http" and not is_of_the_api(scope["path"])
+        await (portal if of_the_portal else api)(scope, receive, send)
+
+    return either
+
+
+def is_of_the_api(path: str) -> bool:
+    return any(path == one or path.startswith(one + "/") for one in OF_THE_API)
+
+
+def with_portal(api: ASGIApp, services: Services) -> ASGIApp:
+    return joined(api, web.build(services))

@@ -1,0 +1,106 @@
+"""What every request passes: who visits, whether they may, whether a form is ours. Handlers come after that."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, NamedTuple
+from urllib.parse import urlencode
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from postback.domain.errors import Forbidden, NotFound
+from postback.domain.users import Permission, Session
+from postback.web import cookies as names
+from postback.web import tokens
+from postback.web.cookies import Cookies
+from postback.web.errors import ForeignForm, MethodNotAllowed, error_page
+from postback.web.services import Services
+from postback.web.visit import Visit
+
+Handler = Callable[[Visit], Awaitable[Response]]
+
+OPEN: Final = None
+"""What a route needs that is for everybody, signed in or not."""
+
+_FROM_US: Final = ("same-origin", "none")
+
+
+class Route(NamedTuple):
+    """GET shows and changes nothing; POST changes. `path` has its ids in braces; the first route that fits is taken."""
+
+    method: str
+    path: str
+    needs: Permission | None
+    handler: Handler
+
+
+class Door:
+    """The routes of one path, as an ASGI application."""
+
+    def __init__(self, services: Services, routes: Mapping[str, Route]) -> None:
+        self._services = services
+        self._routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            response = await self._answer(Request(scope, receive))
+            await response(scope, receive, send)
+        except ClientDisconnect:
+            # Nobody is left to be answered.
+            return
+
+    async def _answer(self, request: Request) -> Response:
+        visit = Visit(self._services, request, None, None)
+        try:
+            visit = await self._arrive(request)
+            response = await self._pass(visit)
+        except ClientDisconnect:
+            raise
+        except Exception as error:  # noqa: BLE001 - the last resort: a page, and the log has the rest
+            response = await error_page(visit, error)
+        return visit.finish(response)
+
+    async def _arrive(self, request: Request) -> Visit:
+        token = Cookies(self._services.is_encrypted).get(request, names.SESSION)
+        session: Session | None = None
+        if token:
+            session = await self._services.sessions.resume(token)
+        visit = Visit(self._services, request, session, token)
+        if session is not None and session.link_id is not None:
+            visit.framed_by = await self._services.sessions.access.portal_origins_of(session.acts_for)
+        return visit
+
+    async def _pass(self, visit: Visit) -> Response:
+        method = visit.request.method
+        route = self._routes.get("GET" if method == "HEAD" else method)
+        if not self._routes:
+            raise NotFound("path", visit.path)
+        if route is None:
+            raise MethodNotAllowed(", ".join(sorted(self._routes)))
+        if route.needs is not None:
+            if visit.session is None:
+                return visit.go(_sign_in_and_back(visit))
+            if not visit.may(route.needs):
+                raise Forbidden(f"this needs the right to {route.needs}; your role is {visit.session.role}")
+        if route.method == "POST":
+            await _demand_own_form(visit)
+        return await route.handler(visit)
+
+
+async def _demand_own_form(visit: Visit) -> None:
+    """Both: what the browser says of where it comes from, where it does, and a token that only our page could have."""
+    came_from = visit.request.headers.get("sec-fetch-site")
+    if came_from is not None and came_from not in _FROM_US:
+        raise ForeignForm("it was sent by another site")
+    sent = visit.request.headers.get(tokens.HEADER)
+    if sent is None:
+        sent = (await visit.form()).text(tokens.FIELD)
+    if not visit.is_own_form(sent):
+        raise ForeignForm("its token is not the one of this page")
+
+
+def _sign_in_and_back(visit: Visit) -> str:
+    if visit.request.method != "GET":
+        return "/sign-in"
+    query = visit.request.url.query
+    return "/sign-in?" + urlencode({"next": visit.path + (f"?{query}" if query else "")})

@@ -1,0 +1,67 @@
+"""Server-sent events: pages hear that something has changed, and ask for it anew.
+
+A stream ends when the server does (`Services.stopping`), so that no browser keeps it waiting, and when its session is over.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Final
+
+from starlette.responses import Response, StreamingResponse
+
+from postback.domain.errors import Unavailable
+from postback.web.visit import Visit
+
+EVERY_S: Final = 2.0
+AGAIN_MS: Final = 3000
+"""When a browser asks again after a stream has ended."""
+
+STREAMS_MAX: Final = 500
+"""Of this process, at once."""
+
+_CHECKED_EVERY: Final = 15
+"""Events after which it is asked whether the session is still good."""
+
+_open = 0
+
+
+async def stream(visit: Visit) -> Response:
+    if _open >= STREAMS_MAX:
+        raise Unavailable("too many pages are live at this moment", retry_after_s=30)
+    return StreamingResponse(
+        events(visit), media_type="text/event-stream", headers={"cache-control": "no-store", "x-accel-buffering": "no"}
+    )
+
+
+async def events(visit: Visit) -> AsyncIterator[str]:
+    """`figures`: what the account has had in this hour, each time it is another than before."""
+    global _open  # noqa: PLW0603 - one count of the process
+    _open += 1
+    try:
+        yield f"retry: {AGAIN_MS}\n\n"
+        before, count = "", 0
+        while not visit.services.stopping.is_set():
+            count += 1
+            if count % _CHECKED_EVERY == 0 and not await visit.is_still_signed_in():
+                return
+            said = await _figures(visit)
+            yield ": still here\n\n" if said == before else f"event: figures\ndata: {said}\n\n"
+            before = said
+            await _pause(visit.services.stopping)
+    finally:
+        _open -= 1
+
+
+async def _figures(visit: Visit) -> str:
+    steps = await visit.services.stats.steps(visit.account, visit.now_ms - 3_600_000, None, 60, None)
+    names = ("accepted", "delivered", "failed", "retried")
+    return json.dumps({name: sum(getattr(step.tally, name) for step in steps) for name in names})
+
+
+async def _pause(stopping: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(EVERY_S):
+            await stopping.wait()
+    except TimeoutError:
+        return

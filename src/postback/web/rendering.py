@@ -1,0 +1,61 @@
+"""Templates: autoescaped, strict about names, and with every character that cannot be seen named, wherever text is shown.
+
+What a template prints goes through `visible`, so no page can forget it. Only the values of form fields are kept as they
+are (the filter `raw`, still escaped), since they are sent back.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from postback.domain.ids import config_text
+from postback.domain.masking import without_secrets
+from postback.web import shown, statics
+
+
+def _finalized(value: object) -> object:
+    if value is None:
+        return ""
+    if isinstance(value, Markup):
+        return value
+    return shown.visible(str(value)) if isinstance(value, str) else value
+
+
+def _raw(value: object) -> Markup:
+    return escape("" if value is None else str(value))
+
+
+def environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("postback.web", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalized,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.filters |= {
+        "raw": _raw,
+        "middle_cut": shown.middle_cut,
+        "ago": shown.ago,
+        "exact": shown.exact,
+        "number": shown.number,
+        "duration": shown.duration,
+        "spark": shown.spark,
+        "browser": shown.browser,
+        "wants": shown.wants,
+        "config_id": config_text,
+        "without_password": without_secrets,
+    }
+    made.globals["static"] = statics.url
+    return made
+
+
+_ENVIRONMENT: Final = environment()
+
+
+def render(template: str, context: Mapping[str, Any]) -> str:
+    return _ENVIRONMENT.get_template(template).render(context)

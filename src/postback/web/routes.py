@@ -1,0 +1,70 @@
+"""Every route of the portal, in one table: how it is asked for, what is needed for it, and who answers.
+
+The door (`web/door.py`) goes by this table alone, and the tests walk it: each route, as each role, with own, others' and
+unknown ids. Of two paths that fit the first is taken, so put `/things/add` before `/things/{thing_id}`.
+"""
+
+from typing import Final
+
+from postback.domain.users import Permission
+from postback.web import live, menu
+from postback.web.door import OPEN, Route
+from postback.web.pages import account, accounts, assets, entrance, location, locations, overview, users
+
+SEE: Final = Permission.SEE
+CONFIGS: Final = Permission.CHANGE_CONFIGS
+RECORDS: Final = Permission.CHANGE_RECORDS
+PUBLISH: Final = Permission.PUBLISH
+REPLAY: Final = Permission.REPLAY
+AUDIT: Final = Permission.SEE_AUDIT
+KEYS: Final = Permission.MANAGE_KEYS
+USERS: Final = Permission.MANAGE_USERS
+ACCOUNTS: Final = Permission.MANAGE_ACCOUNTS
+
+ROUTES: Final = (
+    # Assets
+    Route("GET", "/static/{digest}/{name}", OPEN, assets.static),
+    Route("GET", "/favicon.ico", OPEN, assets.icon),
+    # The entrance
+    Route("GET", "/sign-in", OPEN, entrance.show_sign_in),
+    Route("POST", "/sign-in", OPEN, entrance.sign_in),
+    Route("POST", "/sign-out", OPEN, entrance.sign_out),
+    Route("GET", "/join/{token}", OPEN, entrance.show_join),
+    Route("POST", "/join/{token}", OPEN, entrance.join),
+    Route("GET", "/new-password/{token}", OPEN, entrance.show_new_password),
+    Route("POST", "/new-password/{token}", OPEN, entrance.set_new_password),
+    Route("GET", "/portal/{token}", OPEN, entrance.show_portal),
+    Route("POST", "/portal/{token}", OPEN, entrance.open_portal),
+    Route("POST", "/theme", OPEN, entrance.set_theme),
+    # Overview
+    Route("GET", "/", SEE, overview.show),
+    Route("GET", "/live", SEE, live.stream),
+    # Locations
+    Route("GET", "/locations", SEE, locations.show_list),
+    Route("GET", "/locations/add", RECORDS, locations.show_add),
+    Route("POST", "/locations/add", RECORDS, locations.add),
+    Route("GET", "/locations/{location_id}", SEE, location.show_contacts),
+    Route("GET", "/locations/{location_id}/contacts/add", RECORDS, location.show_add_contact),
+    Route("POST", "/locations/{location_id}/contacts/add", RECORDS, location.add_contact),
+    Route("GET", "/locations/{location_id}/settings", SEE, location.show_settings),
+    Route("POST", "/locations/{location_id}/settings", RECORDS, location.change),
+    Route("GET", "/locations/{location_id}/postbackconfigs", SEE, location.show_configs),
+    Route("GET", "/locations/{location_id}/delete", RECORDS, location.show_delete),
+    Route("POST", "/locations/{location_id}/delete", RECORDS, location.delete),
+    # Account
+    Route("GET", "/account", SEE, account.show),
+    Route("POST", "/account/sessions/{session_id}/end", SEE, account.end_session),
+    Route("GET", "/account/password", SEE, account.show_password),
+    Route("POST", "/account/password", SEE, account.change_password),
+    Route("GET", "/account/users", USERS, users.show_list),
+    Route("GET", "/account/users/invite", USERS, users.show_invite),
+    Route("POST", "/account/users/invite", USERS, users.invite),
+    Route("POST", "/account/users/{user_id}", USERS, users.change),
+    Route("POST", "/account/users/{user_id}/password-link", USERS, users.make_password_link),
+    Route("POST", "/account/links/{link_id}/revoke", USERS, users.revoke_link),
+    # Accounts of the platform
+    Route("GET", "/accounts", SEE, accounts.show_list),
+    Route("POST", "/accounts/{account}/act-for", SEE, accounts.act_for),
+)
+
+menu.offer([route.path for route in ROUTES if route.method == "GET"])

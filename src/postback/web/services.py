@@ -1,0 +1,43 @@
+"""What the portal is joined to: the actions that it asks, the same as the API's, and a few plain values."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from postback.actions.account_wide import AccountWideActions
+from postback.actions.accounts import AccountActions
+from postback.actions.audit import AuditActions
+from postback.actions.config_checks import ConfigChecks
+from postback.actions.configs import ConfigActions
+from postback.actions.log import LogActions
+from postback.actions.publish import Publishing
+from postback.actions.records import RecordActions
+from postback.actions.replays import ReplayActions
+from postback.actions.sessions import SessionActions
+from postback.actions.stats import StatsActions
+from postback.actions.users import UserActions
+from postback.ports import Clock
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """`base_url` is what links begin with, without a slash at its end; `stopping` is set when the server ends."""
+
+    base_url: str
+    clock: Clock
+    users: UserActions
+    sessions: SessionActions
+    accounts: AccountActions
+    configs: ConfigActions
+    config_checks: ConfigChecks
+    account_wide: AccountWideActions
+    records: RecordActions
+    log: LogActions
+    replays: ReplayActions
+    stats: StatsActions
+    publishing: Publishing
+    audit: AuditActions
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def is_encrypted(self) -> bool:
+        return self.base_url.startswith("https://")

@@ -1,0 +1,99 @@
+"""How values are shown to people: times, numbers, long and hostile texts."""
+
+import unicodedata
+from collections.abc import Sequence
+from typing import Final
+
+from postback.domain.configs import PostbackConfig
+from postback.domain.times import rfc3339
+
+_ODD: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_PLAIN: Final = frozenset("\n\t")
+_KEPT: Final = frozenset("\u200d\u200c")
+"""Joiners that scripts and emoji need."""
+
+_STEPS: Final = ((60, 1, "s"), (3600, 60, "min"), (86_400, 3600, "h"), (86_400 * 60, 86_400, "d"))
+
+
+def visible(text: str) -> str:
+    """The same text with every character named that cannot be seen, or would turn what is around it (U+202E and the like)."""
+    if text.isprintable() or all(_is_shown(letter) for letter in text):
+        return text
+    return "".join(letter if _is_shown(letter) else f"⟨U+{ord(letter):04X}⟩" for letter in text)
+
+
+def _is_shown(letter: str) -> bool:
+    return letter in _PLAIN or letter in _KEPT or unicodedata.category(letter) not in _ODD
+
+
+def middle_cut(text: str, length: int = 40) -> str:
+    """Begin and end of a long text, which tell two of them apart."""
+    if len(text) <= length:
+        return text
+    end = (length - 1) // 2
+    return f"{text[: length - 1 - end]}…{text[-end:]}"
+
+
+def ago(ms: int, now_ms: int) -> str:
+    """`3 min ago`, `in 2 h`, `now`; after two months the day."""
+    seconds = (now_ms - ms) // 1000 if ms <= now_ms else -((ms - now_ms) // 1000)
+    size = abs(seconds)
+    if size < 2:
+        return "now"
+    for limit, unit, word in _STEPS:
+        if size < limit:
+            return f"{size // unit} {word} ago" if seconds > 0 else f"in {size // unit} {word}"
+    return rfc3339(ms)[:10]
+
+
+def exact(ms: int) -> str:
+    """`2026-09-21 12:00:00.123 UTC`."""
+    return rfc3339(ms).replace("T", " ").removesuffix("Z") + " UTC"
+
+
+def number(value: int) -> str:
+    return f"{value:,}"
+
+
+def duration(ms: int | None) -> str:
+    """`184 ms`, `1.2 s`, `3 min`; a dash for None."""
+    if ms is None:
+        return "–"
+    if ms < 1000:
+        return f"{ms} ms"
+    if ms < 60_000:
+        return f"{ms / 1000:.1f} s"
+    return f"{ms // 60_000} min"
+
+
+def spark(values: Sequence[int], width: int = 96, height: int = 28) -> str:
+    """The points of a line through these values, for an SVG of that size."""
+    highest = max(values, default=0) or 1
+    step = width / max(len(values) - 1, 1)
+    return " ".join(
+        f"{i * step:.1f},{height - 2 - value / highest * (height - 4):.1f}" for i, value in enumerate(values)
+    )
+
+
+def wants(config: PostbackConfig) -> str:
+    """`contact: create, update` or the patterns of its events."""
+    if config.resource is None:
+        return ", ".join(config.event_types)
+    flags = {"create": config.on_create, "update": config.on_update, "delete": config.on_delete}
+    return f"{config.resource}: {', '.join(name for name, is_on in flags.items() if is_on) or 'nothing'}"
+
+
+_BROWSERS: Final = (
+    ("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"),
+)  # fmt: skip
+_SYSTEMS: Final = (
+    ("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Mac OS", "macOS"), ("Windows", "Windows"),
+    ("Linux", "Linux"),
+)  # fmt: skip
+
+
+def browser(agent: str) -> str:
+    """`Firefox on Linux`, as far as a browser says who it is."""
+    name = next((name for mark, name in _BROWSERS if mark in agent), "A browser")
+    system = next((name for mark, name in _SYSTEMS if mark in agent), None)
+    return f"{name} on {system}" if system else name

@@ -1,0 +1,25 @@
+// Makes pages smoother; every one of them works without.
+import { showCopyButtons } from "./copy.js";
+import { keepTimesFresh } from "./times.js";
+import { listen } from "./live.js";
+
+showCopyButtons(document);
+keepTimesFresh(document);
+closeMenusElsewhere();
+document.getElementById("problems")?.focus();
+if (document.querySelector("[data-live]")) listen();
+
+function closeMenusElsewhere() {
+  document.addEventListener("click", (event) => {
+    for (const menu of document.querySelectorAll("details.drop[open]")) {
+      if (!menu.contains(event.target)) menu.open = false;
+    }
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    for (const menu of document.querySelectorAll("details.drop[open]")) {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    }
+  });
+}

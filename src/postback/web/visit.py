@@ -1,0 +1,229 @@
+"""One request to the portal: who visits, for which account, and the ways to answer. What every handler is given."""
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Final, NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from postback.actions.access import Principal
+from postback.actions.sessions import SignedIn, Visitor, principal_of
+from postback.domain.accounts import Account, Actor
+from postback.domain.errors import TooLarge, Unavailable
+from postback.domain.ids import ACCOUNT_DEFAULT
+from postback.domain.users import Session
+from postback.ports import Query
+from postback.web import cookies as names
+from postback.web import headers, tokens
+from postback.web.cookies import Cookies
+from postback.web.forms import Form
+from postback.web.menu import Entry, menu
+from postback.web.rendering import render
+from postback.web.services import Services
+from postback.web.tokens import Flash
+
+FORM_MAX: Final = 256 << 10
+FORM_S: Final = 15.0
+"""How long a form may take to arrive."""
+
+ACCOUNTS_OFFERED: Final = 12
+THEMES: Final = ("auto", "light", "dark")
+_SECRET_BYTES: Final = 32
+
+
+class Switcher(NamedTuple):
+    """The accounts that somebody of the platform may switch to at once, and whether there are more."""
+
+    accounts: Sequence[Account]
+    has_more: bool
+
+
+class Visit:
+    """`session` is None while nobody is signed in; `framed_by` are the origins that may show the answer in a frame."""
+
+    def __init__(self, services: Services, request: Request, session: Session | None, token: str | None) -> None:
+        self.services = services
+        self.request = request
+        self.session = session
+        self.framed_by: Sequence[str] = ()
+        self._cookies = Cookies(services.is_encrypted)
+        self._token = token if session is not None else None
+        self._form: Form | None = None
+        self._new_cookies: list[tuple[str, str, int | None]] = []
+        self._removed: list[str] = []
+
+    # --- who and what -------------------------------------------------------------------------------------------------
+
+    @property
+    def signed_in(self) -> Session:
+        """The session of a page that needs a permission; the door lets nobody else in."""
+        if self.session is None:
+            raise Unavailable("nobody is signed in")
+        return self.session
+
+    @property
+    def account(self) -> str:
+        """Whose things are shown and changed."""
+        return ACCOUNT_DEFAULT if self.session is None else self.session.acts_for
+
+    @cached_property
+    def visitor(self) -> Visitor:
+        peer = self.request.client
+        return Visitor(peer.host if peer else None, self.request.headers.get("user-agent", ""))
+
+    @cached_property
+    def principal(self) -> Principal:
+        return principal_of(self.signed_in, self.visitor)
+
+    @property
+    def actor(self) -> Actor:
+        """Who is put on record: what actions take as `by`."""
+        return self.principal.actor
+
+    def may(self, permission: str) -> bool:
+        """Whether to offer something; the door asks the same before a handler is called."""
+        return self.session is not None and permission in self.session.permissions
+
+    async def is_still_signed_in(self) -> bool:
+        """Asked anew of the store, by what lasts longer than a request."""
+        return self._token is not None and await self.services.sessions.is_good(self._token)
+
+    @property
+    def now_ms(self) -> int:
+        return self.services.clock()
+
+    def param(self, name: str) -> str:
+        """A part of the path, such as an id."""
+        return str(self.request.path_params[name])
+
+    def asked(self, name: str) -> str:
+        """A parameter of the query, empty where there is none."""
+        return self.request.query_params.get(name, "").strip()
+
+    async def form(self) -> Form:
+        """What was sent; its token is right, or the door would not have let it in."""
+        if self._form is None:
+            self._form = Form.read(await self._body())
+        return self._form
+
+    # --- answers ------------------------------------------------------------------------------------------------------
+
+    async def page(self, template: str, status: int = 200, **context: Any) -> Response:
+        """A page of a template. It knows `visit`, and `form`, an empty one where none is given."""
+        known = {"form": Form(), "switcher": await self._switcher(), **context}
+        return self.bare(template, status, **known)
+
+    def bare(self, template: str, status: int = 200, **context: Any) -> Response:
+        """The same without a look into the store: for errors, and for whoever is not signed in."""
+        known = {"visit": self, "form": Form(), "switcher": None, "flash": self._take_flash(), **context}
+        return HTMLResponse(render(template, known), status)
+
+    def go(self, path: str, said: str | None = None, kind: str = "done") -> Response:
+        """To another page of ours, where `said` is read once; kinds are done, note and problem."""
+        if said is not None:
+            packed = tokens.pack(self._secret, Flash(kind, said))
+            self._new_cookies.append((names.FLASH, packed, names.FLASH_S))
+        return RedirectResponse(path, 303)
+
+    async def confirm(self, **context: Any) -> Response:
+        """Ask before it is done: `title`, `sentences`, `facts` (word → number), `action`, `button`, `back`, and `fields`,
+        which are sent along."""
+        return await self.page("confirm.html", **{"facts": {}, "fields": {}, "sentences": [], **context})
+
+    def sign_in(self, signed_in: SignedIn, path: str) -> Response:
+        """A new session, under a token that nobody knew before."""
+        self._token, self.session = signed_in.token, signed_in.session
+        self._new_cookies.append((names.SESSION, signed_in.token, None))
+        self._removed.append(names.VISITOR)
+        return RedirectResponse(path, 303)
+
+    def sign_out(self, path: str, said: str) -> Response:
+        self.session = self._token = None
+        self._removed.append(names.SESSION)
+        return self.go(path, said)
+
+    def set_theme(self, theme: str) -> None:
+        self._new_cookies.append((names.THEME, theme, names.YEAR_S))
+
+    def finish(self, response: Response) -> Response:
+        """Cookies and headers, which every answer gets here."""
+        for name, value, max_age_s in self._new_cookies:
+            self._cookies.put(response, name, value, max_age_s, is_framed=bool(self.framed_by))
+        for name in self._removed:
+            self._cookies.remove(response, name)
+        headers.put(response.headers, is_encrypted=self.services.is_encrypted, framed_by=self.framed_by)
+        return response
+
+    # --- what templates ask -------------------------------------------------------------------------------------------
+
+    @property
+    def path(self) -> str:
+        return self.request.url.path
+
+    @property
+    def form_token(self) -> str:
+        return tokens.form_token(self._secret, self.account)
+
+    def is_own_form(self, sent: str) -> bool:
+        return tokens.is_form_token(self._secret, self.account, sent)
+
+    @property
+    def menu(self) -> Sequence[Entry]:
+        return menu(self.path, frozenset() if self.session is None else self.session.permissions)
+
+    @property
+    def theme(self) -> str:
+        found = self._cookies.get(self.request, names.THEME)
+        return found if found in THEMES else "auto"
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _visitor_secret(self) -> str:
+        known = self._cookies.get(self.request, names.VISITOR)
+        if known:
+            return known
+        made = secrets.token_urlsafe(_SECRET_BYTES)
+        self._new_cookies.append((names.VISITOR, made, None))
+        return made
+
+    @property
+    def _secret(self) -> str:
+        return self._visitor_secret if self._token is None else self._token
+
+    def _take_flash(self) -> Flash | None:
+        packed = self._cookies.get(self.request, names.FLASH)
+        if packed is None:
+            return None
+        self._removed.append(names.FLASH)
+        return tokens.unpack(self._secret, packed)
+
+    async def _switcher(self) -> Switcher | None:
+        if self.session is None or not self.session.is_of_the_platform:
+            return None
+        query = Query(page_size=ACCOUNTS_OFFERED, sort="-modified_ts")
+        page = await self.services.accounts.list(self.principal, query)
+        return Switcher(page.items, page.total > len(page.items))
+
+    async def _body(self) -> bytes:
+        parts, length = [], 0
+        try:
+            async with asyncio.timeout(FORM_S):
+                async for part in self.request.stream():
+                    length += len(part)
+                    if length > FORM_MAX:
+                        raise TooLarge(f"a form may have {FORM_MAX >> 10} KiB")
+                    parts.append(part)
+        except TimeoutError:
+            raise Unavailable("the form took too long to arrive; send it again") from None
+        return b"".join(parts)
+
+
+def own_path(text: str) -> str:
+    """A path of ours, or the start page where the text leads anywhere else, which a browser would follow too."""
+    if not text.startswith("/") or text[1:2] in ("/", "\\") or not text.isprintable() or "\\" in text:
+        return "/"
+    return text
