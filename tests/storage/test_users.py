@@ -274,17 +274,25 @@ async def test_what_fails_leaves_the_link_good(people: People) -> None:
     await people.users.add(a_user(2), "hash", link=token())
 
 
-async def test_a_new_link_of_the_same_kind_voids_the_one_before(people: People) -> None:
-    user = await people.user()
+async def test_of_the_links_to_become_the_first_user_one_is_used(people: People) -> None:
     first = a_link(1, kind=LinkKind.FIRST, ends_ms=None, account=None, email=None)
     await people.links.add(first, token(1))
     await people.links.add(replace(first, id="lnk_2"), token(2))
+
+    await people.users.add(a_user(1), "hash", link=token(1))
+
+    with pytest.raises(NotFound):
+        await people.users.add(a_user(2), "hash", link=token(2))
+
+
+async def test_a_new_link_to_a_new_password_voids_the_one_before(people: People) -> None:
+    user = await people.user()
     of_user = a_link(3, kind=LinkKind.PASSWORD, user_id=user.id)
     await people.links.add(of_user, token(3))
     await people.links.add(replace(of_user, id="lnk_4"), token(4))
 
-    found = [await people.links.by_token(token(number)) for number in (1, 2, 3, 4)]
-    assert [link and link.id for link in found] == [None, "lnk_2", None, "lnk_4"]
+    found = [await people.links.by_token(token(number)) for number in (3, 4)]
+    assert [link and link.id for link in found] == [None, "lnk_4"]
     with pytest.raises(NotFound):
         await people.links.add(replace(of_user, id="lnk_5", user_id="usr_9"), token(5))
 

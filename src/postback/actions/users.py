@@ -40,7 +40,7 @@ class UserActions:
         return not await self.users.any()
 
     async def first_link(self) -> str:
-        """The token of a link by which somebody becomes the owner of the platform; the one before is void."""
+        """The token of a link by which somebody becomes the owner of the platform, while there is no user."""
         return await self._link(Link(id="", kind=LinkKind.FIRST, created_ms=0, role=Role.OWNER), None, None)
 
     async def make_owner(self, email: str, password: str) -> User:

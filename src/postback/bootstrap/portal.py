@@ -1,6 +1,7 @@
 """The portal beside the API: what it is joined to, who answers what, and its first user."""
 
 import asyncio
+from dataclasses import replace
 from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -11,6 +12,10 @@ from postback.actions.sessions import SessionActions
 from postback.actions.sign_in_limit import SignInLimit
 from postback.actions.users import UserActions
 from postback.api.services import Services as ApiServices
+from postback.bootstrap.started import CannotStart
+from postback.domain.errors import InvalidValue
+from postback.domain.ids import SLOTS, IdSource
+from postback.settings import Settings
 from postback.storage.database import Database
 from postback.storage.links import SqlSignInLinks
 from postback.storage.sessions import SqlSessions
@@ -44,6 +49,26 @@ def portal_services(
         audit=api.audit_actions,
         stopping=stopping,
     )
+
+
+async def first_user(settings: Settings, users: UserActions) -> str | None:
+    """Make the first user where the settings say who; else the path of a link to become it, None where there are users."""
+    # There is no worker yet whose ids could be given out.
+    users = replace(users, ids=IdSource(users.clock, SLOTS - 1))
+    if not await users.needs_first():
+        return None
+    if settings.owner_email is None or settings.owner_password is None:
+        if settings.owner_email is not None or settings.owner_password is not None:
+            raise CannotStart("POSTBACK_OWNER_EMAIL and POSTBACK_OWNER_PASSWORD make the first user together; set both")
+        return f"/join/{await users.first_link()}"
+    try:
+        await users.make_owner(settings.owner_email, settings.owner_password.get_secret_value())
+    except InvalidValue as error:
+        said = "; ".join(f"{field} {message}" for field, texts in error.errors.items() for message in texts)
+        raise CannotStart(
+            f"the first user cannot be made of POSTBACK_OWNER_EMAIL and POSTBACK_OWNER_PASSWORD: {said}"
+        ) from error
+    return None
 
 
 def joined(api: ASGIApp, portal: ASGIApp) -> ASGIApp:

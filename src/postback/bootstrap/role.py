@@ -17,7 +17,7 @@ from postback.settings.values import Network
 class Role:
     """`listens_on` is None where it answers nobody, `setting` what is changed where that is taken; `networks` are the
     private ones that it may call, and `prepares` says whether it makes what a new database needs to be of use. `publish`
-    answers what is published, where that is taken.
+    answers what is published, where that is taken; `has_portal` says whether people are answered too.
     """
 
     app: Callable[[Services], ASGIApp]
@@ -26,6 +26,7 @@ class Role:
     setting: str
     networks: Callable[[Settings], Sequence[Network]]
     prepares: bool
+    has_portal: bool
 
 
 SERVER: Final = Role(
@@ -35,6 +36,7 @@ SERVER: Final = Role(
     setting="POSTBACK_LISTEN",
     networks=lambda settings: settings.networks,
     prepares=True,
+    has_portal=True,
 )
 
 WORKER: Final = Role(
@@ -45,4 +47,5 @@ WORKER: Final = Role(
     # That POSTBACK_LISTEN is a loopback address says nothing here: a worker does not listen there.
     networks=lambda settings: settings.allow_networks or (),
     prepares=False,
+    has_portal=False,
 )

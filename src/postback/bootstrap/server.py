@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from postback.api.services import Services
 from postback.bootstrap.first_start import FirstStart
 from postback.bootstrap.held import AfterRestore, demand_alone
 from postback.bootstrap.listening import Api, listening, own_addresses
+from postback.bootstrap.portal import first_user, portal_services, with_portal
 from postback.bootstrap.processes import run_many
 from postback.bootstrap.role import SERVER, WORKER, Role
 from postback.bootstrap.seat import Answers, Seat
@@ -203,6 +205,7 @@ class _Server:
             retention_days=settings.retention_days,
             max_body=settings.max_body,
         )
+        self._portal = portal_services(store, self._services, self._stopping)
         store.on_due(lambda config_ids: self._engine.due() if config_ids else self._engine.stored())
 
     async def run(self, taken: socket.socket | None, announce: Announce) -> int:
@@ -255,13 +258,18 @@ class _Server:
             return None
         services = self._services
         async with self._store.alone():
-            return await FirstStart(self._settings, services.accounts, services.records, services.clock).make()
+            made = await FirstStart(self._settings, services.accounts, services.records, services.clock).make()
+            path = await first_user(self._settings, self._portal.users)
+            return made if path is None else replace(made, join_link=services.base_url + path)
 
     async def _answer(self, parts: asyncio.TaskGroup, taken: socket.socket | None) -> Callable[[], Awaitable[None]]:
         """Answer requests from now on; what is returned ends that, and returns when the last was answered."""
         if taken is None:
             return _nothing_to_end
-        api = Api(self._role.app(self._services), self._role.publish(self._services))
+        app = self._role.app(self._services)
+        if self._role.has_portal:
+            app = with_portal(app, self._portal)
+        api = Api(app, self._role.publish(self._services))
         answering = parts.create_task(api.serve([taken]))
         await api.ready()
 

@@ -13,7 +13,8 @@ class Started:
 
     `key` is the operator key where it was made just now; `key_path` is None where POSTBACK_API_KEY gives it, and where
     there is no file for it (`keeps_no_key`). `secret_path` is where the key of the secrets is, None where
-    POSTBACK_SECRET_KEY gives it. `needs_public_url`: links name an address that other machines cannot use.
+    POSTBACK_SECRET_KEY gives it. `join_link` is where somebody becomes the portal's first user, None where there is one.
+    `needs_public_url`: links name an address that other machines cannot use.
     """
 
     address: str
@@ -24,6 +25,7 @@ class Started:
     needs_public_url: bool
     secret_path: Path | None = None
     keeps_no_key: bool = False
+    join_link: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def serve(
         ),
     ] = False,
 ) -> None:
-    """Start the server: API and engine, in one process on a SQLite file, in as many as wanted on PostgreSQL.
+    """Start the server: portal, API and engine, in one process on a SQLite file, in as many as wanted on PostgreSQL.
 
     Every setting may also come from the environment (POSTBACK_LISTEN …) or from postback.toml; `postback settings` shows them.
     """
@@ -100,7 +100,7 @@ def say(text: str) -> None:
 def announcement(started: "Started", processes: int = 1) -> str:
     """What is said once the server answers: address, key, warnings, and lines to paste."""
     where = f"postback listens on {started.address}" + (f", in {processes} processes" if processes > 1 else "")
-    parts = [where, _about_key(started)]
+    parts = [where, *_about_portal(started), _about_key(started)]
     if started.secret_path is not None:
         parts.append(
             f"Secrets of postback configs are encrypted with the key in {started.secret_path}\n"
@@ -118,6 +118,12 @@ def announcement(started: "Started", processes: int = 1) -> str:
         )
     parts.append(_lines_to_try(started))
     return "\n\n".join(parts) + "\n"
+
+
+def _about_portal(started: "Started") -> list[str]:
+    if started.join_link is None:
+        return []
+    return [f"Become the first user of the portal (this link is good until it was used):\n  {started.join_link}"]
 
 
 def _about_key(started: "Started") -> str:

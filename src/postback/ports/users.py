@@ -73,7 +73,7 @@ class Sessions(Protocol):
 
 class SignInLinks(Protocol):
     async def add(self, link: Link, token: bytes, *, by: Actor | None = None) -> None:
-        """Of the first user and of a new password the one before is void."""
+        """Of a new password of the same user the one before is void; of the first user all others are once one is used."""
 
     async def by_token(self, token: bytes) -> Link | None: ...
 

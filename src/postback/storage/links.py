@@ -75,14 +75,15 @@ def use_link(connection: Connection, token: bytes, now_ms: int) -> None:
     )
     if connection.execute(good.values(used_ms=now_ms)).rowcount == 0:
         raise NotFound("lnk", "")
+    # Each start made one while there was no user; there is only one first user.
+    others = sign_in_links.delete().where(sign_in_links.c.kind == LinkKind.FIRST, sign_in_links.c.hash != token)
+    connection.execute(others)
 
 
 def _remove_void(connection: Connection, link: Link, now_ms: int) -> None:
     """What is over and has nobody signed in by it; and what the new link takes the place of."""
     has_session = sessions.select().where(sessions.c.link_id == sign_in_links.c.id).exists()
     connection.execute(sign_in_links.delete().where(sign_in_links.c.ends_ms <= now_ms, ~has_session))
-    if link.kind is LinkKind.FIRST:
-        connection.execute(sign_in_links.delete().where(sign_in_links.c.kind == LinkKind.FIRST))
     if link.user_id is not None:
         if connection.execute(scope.everyones_rows(users).where(users.c.id == link.user_id)).first() is None:
             raise NotFound("usr", link.user_id)

@@ -1,0 +1,121 @@
+"""A real browser on a real server: Debian's chromium, through Playwright. Without one these tests are skipped."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+from tests.live import Live
+
+EMAIL = "ann@example.com"
+PASSWORD = "five quiet otters juggle"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+_WATCH = """
+window.reports = [];
+document.addEventListener("securitypolicyviolation", (event) =>
+  window.reports.push(`${event.violatedDirective} ${event.blockedURI} ${event.sample}`));
+"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if CHROMIUM is not None:
+        return
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.skip(reason="there is no chromium here: apt-get install chromium"))
+
+
+@dataclass
+class Window:
+    """A page in a browser, and everything that it complained of."""
+
+    page: Page
+    url: str
+    complaints: list[str] = field(default_factory=list)
+
+    def go(self, path: str, status: int = 200) -> None:
+        answer = self.page.goto(self.url + path)
+        assert answer is not None
+        assert answer.status == status, f"{path}: {answer.status}"
+        self.watch()
+
+    def watch(self) -> None:
+        """What the browser refused on this page, by our policy, is a complaint too."""
+        self.complaints += self.page.evaluate("window.reports")
+
+    def sign_in(self) -> None:
+        self.go("/sign-in")
+        self.page.get_by_label("Email").fill(EMAIL)
+        self.page.get_by_label("Password").fill(PASSWORD)
+        self.page.get_by_role("button", name="Sign in").click()
+        self.page.wait_for_url(self.url + "/")
+        self.watch()
+
+
+@dataclass
+class Windows:
+    """Opens windows; all of them must stay without complaints."""
+
+    browser: Browser
+    url: str
+    opened: list[Window] = field(default_factory=list)
+
+    def open(
+        self,
+        *,
+        width: int = 1280,
+        height: int = 900,
+        theme: str = "light",
+        scripts: bool = True,
+        like: Window | None = None,
+    ) -> Window:
+        """With the cookies of another window, where one is named."""
+        context: BrowserContext = self.browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if theme == "dark" else "light",
+            java_script_enabled=scripts,
+            storage_state=None if like is None else like.page.context.storage_state(),
+        )
+        if scripts:
+            context.add_init_script(_WATCH)
+        window = Window(context.new_page(), self.url)
+        window.page.on("console", lambda message: _note(window, message))
+        window.page.on("pageerror", lambda error: window.complaints.append(str(error)))
+        self.opened.append(window)
+        return window
+
+
+def _note(window: Window, message: ConsoleMessage) -> None:
+    if message.type == "error":
+        window.complaints.append(message.text)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        # As root there is no sandbox to be had.
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """A server with one user, ann, an owner of the platform."""
+    folder = tmp_path_factory.mktemp("portal")
+    with Live(folder, POSTBACK_OWNER_EMAIL=EMAIL, POSTBACK_OWNER_PASSWORD=PASSWORD) as live:
+        yield live
+
+
+@pytest.fixture
+def windows(chromium: Browser, live: Live) -> Iterator[Windows]:
+    windows = Windows(chromium, live.url)
+    yield windows
+    complaints = [complaint for window in windows.opened for complaint in window.complaints]
+    for window in windows.opened:
+        window.page.context.close()
+    assert complaints == []

@@ -1,0 +1,125 @@
+"""The portal in a real browser: signing in, and how every page looks."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.browser.conftest import Windows
+from tests.live import Live
+
+SCREENSHOTS = Path(__file__).parents[2] / "screenshots"
+WIDE, NARROW = 1280, 390
+
+
+def test_whoever_signs_in_sees_the_overview(windows: Windows) -> None:
+    window = windows.open()
+
+    window.sign_in()
+
+    assert window.page.title() == "Overview · postback"
+    assert window.page.get_by_role("heading", name="Three steps to the first postback").is_visible()
+
+
+def test_it_works_without_scripts(windows: Windows) -> None:
+    window = windows.open(scripts=False)
+    page = window.page
+    page.goto(window.url + "/locations/add")
+    page.get_by_label("Email").fill("ann@example.com")
+    page.get_by_label("Password").fill("five quiet otters juggle")
+    page.get_by_role("button", name="Sign in").click()
+
+    page.get_by_label("Name").fill("No Scripts Street")
+    page.get_by_role("button", name="Save").click()
+
+    assert page.get_by_role("heading", name="No Scripts Street").is_visible()
+    assert page.get_by_role("button", name="Copy").count() == 0
+
+
+def test_a_switch_of_the_theme_holds(windows: Windows) -> None:
+    window = windows.open()
+    window.sign_in()
+    light = window.page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+    window.page.locator("summary", has_text="ann@example.com").click()
+    window.page.get_by_role("button", name="Dark").click()
+    window.go("/locations")
+
+    assert window.page.evaluate("getComputedStyle(document.body).backgroundColor") != light
+
+
+def test_an_open_page_does_not_keep_the_server_from_ending(windows: Windows, live: Live) -> None:
+    """A stream of events that nobody ends makes a server wait out its whole grace."""
+    window = windows.open()
+    window.sign_in()
+    window.page.wait_for_timeout(300)
+
+    began = time.monotonic()
+    live.end(signal.SIGTERM)
+    took_s = time.monotonic() - began
+    live.start()
+
+    assert took_s < 1.9
+    window.page.close()
+    window.complaints.clear()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_every_page_is_drawn_without_a_complaint(windows: Windows, live: Live, theme: str, width: int) -> None:
+    """Into the folder screenshots, for whoever has changed something to look at."""
+    window = windows.open(width=width, height=900, theme=theme)
+    location = live.made("/v2/locations", {"location": {"name": "Main Street \u202eteertS", "city": "Springfield"}})[
+        "id"
+    ]
+    live.made(
+        "/v2/contacts", {"contact": {"last_name": "Jones", "email": "jones@example.com", "location_id": location}}
+    )
+    live.config("http://127.0.0.1:9/receiver?very=long&path=of-a-receiver", "contact.*", location_id=location)
+
+    def draw(name: str, path: str, status: int = 200) -> None:
+        window.go(path, status)
+        overflow = window.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        assert overflow <= 0, f"{name} is {overflow} pixels wider than the window"
+        window.page.screenshot(
+            path=SCREENSHOTS / f"{name}-{theme}-{'wide' if width == WIDE else 'narrow'}.png", full_page=True
+        )
+
+    draw("sign-in", "/sign-in")
+    window.sign_in()
+    draw("overview", "/")
+    draw("locations", "/locations")
+    draw("locations-nothing-found", "/locations?search=zzz")
+    draw("location-add", "/locations/add")
+    draw("location-contacts", f"/locations/{location}")
+    draw("contact-add", f"/locations/{location}/contacts/add")
+    draw("location-settings", f"/locations/{location}/settings")
+    draw("location-configs", f"/locations/{location}/postbackconfigs")
+    draw("location-delete", f"/locations/{location}/delete")
+    draw("account", "/account")
+    draw("account-password", "/account/password")
+    draw("account-users", "/account/users")
+    draw("account-invite", "/account/users/invite")
+    draw("accounts", "/accounts")
+    window.page.get_by_text("ann@example.com").first.click()
+    window.page.screenshot(path=SCREENSHOTS / f"menus-{theme}-{'wide' if width == WIDE else 'narrow'}.png")
+    window.go("/locations/add")
+    window.page.get_by_label("Name").fill("A name that is by far longer than sixty-four characters can ever be")
+    window.page.evaluate("document.querySelector('#f-name').removeAttribute('maxlength')")
+    window.page.get_by_label("Name").fill("A name that is by far longer than sixty-four characters can ever be")
+    window.page.get_by_role("button", name="Save").click()
+    window.page.screenshot(
+        path=SCREENSHOTS / f"form-wrong-{theme}-{'wide' if width == WIDE else 'narrow'}.png", full_page=True
+    )
+    window.complaints.clear() if _only_statuses(window.complaints) else None
+    draw("not-found", "/nowhere", 404)
+    window.complaints.clear() if _only_statuses(window.complaints) else None
+
+
+def _only_statuses(complaints: list[str]) -> bool:
+    """A browser says so of answers that are 404 or 422, which they are meant to be."""
+    return all(
+        "Failed to load resource" in complaint and ("404" in complaint or "422" in complaint)
+        for complaint in complaints
+    )
