@@ -25,6 +25,7 @@ from postback.cli import (
     rewrap,
     serve,
     settings,
+    users,
     worker,
 )
 from postback.cli.output import CommandError, Exit, complain
@@ -49,6 +50,7 @@ app.add_typer(events.app, name="events")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(keys.app, name="keys")
 app.add_typer(accounts.app, name="accounts")
+app.add_typer(users.app, name="users")
 app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)
 app.command("backup")(backup.backup)

@@ -3,18 +3,25 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from postback.actions.access import Access, Principal
 from postback.actions.accounts import AccountActions
+from postback.actions.passwords import Passwords
+from postback.actions.users import UserActions
 from postback.api.views import account_view, key_view
 from postback.cli.client import PAGE_SIZE
 from postback.domain.accounts import Actor, Scope
 from postback.domain.ids import ACCOUNT_DEFAULT, SLOTS, IdSource
+from postback.domain.times import rfc3339
+from postback.domain.users import User
 from postback.ports import Page, Query
 from postback.settings import Settings
 from postback.storage.accounts import SqlAccounts
+from postback.storage.links import SqlSignInLinks
 from postback.storage.stores import Store, open_store
+from postback.storage.users import SqlUsers
 
 T = TypeVar("T")
 
@@ -35,6 +42,9 @@ class StoreDesk:
             clock=clock,
             # No server has this slot before all others are taken.
             ids=IdSource(clock, SLOTS - 1),
+        )
+        self._users = UserActions(
+            SqlUsers(store), SqlSignInLinks(store), Passwords(), clock, IdSource(clock, SLOTS - 1)
         )
         self._principal = Principal(account, frozenset(Scope), is_operator=True, actor=_ACTOR)
 
@@ -75,6 +85,21 @@ class StoreDesk:
     def revoke_key(self, key_id: str) -> None:
         self._runner.run(self._actions.revoke_key(self._principal, key_id))
 
+    def users(self) -> list[dict[str, Any]]:
+        """Of the platform first, then of each account."""
+        owners = [None, *(account["id"] for account in self.accounts())]
+        found = [user for owner in owners for user in self._all(partial(self._users.users.list, owner))]
+        return [user_view(user) for user in found]
+
+    def join_path(self) -> str | None:
+        """Of a link to become the first user; None where there is a user."""
+        if not self._runner.run(self._users.needs_first()):
+            return None
+        return f"/join/{self._runner.run(self._users.first_link())}"
+
+    def new_password_path(self, email: str) -> str:
+        return f"/new-password/{self._runner.run(self._users.rescue(email, _ACTOR))}"
+
     def _all(self, ask: Callable[[Query], Coroutine[Any, Any, Page[T]]]) -> Iterator[T]:
         number, seen = 1, 0
         while True:
@@ -83,3 +108,14 @@ class StoreDesk:
             number, seen = number + 1, seen + len(page.items)
             if seen >= page.total or not page.items:
                 return
+
+
+def user_view(user: User) -> dict[str, Any]:
+    return {
+        "id": user.id,
+        "account": user.account,
+        "email": user.email,
+        "role": str(user.role),
+        "created_at": rfc3339(user.created_ms),
+        "disabled": user.is_disabled,
+    }

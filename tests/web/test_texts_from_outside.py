@@ -1,0 +1,114 @@
+"""Whatever others typed is text: in every place of every page that shows it."""
+
+import re
+
+import pytest
+
+from postback.domain.users import Role
+from postback.web import shown
+from tests.web.pages import Browser, Page, Portal
+
+pytestmark = pytest.mark.anyio
+
+CORPUS = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    "</title><svg onload=alert(1)>",
+    "{{ 7*7 }}{% print 1 %}${7*7}",
+    "javascript:alert(1)",
+    "]]><!--<x>-->",
+    "&lt;b&gt;&amp;",
+    "abc\u202etxt.exe\u2066\u200b\ufeff",
+]
+
+
+def nothing_came_alive(page: Page) -> None:
+    assert "<script>alert" not in page.html
+    assert "<img src=x" not in page.html
+    assert "<svg onload" not in page.html
+    for tag, attributes in page.read.tags:
+        assert not [name for name in attributes if name.startswith("on")], tag
+        assert not attributes.get("href", "").lower().startswith("javascript:"), tag
+    # What would turn the text around it stands only where it is sent back: in the values of fields.
+    outside_of_fields = re.sub(r'(value|data-copy)="[^"]*"', "", page.html)
+    assert not {"\u202e", "\u2066", "\u200b", "\ufeff"} & set(outside_of_fields)
+
+
+@pytest.mark.parametrize("text", CORPUS)
+async def test_names_and_searches_stay_text(portal: Portal, owner: Browser, text: str) -> None:
+    location = await portal.location(name=text[:64], city=text)
+    add = (await owner.get(f"/locations/{location}/contacts/add")).form(f"/locations/{location}/contacts/add")
+    await owner.submit(add.fill(last_name=text[:64], first_name=text[:64]))
+
+    for path in (
+        "/locations",
+        f"/locations/{location}",
+        f"/locations/{location}/settings",
+        f"/locations/{location}/contacts/add",
+        f"/locations/{location}/postbackconfigs",
+        f"/locations/{location}/delete",
+    ):
+        page = await owner.get(path)
+        assert page.status == 200
+        nothing_came_alive(page)
+        assert " ".join(shown.visible(text[:64]).split()) in page.text, path
+
+
+@pytest.mark.parametrize("text", CORPUS)
+async def test_a_form_that_is_shown_again_holds_exactly_what_was_typed(owner: Browser, text: str) -> None:
+    form = (await owner.get("/locations/add")).form("/locations/add")
+
+    page = await owner.submit(form.fill(name=text * 20, zip_code=text, city=text))
+
+    assert page.status == 422
+    nothing_came_alive(page)
+    values = page.form("/locations/add").values
+    assert (values["name"], values["zip_code"], values["city"]) == ([text * 20], [text], [text])
+
+
+@pytest.mark.parametrize("text", CORPUS)
+async def test_what_is_said_of_names_and_browsers_stays_text(portal: Portal, owner: Browser, text: str) -> None:
+    added = await owner.submit((await owner.get("/locations/add")).form("/locations/add").fill(name=text[:64]))
+    said = await owner.follow(added)
+    user = await portal.user(Role.VIEWER, email=f"{text}@example.com")
+    agent = portal.browser()
+    form = (await agent.get("/sign-in")).form("/sign-in").fill(email=text, password=text)
+
+    nothing_came_alive(said)
+    nothing_came_alive(await owner.get("/account/users"))
+    nothing_came_alive(await (await portal.browser_of(user)).get("/account"))
+    nothing_came_alive(await agent.submit(form))
+
+
+def test_characters_that_cannot_be_seen_are_named() -> None:
+    assert shown.visible("a\u202eb\x00c\x1b[0m") == "a⟨U+202E⟩b⟨U+0000⟩c⟨U+001B⟩[0m"
+    assert shown.visible("Zoë 🙂 日本\nline") == "Zoë 🙂 日本\nline"
+
+
+def test_long_texts_are_cut_in_the_middle() -> None:
+    assert shown.middle_cut("https://example.com/a/very/long/path?with=query", 21) == "https://ex…with=query"
+    assert shown.middle_cut("short") == "short"
+
+
+@pytest.mark.parametrize(
+    ("ms", "said"),
+    [(0, "now"), (-5_000, "in 5 s"), (59_000, "59 s ago"), (60_000, "1 min ago"), (7_200_000, "2 h ago")],
+)
+def test_times_are_told_from_now(ms: int, said: str) -> None:
+    assert shown.ago(1_790_000_000_000 - ms, 1_790_000_000_000) == said
+
+
+async def test_a_search_finds_parts_of_names_and_nothing_of_others(portal: Portal, owner: Browser) -> None:
+    await portal.location(name="Main Street")
+    await portal.location(name="Harbour 100%_\\")
+    await portal.location("other", name="Main Street elsewhere")
+
+    async def found(text: str) -> list[str]:
+        page = await owner.get(f"/locations?search={text}")
+        return [name for name in ("Main Street", "Harbour", "elsewhere") if name in page.text]
+
+    assert await found("mAIN") == ["Main Street"]
+    assert await found("100%25_") == ["Harbour"]
+    assert await found("%25") == ["Harbour"]
+    assert await found("nothing") == []
