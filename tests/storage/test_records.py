@@ -8,7 +8,7 @@ import pytest
 from postback.domain.accounts import Account
 from postback.domain.errors import Conflict, InvalidValue, NotFound, RevisionPassed
 from postback.domain.records import Delete, Insert, ListedField, Record, Update
-from postback.ports import Query
+from postback.ports import Query, Search
 from postback.storage.accounts import SqlAccounts
 from postback.storage.configs import SqlConfigs
 from postback.storage.database import Database
@@ -341,3 +341,25 @@ async def test_29_lists_are_filtered_by_known_fields_only(records: SqlRecords) -
         await records.list(ACCOUNT, "contact", Query(filters={"account": ["other"]}))
 
     assert raised.value.errors == {"account": ["account is not a field that lists are filtered by"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("mAiN", ["loc_main"]),
+        ("loc_", ["loc_main", "loc_odd"]),
+        ("100%_\\", ["loc_odd"]),
+        ("%", ["loc_odd"]),
+        ("Street'; --", []),
+        ("\0", []),
+    ],
+)
+async def test_a_search_finds_parts_of_text_literally(records: SqlRecords, text: str, found: list[str]) -> None:
+    odd = a_location(id="loc_odd", created_ms=NOON + 1, body={"id": "loc_odd", "name": "100%_\\ harbour"})
+    await records.apply([Insert(odd)])
+
+    query = Query(sort="created_ts", search=Search(("name", "id"), text))
+    page = await records.list(ACCOUNT, "location", query)
+
+    assert [record.id for record in page.items] == found
+    assert page.total == len(found)

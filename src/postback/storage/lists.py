@@ -12,6 +12,7 @@ from sqlalchemy import (
     UnaryExpression,
     and_,
     cast,
+    false,
     func,
     or_,
     select,
@@ -94,6 +95,9 @@ def count(connection: Connection, found: Select[Any]) -> int:
 
 
 def _holding(fields: Mapping[str, Listed], search: Search) -> ColumnElement[bool]:
+    if "\0" in search.text:
+        # Neither database takes it in a pattern, and no text that is stored has one.
+        return false()
     columns = [words for name in search.fields if (words := fields[name].words) is not None]
     return or_(*(func.lower(column).contains(search.text.lower(), autoescape=True) for column in columns))
 
