@@ -1,11 +1,13 @@
 """A real browser on a real server: Debian's chromium, through Playwright. Without one these tests are skipped."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 from tests.live import Live
@@ -46,6 +48,16 @@ class Window:
     def watch(self) -> None:
         """What the browser refused on this page, by our policy, is a complaint too."""
         self.complaints += self.page.evaluate("window.reports")
+
+    def hindrances(self) -> list[str]:
+        """What axe finds that keeps people from using the page as it stands, serious or worse."""
+        found = Axe().run(self.page).response["violations"]
+        return [
+            f"{one['id']}: {node['html'][:160]}: {node['failureSummary']}"
+            for one in found
+            if one["impact"] in ("serious", "critical")
+            for node in one["nodes"]
+        ]
 
     def sign_in(self) -> None:
         self.go("/sign-in")
@@ -90,7 +102,9 @@ class Windows:
 
 
 def _note(window: Window, message: ConsoleMessage) -> None:
-    if message.type == "error":
+    # It says so, too, of answers that are meant to be errors: a form that is not right yet, a page that is not there.
+    is_meant = "Failed to load resource" in message.text and re.search(r"status of (404|422)", message.text)
+    if message.type == "error" and not is_meant:
         window.complaints.append(message.text)
 
 
