@@ -16,7 +16,7 @@ from postback.actions.passwords import Passwords
 from postback.actions.sessions import Visitor
 from postback.bootstrap.portal import portal_services
 from postback.domain.accounts import Account
-from postback.domain.ids import ACCOUNT_DEFAULT
+from postback.domain.ids import ACCOUNT_DEFAULT, config_text
 from postback.domain.users import Role, User
 from postback.storage.links import SqlSignInLinks
 from postback.storage.sessions import SqlSessions
@@ -43,6 +43,14 @@ class Form:
         for name in values:
             assert name in self.values, f"there is no field {name}, but {', '.join(self.values)}"
         return replace(self, values=self.values | {name: [value] for name, value in values.items()})
+
+    def press(self, name: str, value: str) -> "Form":
+        """As a button with a name of its own sends it."""
+        return replace(self, values=self.values | {name: [value]})
+
+    def at(self, action: str) -> "Form":
+        """As a button with an address of its own sends it."""
+        return replace(self, action=action)
 
     def without(self, name: str) -> "Form":
         return replace(self, values={key: value for key, value in self.values.items() if key != name})
@@ -287,6 +295,12 @@ class Portal:
     async def location(self, account: str = ACCOUNT_DEFAULT, name: str = "Main Street", **fields: object) -> str:
         location, _ = await self.services.records.create(account, web_location(), {"name": name, **fields})
         return location.id
+
+    async def config(self, account: str = ACCOUNT_DEFAULT, **fields: object) -> str:
+        """The id of a postback config, of the whole account where nothing else is said."""
+        sent = {"url": "http://127.0.0.1:9000/receiver", "event_types": ["sms.*"], **fields}
+        saved = await self.services.configs.create(account, sent)
+        return config_text(saved.config.id)
 
 
 def web_location() -> Any:

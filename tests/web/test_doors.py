@@ -20,6 +20,7 @@ UNKNOWN: Final = {
     "session_id": "ses_nobodys",
     "user_id": "usr_nobodys",
     "link_id": "lnk_nobodys",
+    "config_id": "pbc_0000000000000",
     "account": "nobodys",
 }
 IDS: Final = frozenset(UNKNOWN)
@@ -45,6 +46,7 @@ async def things(portal: Portal, account: str) -> dict[str, str]:
     await portal.links.add(link, user.id.encode())
     return {
         "location_id": await portal.location(account),
+        "config_id": await portal.config(account),
         "user_id": user.id,
         "session_id": session.id,
         "link_id": link.id,

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from postback import web
 from postback.actions.passwords import Passwords
+from postback.actions.receiver_manners import ReceiverManners
 from postback.actions.sessions import SessionActions
 from postback.actions.sign_in_limit import SignInLimit
 from postback.actions.users import UserActions
@@ -41,6 +42,7 @@ def portal_services(
         configs=api.config_actions,
         config_checks=api.config_checks,
         account_wide=api.account_wide,
+        manners=ReceiverManners(api.log_actions.log),
         records=api.record_actions,
         log=api.log_actions,
         replays=api.replay_actions,

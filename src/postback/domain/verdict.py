@@ -61,9 +61,7 @@ def warning(config: PostbackConfig, outcome: Outcome, now_ms: int) -> str | None
 
     The rule is that of Callbacks, Special restrictions.
     """
-    if config.format not in _MUST_BE_EMPTY:
-        return None
-    found = _misbehaviour(config, outcome)
+    found = misbehaviour(config, outcome)
     if found is None or config.warned is None:
         return found or None
     if found == config.warned.text or now_ms - config.warned.since_ms < WARNED_LEAST_MS:
@@ -71,8 +69,11 @@ def warning(config: PostbackConfig, outcome: Outcome, now_ms: int) -> str | None
     return found
 
 
-def _misbehaviour(config: PostbackConfig, outcome: Outcome) -> str | None:
-    """An empty text where the receiver did as it should, None where its answer says nothing about that."""
+def misbehaviour(config: PostbackConfig, outcome: Outcome) -> str | None:
+    """How a receiver that must answer at once, and with nothing, did otherwise: an empty text where it did as it should,
+    None where its answer says nothing about that, or the format asks nothing of the kind."""
+    if config.format not in _MUST_BE_EMPTY:
+        return None
     match outcome:
         case Unreachable(reason=reason) if reason in _LATE:
             return f"it did not answer within {config.deadlines.total_s:g} s: store what arrives, and process it later"

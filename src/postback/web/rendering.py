@@ -10,8 +10,8 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from postback.domain.ids import config_text
-from postback.domain.masking import without_secrets
+from postback.domain.ids import config_text, delivery_text
+from postback.domain.masking import masked, without_secrets
 from postback.web import shown, statics
 
 
@@ -47,7 +47,11 @@ def environment() -> Environment:
         "spark": shown.spark,
         "browser": shown.browser,
         "wants": shown.wants,
+        "waited": shown.waited,
+        "pair": lambda value: (value, value),
         "config_id": config_text,
+        "delivery_id": lambda delivery: delivery_text(delivery.event.id, delivery.config_id),
+        "shown_headers": lambda headers: masked(headers).items(),
         "without_password": without_secrets,
     }
     made.globals["static"] = statics.url

@@ -9,7 +9,21 @@ from typing import Final
 from postback.domain.users import Permission
 from postback.web import live, menu
 from postback.web.door import OPEN, Route
-from postback.web.pages import account, accounts, assets, entrance, location, locations, overview, users
+from postback.web.pages import (
+    account,
+    accounts,
+    assets,
+    callbacks,
+    config,
+    config_edit,
+    configs,
+    entrance,
+    location,
+    locations,
+    overview,
+    postback_settings,
+    users,
+)
 
 SEE: Final = Permission.SEE
 CONFIGS: Final = Permission.CHANGE_CONFIGS
@@ -51,6 +65,25 @@ ROUTES: Final = (
     Route("GET", "/locations/{location_id}/postbackconfigs", SEE, location.show_configs),
     Route("GET", "/locations/{location_id}/delete", RECORDS, location.show_delete),
     Route("POST", "/locations/{location_id}/delete", RECORDS, location.delete),
+    # Postback configs
+    Route("GET", "/postbackconfigs", SEE, configs.show_list),
+    Route("GET", "/postbackconfigs/add", CONFIGS, config_edit.show_add),
+    Route("POST", "/postbackconfigs/add", CONFIGS, config_edit.add),
+    Route("GET", "/postbackconfigs/{config_id}", SEE, config.show),
+    Route("GET", "/postbackconfigs/{config_id}/edit", CONFIGS, config_edit.show_edit),
+    Route("POST", "/postbackconfigs/{config_id}/edit", CONFIGS, config_edit.edit),
+    Route("POST", "/postbackconfigs/{config_id}/pause", CONFIGS, config.pause),
+    Route("POST", "/postbackconfigs/{config_id}/resume", CONFIGS, config.resume),
+    Route("POST", "/postbackconfigs/{config_id}/rotate-secret", CONFIGS, config.rotate_secret),
+    Route("POST", "/postbackconfigs/{config_id}/test", CONFIGS, config.test),
+    Route("GET", "/postbackconfigs/{config_id}/delete", CONFIGS, config.show_delete),
+    Route("POST", "/postbackconfigs/{config_id}/delete", CONFIGS, config.delete),
+    # Account-wide settings
+    Route("GET", "/callbacks", SEE, callbacks.show),
+    Route("POST", "/callbacks", CONFIGS, callbacks.change),
+    Route("POST", "/callbacks/test", CONFIGS, callbacks.test),
+    Route("GET", "/postbacksettings", SEE, postback_settings.show),
+    Route("POST", "/postbacksettings", CONFIGS, postback_settings.change),
     # Account
     Route("GET", "/account", SEE, account.show),
     Route("POST", "/account/sessions/{session_id}/end", SEE, account.end_session),

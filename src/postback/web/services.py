@@ -10,6 +10,7 @@ from postback.actions.config_checks import ConfigChecks
 from postback.actions.configs import ConfigActions
 from postback.actions.log import LogActions
 from postback.actions.publish import Publishing
+from postback.actions.receiver_manners import ReceiverManners
 from postback.actions.records import RecordActions
 from postback.actions.replays import ReplayActions
 from postback.actions.sessions import SessionActions
@@ -30,6 +31,7 @@ class Services:
     configs: ConfigActions
     config_checks: ConfigChecks
     account_wide: AccountWideActions
+    manners: ReceiverManners
     records: RecordActions
     log: LogActions
     replays: ReplayActions

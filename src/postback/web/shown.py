@@ -66,6 +66,14 @@ def duration(ms: int | None) -> str:
     return f"{ms // 60_000} min"
 
 
+def waited(seconds: int) -> str:
+    """`45 s`, `5 min`, `2 h`, `5 d`, as far as it comes out even."""
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
 def spark(values: Sequence[int], width: int = 96, height: int = 28) -> str:
     """The points of a line through these values, for an SVG of that size."""
     highest = max(values, default=0) or 1

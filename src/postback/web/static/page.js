@@ -2,12 +2,14 @@
 import { showCopyButtons } from "./copy.js";
 import { keepTimesFresh } from "./times.js";
 import { listen } from "./live.js";
+import { keepPreviewFresh } from "./preview.js";
 
 showCopyButtons(document);
 keepTimesFresh(document);
 closeMenusElsewhere();
 document.getElementById("problems")?.focus();
 if (document.querySelector("[data-live]")) listen();
+for (const form of document.querySelectorAll("form[data-preview]")) keepPreviewFresh(form);
 
 function closeMenusElsewhere() {
   document.addEventListener("click", (event) => {
