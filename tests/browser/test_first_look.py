@@ -76,16 +76,20 @@ def test_every_page_is_drawn_without_a_complaint(windows: Windows, live: Live, t
     live.made(
         "/v2/contacts", {"contact": {"last_name": "Jones", "email": "jones@example.com", "location_id": location}}
     )
-    live.config("http://127.0.0.1:9/receiver?very=long&path=of-a-receiver", "contact.*", location_id=location)
+    config = live.config("http://127.0.0.1:9/receiver?very=long&path=of-a-receiver", "contact.*", location_id=location)
+    live.config("http://127.0.0.1:9/all", "*", format="json", headers={"X-Api-Key": "s3cret", "X-Customer": "17"})
+    urls = ("deliveries", "inbounds", "blacklisted_numbers")
+    callbacks = {f"callback_url_for_{name}": f"http://127.0.0.1:9/{name}" for name in urls}
+    assert live.ask("PUT", "/v2/callbacks", {"callbacks": callbacks}).status == 200
+
+    look = f"-{theme}-{'wide' if width == WIDE else 'narrow'}"
 
     def draw(name: str, path: str, status: int = 200) -> None:
         window.go(path, status)
         overflow = window.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert overflow <= 0, f"{name} is {overflow} pixels wider than the window"
         assert window.hindrances() == []
-        window.page.screenshot(
-            path=SCREENSHOTS / f"{name}-{theme}-{'wide' if width == WIDE else 'narrow'}.png", full_page=True
-        )
+        window.page.screenshot(path=SCREENSHOTS / f"{name}{look}.png", full_page=True)
 
     draw("sign-in", "/sign-in")
     window.sign_in()
@@ -98,19 +102,28 @@ def test_every_page_is_drawn_without_a_complaint(windows: Windows, live: Live, t
     draw("location-settings", f"/locations/{location}/settings")
     draw("location-configs", f"/locations/{location}/postbackconfigs")
     draw("location-delete", f"/locations/{location}/delete")
+    draw("configs", "/postbackconfigs")
+    draw("config-add", f"/postbackconfigs/add?location_id={location}")
+    draw("config", f"/postbackconfigs/{config}")
+    window.page.get_by_role("button", name="Send test").click()
+    window.page.get_by_text("There was no answer").wait_for()
+    window.page.screenshot(path=SCREENSHOTS / f"config-tested{look}.png", full_page=True)
+    assert window.hindrances() == []
+    draw("config-edit", f"/postbackconfigs/{config}/edit")
+    draw("config-delete", f"/postbackconfigs/{config}/delete")
+    draw("callbacks", "/callbacks")
+    draw("postback-settings", "/postbacksettings")
     draw("account", "/account")
     draw("account-password", "/account/password")
     draw("account-users", "/account/users")
     draw("account-invite", "/account/users/invite")
     draw("accounts", "/accounts")
     window.page.get_by_text("ann@example.com").first.click()
-    window.page.screenshot(path=SCREENSHOTS / f"menus-{theme}-{'wide' if width == WIDE else 'narrow'}.png")
+    window.page.screenshot(path=SCREENSHOTS / f"menus{look}.png")
     window.go("/locations/add")
     window.page.locator("#f-name").evaluate("field => field.removeAttribute('maxlength')")
     window.page.get_by_label("Name").fill("A name that is by far longer than sixty-four characters can ever be")
     window.page.get_by_role("button", name="Save").click()
-    window.page.screenshot(
-        path=SCREENSHOTS / f"form-wrong-{theme}-{'wide' if width == WIDE else 'narrow'}.png", full_page=True
-    )
+    window.page.screenshot(path=SCREENSHOTS / f"form-wrong{look}.png", full_page=True)
     assert window.hindrances() == []
     draw("not-found", "/nowhere", 404)

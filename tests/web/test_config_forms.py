@@ -1,0 +1,415 @@
+"""Add Postback and its config's own page: what is typed is kept or said to be wrong beside its field, secrets stay secret,
+and what the API would refuse is refused."""
+
+import re
+from typing import Any
+
+import pytest
+
+from postback.domain.configs import PostbackConfig
+from postback.domain.deliveries import Verdict
+from postback.domain.errors import NotFound
+from postback.domain.ids import parse
+from postback.domain.users import Role
+from postback.domain.wire import Reason, Timings, Unreachable
+from tests.build import a_settlement, answered
+from tests.web.pages import Browser, Form, Page, Portal
+
+pytestmark = pytest.mark.anyio
+
+ADD = "/postbackconfigs/add"
+URL = "http://127.0.0.1:9000/receiver"
+
+
+async def add_form(browser: Browser, location: str) -> Form:
+    return (await browser.get(f"{ADD}?location_id={location}")).form(ADD)
+
+
+def id_in(path: str) -> str:
+    found = re.search(r"pbc_\w+", path)
+    assert found, path
+    return found[0]
+
+
+async def stored(portal: Portal, config_id: str) -> PostbackConfig:
+    return await portal.services.configs.find("default", config_id)
+
+
+async def publish(portal: Portal) -> None:
+    data = {"from": "12025550166", "to": "24687", "text": "INFO", "received": "2026-03-02T08:44:57-05:00"}
+    event = {"event": {"type": "sms.received", "data": data}}
+    assert (await portal.api.client.post("/v2/events", event)).status == 202
+
+
+async def edit(browser: Browser, config_id: str, **values: str) -> Page:
+    path = f"/postbackconfigs/{config_id}/edit"
+    return await browser.submit((await browser.get(path)).form(path).fill(**values))
+
+
+async def test_a_postback_is_added_by_the_fields_of_the_documents(portal: Portal, owner: Browser) -> None:
+    location = await portal.location()
+    form = (await add_form(owner, location)).fill(
+        url=URL,
+        resource="contact",
+        on_delete="0",
+        number_of_attempts="3",
+        attempt_interval="60",
+        basic_auth_username="ann",
+        basic_auth_password=" pass word",
+    )
+
+    page = await owner.submit(form)
+
+    config = await stored(portal, id_in(page.to))
+    assert (config.url, config.location_id, config.resource) == (URL, location, "contact")
+    assert (config.on_create, config.on_update, config.on_delete) == (True, True, False)
+    assert (config.retry.attempts, config.retry.waits_s) == (3, (60,))
+    assert config.basic_auth is not None
+    assert (config.basic_auth.username, config.basic_auth.password) == ("ann", " pass word")
+    shown = await owner.follow(page)
+    assert URL in shown.text
+    assert "pass word" not in shown.html
+
+
+async def test_what_was_left_empty_is_as_the_format_has_it(portal: Portal, owner: Browser) -> None:
+    form = (await add_form(owner, "")).fill(url=URL, event_types="sms.*\nmms.received", format="xml")
+
+    config = await stored(portal, id_in((await owner.submit(form)).to))
+
+    assert config.event_types == ("sms.*", "mms.received")
+    assert config.location_id is None
+    assert config.retry.attempts == 6
+    assert not {"number_of_attempts", "attempt_interval", "callback_payload", "headers"} & set(config.as_sent)
+
+
+async def test_every_further_field_arrives(portal: Portal, owner: Browser) -> None:
+    form = (await add_form(owner, "")).fill(
+        url=URL,
+        event_types="*",
+        format="json",
+        name="CRM",
+        headers="X-Customer: 17\nX-Api-Key: s3cret",
+        retry_schedule="5, 300 1800",
+        success_status="200",
+        connect_timeout="1.5",
+        response_timeout="2",
+        total_timeout="3",
+        max_in_flight="7",
+        rate_limit="0.5",
+        never_disable="1",
+    )
+
+    page = await owner.submit(form)
+
+    config = await stored(portal, id_in(page.links["To the postback config"]))
+    assert config.headers == {"X-Customer": "17", "X-Api-Key": "s3cret"}
+    assert config.retry.waits_s == (5, 300, 1800)
+    assert (config.success, config.deadlines.connect_s, config.deadlines.total_s) == ("200", 1.5, 3)
+    assert (config.max_in_flight, config.rate_limit, config.disable_after_s) == (7, 0.5, None)
+    assert config.as_sent["name"] == "CRM"
+
+
+async def test_a_signing_secret_is_shown_once(portal: Portal, owner: Browser) -> None:
+    form = (await add_form(owner, "")).fill(url=URL, event_types="*", format="json")
+
+    page = await owner.submit(form)
+    config = await stored(portal, id_in(page.links["To the postback config"]))
+    secret = config.signing_secrets[0].text
+
+    assert secret in page.text
+    for path in (f"/postbackconfigs/{id_in(page.html)}", f"/postbackconfigs/{id_in(page.html)}/edit"):
+        assert secret not in (await owner.get(path)).html
+
+
+@pytest.mark.parametrize(
+    ("name", "typed"),
+    [
+        ("url", "ftp://nowhere"),
+        ("url", ""),
+        ("number_of_attempts", "many"),
+        ("number_of_attempts", "51"),
+        ("attempt_interval", "0"),
+        ("attempt_interval", "1.5"),
+        ("basic_auth_username", "a:b"),
+        ("product_transaction_id", "17"),
+        ("expands", "nonsense"),
+        ("retry_schedule", "5, soon"),
+        ("connect_timeout", "1000"),
+        ("max_in_flight", "-1"),
+        ("rate_limit", "nan"),
+        ("disable_after", "5"),
+        ("headers", "no colon"),
+        ("headers", "Host: elsewhere"),
+        ("headers", "X-A: 1\nX-A: 2"),
+        ("name", "x" * 300),
+    ],
+)
+async def test_what_is_wrong_stands_beside_its_field_and_nothing_typed_is_lost(
+    portal: Portal, owner: Browser, name: str, typed: str
+) -> None:
+    form = (await add_form(owner, await portal.location())).fill(url=URL, name="A name")
+
+    page = await owner.submit(form.fill(**{name: typed}))
+
+    assert page.status == 422
+    assert page.wrong(name)
+    again = page.form(ADD)
+    assert again.values[name] == [typed]
+    expected = {**form.values, name: [typed]}
+    assert {key: value for key, value in again.values.items() if key != "form_token"} == {
+        key: value for key, value in expected.items() if key != "form_token"
+    }
+    assert (await portal.services.configs.configs.snapshot("default")).configs == {}
+
+
+async def test_two_ways_to_wait_are_refused_as_the_api_does(portal: Portal, owner: Browser) -> None:
+    form = (await add_form(owner, "")).fill(url=URL, event_types="*", attempt_interval="5", retry_schedule="5, 10")
+
+    assert (await owner.submit(form)).wrong("retry_schedule")
+
+
+async def test_records_are_of_a_location(owner: Browser) -> None:
+    form = (await add_form(owner, "")).fill(url=URL, wants_by="resource", resource="contact")
+
+    assert (await owner.submit(form)).wrong("location_id")
+
+
+async def test_event_types_that_are_missing_or_none_are_said(owner: Browser) -> None:
+    form = (await add_form(owner, "")).fill(url=URL)
+
+    for typed in ("", "Not A Type"):
+        assert (await owner.submit(form.fill(event_types=typed))).wrong("event_types")
+
+
+async def test_a_change_takes_away_what_was_emptied_and_keeps_secrets(portal: Portal, owner: Browser) -> None:
+    config_id = await portal.config(
+        name="CRM",
+        number_of_attempts=5,
+        headers={"X-Api-Key": "s3cret", "X-Customer": "17"},
+        basic_auth_username="ann",
+        basic_auth_password="opensesame",
+        disable_after=600,
+    )
+    page = await owner.get(f"/postbackconfigs/{config_id}/edit")
+
+    assert "s3cret" not in page.html
+    assert "opensesame" not in page.html
+    saved = await edit(owner, config_id, name="", number_of_attempts="", disable_after="")
+
+    assert saved.status == 303
+    config = await stored(portal, config_id)
+    assert "name" not in config.as_sent
+    assert config.retry.attempts == 1
+    assert config.disable_after_s == 5 * 86_400
+    assert config.headers == {"X-Api-Key": "s3cret", "X-Customer": "17"}
+    assert config.basic_auth is not None
+    assert config.basic_auth.password == "opensesame"
+
+
+async def test_a_form_that_is_saved_as_it_was_shown_changes_nothing(portal: Portal, owner: Browser) -> None:
+    location = await portal.location()
+    for fields in (
+        {"event_types": ["sms.*", "mms.sent"], "format": "xml", "xml_layout": "2014-03", "xml_content_type": "form"},
+        {"format": "sms-callback", "callback_naming": "reference", "time_zone": "Europe/Paris"},
+        {"format": "json", "retry_schedule": [5, 10], "rate_limit": 2.5, "disable_after": None},
+        {
+            "event_types": None,
+            "location_id": location,
+            "resource": "transaction",
+            "product_transaction_id": "17",
+            "on_update": "1",
+            "expands": "contact,tags",
+            "is_active": "0",
+        },
+    ):
+        config_id = await portal.config(**fields)
+        before = await stored(portal, config_id)
+        assert (await edit(owner, config_id)).status == 303
+        after = await stored(portal, config_id)
+        assert _told(before) == _told(after)
+
+
+def _told(config: PostbackConfig) -> dict[str, Any]:
+    passing = ("version", "modified_ms", "as_sent")
+    return {name: getattr(config, name) for name in config.__slots__ if name not in passing}
+
+
+async def test_secrets_do_not_follow_to_another_server(portal: Portal, owner: Browser) -> None:
+    config_id = await portal.config(headers={"X-Api-Key": "s3cret"})
+
+    page = await edit(owner, config_id, url="http://127.0.0.1:9001/elsewhere")
+
+    assert page.status == 422
+    assert page.wrong("headers")
+
+
+async def test_basic_auth_is_taken_away_when_asked(portal: Portal, owner: Browser) -> None:
+    config_id = await portal.config(basic_auth_username="ann", basic_auth_password="opensesame")
+
+    await edit(owner, config_id, remove_basic_auth="1")
+
+    assert (await stored(portal, config_id)).basic_auth is None
+
+
+async def test_a_config_turns_from_records_to_events_and_back(portal: Portal, owner: Browser) -> None:
+    config_id = await portal.config(location_id=await portal.location(), event_types=None, resource="contact")
+
+    assert (await edit(owner, config_id, wants_by="event_types", event_types="sms.*")).status == 303
+    assert (await stored(portal, config_id)).event_types == ("sms.*",)
+    assert (await edit(owner, config_id, wants_by="resource", resource="contact", on_update="1")).status == 303
+    config = await stored(portal, config_id)
+    assert (config.event_types, config.resource, config.on_update) == ((), "contact", True)
+
+
+@pytest.mark.parametrize(
+    ("format_name", "event_type", "said"),
+    [
+        ("api-default", "contact.created", "type=CREATE&resource=contact"),
+        ("xml", "mms.sent", "<CODE>N101</CODE>"),
+        ("sms-callback", "sms.received", '"number":"+12025550166"'),
+        ("json", "sms.received", '"type":"sms.received"'),
+        ("cloudevents", "sms.received", '"specversion":"1.0"'),
+    ],
+)
+async def test_the_body_of_an_example_is_shown_and_nothing_is_saved(
+    portal: Portal, owner: Browser, format_name: str, event_type: str, said: str
+) -> None:
+    form = (await add_form(owner, "")).fill(event_types="*", format=format_name, preview_type=event_type)
+
+    page = await owner.submit(form.press("preview", "1"))
+
+    assert page.status == 200
+    assert said in page.text.replace(" ", "").replace("\n", "") or said in page.text
+    assert page.form(ADD).values["event_types"] == ["*"]
+    assert (await portal.services.configs.configs.snapshot("default")).configs == {}
+
+
+async def test_a_preview_says_why_there_is_none(owner: Browser) -> None:
+    form = (await add_form(owner, "")).fill(event_types="*", format="xml", preview_type="contact.created")
+
+    assert "cannot say" in (await owner.submit(form.press("preview", "1"))).text
+
+
+async def test_a_test_shows_the_answer_at_once_as_text(portal: Portal, owner: Browser) -> None:
+    config_id = await portal.config()
+    portal.api.sender.outcome = answered(418, body=b"<script>alert(1)</script>\xff")
+    page = await owner.get(f"/postbackconfigs/{config_id}")
+
+    tested = await owner.submit(page.form(f"/postbackconfigs/{config_id}/test").fill(event_type="sms.received"))
+
+    assert tested.status == 200
+    assert "418" in tested.text
+    assert "<script>alert(1)</script>\\xff" in tested.text
+    assert "<script>alert" not in tested.html
+    assert len(portal.api.sender.sent) == 1
+
+
+async def test_a_test_without_an_answer_says_why(portal: Portal, owner: Browser) -> None:
+    config_id = await portal.config()
+    portal.api.sender.outcome = Unreachable(Reason.CONNECTION_REFUSED, "nobody listens on port 9000", Timings())
+    page = await owner.get(f"/postbackconfigs/{config_id}")
+
+    tested = await owner.submit(page.form(f"/postbackconfigs/{config_id}/test"))
+
+    assert "nobody listens on port 9000" in tested.text
+
+
+async def test_a_refused_certificate_is_said_on_its_page(portal: Portal, owner: Browser) -> None:
+    config_id = await portal.config()
+    await publish(portal)
+    expired = Unreachable(Reason.TLS_ERROR, "the certificate has expired", Timings())
+    [claim] = await portal.api.store.claim(portal.api.worker, {parse("pbc", config_id): 1}, 1 << 20)
+    await portal.api.store.settle(portal.api.worker, [a_settlement(claim, Verdict.FAILED, outcome=expired)])
+
+    page = await owner.get(f"/postbackconfigs/{config_id}")
+
+    assert "look whether the certificate has expired" in page.text
+    assert "failing" in (await owner.get("/postbackconfigs")).text
+
+
+async def test_a_test_of_a_type_that_the_format_cannot_say_is_wrong_beside_its_field(
+    portal: Portal, owner: Browser
+) -> None:
+    config_id = await portal.config(format="xml")
+    page = await owner.get(f"/postbackconfigs/{config_id}")
+    form = page.form(f"/postbackconfigs/{config_id}/test")
+
+    tested = await owner.submit(form.fill(event_type="contact.created"))
+
+    assert (tested.status, tested.wrong("event_type")) == (422, True)
+    assert portal.api.sender.sent == []
+
+
+async def test_pausing_and_resuming_say_what_is_held(portal: Portal, owner: Browser) -> None:
+    config_id = await portal.config()
+    path = f"/postbackconfigs/{config_id}"
+
+    paused = await owner.follow(await owner.submit((await owner.get(path)).form(f"{path}/pause")))
+    assert "0 deliveries are held" in paused.text
+    assert (await stored(portal, config_id)).state == "paused"
+
+    resumed = await owner.follow(await owner.submit(paused.form(f"{path}/resume")))
+    assert "0 deliveries are sent now" in resumed.text
+    assert (await stored(portal, config_id)).state == "active"
+
+
+async def test_deleting_asks_with_the_number_that_is_cancelled(portal: Portal, owner: Browser) -> None:
+    config_id = await portal.config()
+    for _ in range(3):
+        await publish(portal)
+    path = f"/postbackconfigs/{config_id}/delete"
+
+    asked = await owner.get(path)
+    assert "Deliveries that are cancelled 3" in asked.text
+    deleted = await owner.follow(await owner.submit(asked.form(path)))
+
+    assert "owed: 3" in deleted.text
+    with pytest.raises(NotFound):
+        await stored(portal, config_id)
+
+
+async def test_a_rotated_secret_is_shown_once(portal: Portal, owner: Browser) -> None:
+    config_id = await portal.config(format="json", event_types=["*"])
+    path = f"/postbackconfigs/{config_id}"
+    before = (await stored(portal, config_id)).signing_secrets[0].text
+
+    page = await owner.submit((await owner.get(path)).form(f"{path}/rotate-secret").fill(overlap="3600"))
+
+    new, old = (await stored(portal, config_id)).signing_secrets
+    assert new.text in page.text
+    assert old.text == before
+    assert old.expires_ms == portal.clock() + 3_600_000
+    assert new.text not in (await owner.get(path)).html
+
+
+async def test_the_list_has_those_of_the_whole_account_first(portal: Portal, owner: Browser) -> None:
+    location = await portal.location(name="Harbour")
+    await portal.config(location_id=location, url="http://127.0.0.1:9000/of-the-location")
+    await portal.config(url="http://127.0.0.1:9000/of-the-account")
+
+    page = await owner.get("/postbackconfigs")
+
+    assert page.text.index("of-the-account") < page.text.index("of-the-location")
+    assert page.links["Harbour"] == f"/locations/{location}/postbackconfigs"
+    assert "of-the-account" not in (await owner.get("/postbackconfigs?search=of-the-location")).text
+
+
+async def test_the_last_deliveries_lead_to_their_pages(portal: Portal, owner: Browser) -> None:
+    config_id = await portal.config()
+    await owner.submit((await owner.get(f"/postbackconfigs/{config_id}")).form(f"/postbackconfigs/{config_id}/test"))
+
+    page = await owner.get(f"/postbackconfigs/{config_id}")
+
+    assert [href for href in page.links.values() if href.startswith("/deliveries/dlv_")]
+
+
+async def test_a_viewer_sees_and_is_offered_nothing_to_change(portal: Portal) -> None:
+    config_id = await portal.config(format="json", event_types=["*"])
+    viewer = await portal.signed_in(Role.VIEWER)
+
+    page = await viewer.get(f"/postbackconfigs/{config_id}")
+
+    assert page.status == 200
+    assert not [form for form in page.read.forms if "postbackconfigs" in form.action]
+    assert not {"Edit", "Delete"} & set(page.links)
+    assert "Add Postback" not in (await viewer.get("/postbackconfigs")).text
