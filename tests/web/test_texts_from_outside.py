@@ -1,11 +1,14 @@
 """Whatever others typed is text: in every place of every page that shows it."""
 
 import re
+from urllib.parse import quote
 
 import pytest
 
+from postback.actions.callbacks import Callbacks
 from postback.domain.users import Role
 from postback.web import shown
+from tests.build import answered
 from tests.web.pages import Browser, Page, Portal
 
 pytestmark = pytest.mark.anyio
@@ -22,6 +25,14 @@ CORPUS = [
     "abc\u202etxt.exe\u2066\u200b\ufeff",
 ]
 
+DELIVERIES = "callback_url_for_deliveries"
+CHOSEN = frozenset(
+    {
+        *("location_id", "resource", "format", "success_status", "preview_type", "payload", "naming"),
+        *("xml_layout", "xml_content_type", "callback_payload", "callback_naming"),
+    }
+)
+
 
 def nothing_came_alive(page: Page) -> None:
     assert "<script>alert" not in page.html
@@ -31,7 +42,7 @@ def nothing_came_alive(page: Page) -> None:
         assert not [name for name in attributes if name.startswith("on")], tag
         assert not attributes.get("href", "").lower().startswith("javascript:"), tag
     # What would turn the text around it stands only where it is sent back: in the values of fields.
-    outside_of_fields = re.sub(r'(value|data-copy)="[^"]*"', "", page.html)
+    outside_of_fields = re.sub(r'(value|data-copy)="[^"]*"|<textarea[^>]*>[^<]*</textarea>', "", page.html)
     assert not {"\u202e", "\u2066", "\u200b", "\ufeff"} & set(outside_of_fields)
 
 
@@ -65,6 +76,52 @@ async def test_a_form_that_is_shown_again_holds_exactly_what_was_typed(owner: Br
     nothing_came_alive(page)
     values = page.form("/locations/add").values
     assert (values["name"], values["zip_code"], values["city"]) == ([text * 20], [text], [text])
+
+
+@pytest.mark.parametrize("text", CORPUS)
+@pytest.mark.parametrize(
+    "path", ["/postbackconfigs/add", "/postbackconfigs/{}/edit", "/callbacks", "/postbacksettings"]
+)
+async def test_every_field_of_a_postback_shows_what_was_typed_as_text(
+    portal: Portal, owner: Browser, path: str, text: str
+) -> None:
+    config_id = await portal.config()
+    path = path.format(config_id)
+    form = (await owner.get(path)).form(path)
+    typed = {name: text for name in form.values if name != "form_token"}
+
+    for page in (await owner.submit(form.fill(**typed)), await owner.submit(form.fill(**typed).press("preview", "1"))):
+        assert page.status in (200, 422)
+        nothing_came_alive(page)
+        for name, values in page.form(path).values.items():
+            # What is chosen from a list cannot be anything else, and passwords are never shown again.
+            assert name == "form_token" or values[-1:] in ([text], ["0"], [""], []) or name in CHOSEN, name
+
+
+@pytest.mark.parametrize("text", CORPUS)
+async def test_what_a_config_and_its_receiver_say_stays_text(portal: Portal, owner: Browser, text: str) -> None:
+    location = await portal.location(name=text[:64])
+    named = await portal.config(name=text, location_id=location, headers={"X-Customer": "<b>&\"'"})
+    await portal.services.account_wide.change("default", Callbacks, {DELIVERIES: "http://127.0.0.1:9000/<b>%22"})
+    config = f"/postbackconfigs/{named}"
+    portal.api.sender.outcome = answered(500, body=text.encode())
+    answer = await owner.submit((await owner.get(config)).form(f"{config}/test"))
+    form = (await owner.get("/callbacks")).form("/callbacks")
+    callback = await owner.submit(form.press("which", DELIVERIES).at("/callbacks/test"))
+
+    for page in (answer, callback):
+        assert page.status == 200
+        assert " ".join(shown.visible(text).split()) in page.text
+        nothing_came_alive(page)
+    for path in (
+        *(config, f"{config}/edit", f"{config}/delete", "/postbackconfigs", "/callbacks", "/postbacksettings"),
+        f"/locations/{location}/postbackconfigs",
+        f"/postbackconfigs/add?location_id={quote(text)}",
+        f"/postbackconfigs?search={quote(text)}",
+    ):
+        page = await owner.get(path)
+        assert page.status == 200
+        nothing_came_alive(page)
 
 
 @pytest.mark.parametrize("text", CORPUS)
