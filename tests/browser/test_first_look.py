@@ -77,7 +77,7 @@ def test_every_page_is_drawn_without_a_complaint(windows: Windows, live: Live, t
         "/v2/contacts", {"contact": {"last_name": "Jones", "email": "jones@example.com", "location_id": location}}
     )
     config = live.config("http://127.0.0.1:9/receiver?very=long&path=of-a-receiver", "contact.*", location_id=location)
-    live.config("http://127.0.0.1:9/all", "*", format="json", headers={"X-Api-Key": "s3cret", "X-Customer": "17"})
+    signed = live.config("http://127.0.0.1:9/all", "*", format="json", headers={"X-Api-Key": "s3cret", "X-Customer": "17"})
     urls = ("deliveries", "inbounds", "blacklisted_numbers")
     callbacks = {f"callback_url_for_{name}": f"http://127.0.0.1:9/{name}" for name in urls}
     assert live.ask("PUT", "/v2/callbacks", {"callbacks": callbacks}).status == 200
@@ -110,6 +110,17 @@ def test_every_page_is_drawn_without_a_complaint(windows: Windows, live: Live, t
     window.page.screenshot(path=SCREENSHOTS / f"config-tested{look}.png", full_page=True)
     assert window.hindrances() == []
     draw("config-edit", f"/postbackconfigs/{config}/edit")
+    draw("config-signed", f"/postbackconfigs/{signed}")
+    window.page.get_by_role("button", name="Rotate the signing secret").click()
+    window.page.get_by_text("it is shown this once").wait_for()
+    window.page.screenshot(path=SCREENSHOTS / f"config-secret{look}.png", full_page=True)
+    assert window.hindrances() == []
+    draw("config-signed-edit", f"/postbackconfigs/{signed}/edit")
+    window.page.get_by_label("URL").fill("http://127.0.0.1:10/elsewhere")
+    window.page.get_by_label("Number of attempts").fill("99")
+    window.page.get_by_role("button", name="Save").click()
+    window.page.screenshot(path=SCREENSHOTS / f"config-wrong{look}.png", full_page=True)
+    assert window.hindrances() == []
     draw("config-delete", f"/postbackconfigs/{config}/delete")
     draw("callbacks", "/callbacks")
     draw("postback-settings", "/postbacksettings")

@@ -4,6 +4,7 @@ import { showCopyButtons } from "./copy.js";
 const WAIT_MS = 300;
 
 export function keepPreviewFresh(form) {
+  const shown = document.getElementById("preview");
   let waiting = null;
   let asked = null;
 
@@ -20,11 +21,12 @@ export function keepPreviewFresh(form) {
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.getElementById("preview");
       if (!fresh) return;
-      document.getElementById("preview").replaceWith(fresh);
-      showCopyButtons(fresh);
+      // The place itself stays, so that whoever listens to the page is told what has changed in it.
+      shown.replaceChildren(...fresh.childNodes);
+      showCopyButtons(shown);
     } catch (error) {
       if (error.name === "AbortError") return;
-      document.getElementById("preview").textContent = "No body to show: the server cannot be reached.";
+      shown.textContent = "No body to show: the server cannot be reached.";
     }
   }
 
