@@ -77,7 +77,9 @@ def test_every_page_is_drawn_without_a_complaint(windows: Windows, live: Live, t
         "/v2/contacts", {"contact": {"last_name": "Jones", "email": "jones@example.com", "location_id": location}}
     )
     config = live.config("http://127.0.0.1:9/receiver?very=long&path=of-a-receiver", "contact.*", location_id=location)
-    signed = live.config("http://127.0.0.1:9/all", "*", format="json", headers={"X-Api-Key": "s3cret", "X-Customer": "17"})
+    signed = live.config(
+        "http://127.0.0.1:9/all", "*", format="json", headers={"X-Api-Key": "s3cret", "X-Customer": "17"}
+    )
     urls = ("deliveries", "inbounds", "blacklisted_numbers")
     callbacks = {f"callback_url_for_{name}": f"http://127.0.0.1:9/{name}" for name in urls}
     assert live.ask("PUT", "/v2/callbacks", {"callbacks": callbacks}).status == 200

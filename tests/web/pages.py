@@ -16,6 +16,7 @@ from postback.actions.passwords import Passwords
 from postback.actions.sessions import Visitor
 from postback.bootstrap.portal import portal_services
 from postback.domain.accounts import Account
+from postback.domain.configs import PostbackConfig
 from postback.domain.ids import ACCOUNT_DEFAULT, config_text
 from postback.domain.users import Role, User
 from postback.storage.links import SqlSignInLinks
@@ -301,6 +302,9 @@ class Portal:
         sent = {"url": "http://127.0.0.1:9000/receiver", "event_types": ["sms.*"], **fields}
         saved = await self.services.configs.create(account, sent)
         return config_text(saved.config.id)
+
+    async def stored(self, config_id: str, account: str = ACCOUNT_DEFAULT) -> PostbackConfig:
+        return await self.services.configs.find(account, config_id)
 
 
 def web_location() -> Any:
