@@ -14,7 +14,7 @@ from rich.text import Text
 from postback.cli.client import Client, Json, known_key
 from postback.cli.conservation import conservation, limited
 from postback.cli.desk import lock_holder
-from postback.cli.findings import Finding
+from postback.cli.findings import OWED_BY_STATE, Finding
 from postback.cli.output import CommandError, Exit, print_json, print_table
 from postback.domain.errors import PostbackError
 from postback.settings import Settings, load_settings
@@ -164,7 +164,7 @@ def _contents(connection: sqlite3.Connection, path: Path, settings: Settings, *,
     sizes = f"{path.stat().st_size >> 10:,} KiB, log {log.stat().st_size >> 10 if log.exists() else 0:,} KiB"
     yield Finding("size", "ok", sizes)
     yield _secrets(connection, path, settings)
-    counts = dict(connection.execute(_OWED).fetchall())
+    counts = dict(connection.execute(OWED_BY_STATE).fetchall())
     text = ", ".join(f"{state} {counts.get(state, 0):,}" for state in ("pending", "claimed", "held"))
     yield Finding("owed", "ok", text)
     yield from conservation(connection, CHECK_S, with_log=with_log)
@@ -208,18 +208,6 @@ def _secrets(connection: sqlite3.Connection, path: Path, settings: Settings) -> 
     if old := sorted(used - set(known[:1])):
         return Finding("secrets", "note", f"can be read, some with old keys ({', '.join(old)}); `rewrap` changes that")
     return Finding("secrets", "ok", "can be read" if used else "there are none")
-
-
-# What is finished is not owed any more; held is what waits for a config that is paused or disabled.
-_OWED: Final = """
-SELECT CASE
-           WHEN owed.claim IS NOT NULL THEN 'claimed'
-           WHEN configs.state IN ('paused', 'disabled') THEN 'held'
-           ELSE 'pending'
-       END AS state, count(*)
-FROM owed LEFT JOIN configs ON configs.id = owed.config_id
-GROUP BY state
-"""
 
 
 def _server(settings: Settings, *, is_running: bool) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError
 
 from postback.cli.conservation import of_accounts, of_log, progress
-from postback.cli.findings import Finding
+from postback.cli.findings import OWED_BY_STATE, Finding
 from postback.domain.errors import PostbackError
 from postback.settings import Settings
 from postback.storage import migrations, sealing
@@ -22,17 +22,6 @@ from postback.storage.vault import key_id
 
 CHECK_S: Final = 5
 _BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-
-_OWED: Final = """
-SELECT CASE
-           WHEN owed.claim IS NOT NULL THEN 'claimed'
-           WHEN configs.state IN ('paused', 'disabled') THEN 'held'
-           ELSE 'pending'
-       END AS state, count(*)
-FROM owed LEFT JOIN configs ON configs.id = owed.config_id
-GROUP BY 1
-"""
-"""What is finished is not owed any more; held is what waits for a config that is paused or disabled."""
 
 
 def examine_database(settings: Settings, *, with_log: bool) -> Sequence[Finding]:
@@ -84,7 +73,7 @@ async def _look(door: Door, settings: Settings, *, with_log: bool) -> AsyncItera
         yield await _partitions(door, now)
         yield await _workers(door, now, settings.lease.total_seconds())
         yield await _secrets(door, settings)
-        counts = dict([tuple(row) for row in await raw.fetch(_OWED)])
+        counts = dict([tuple(row) for row in await raw.fetch(OWED_BY_STATE)])
         text = ", ".join(f"{state} {counts.get(state, 0):,}" for state in ("pending", "claimed", "held"))
         yield Finding("owed", "ok", text)
         totals = await counted(raw)

@@ -226,16 +226,8 @@ class SqliteStore:
     ) -> Job:
         # Counted on a reader: it may take as long as a long list does.
         now = self._clock()
-        job = Job(
-            id=job_id,
-            account=account,
-            kind=kind,
-            narrowed=narrowed,
-            selected=await self._count_for_job(account, kind, narrowed, now),
-            done=0,
-            skipped=0,
-            created_ms=now,
-        )
+        selected = await self._count_for_job(account, kind, narrowed, now)
+        job = jobs.new_job(job_id, account, kind, narrowed, selected, now)
 
         def start(raw: sqlite3.Connection) -> None:
             replaying.start(raw, job)
