@@ -3,16 +3,14 @@
 import asyncio
 import ssl
 import warnings
-from collections import deque
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from postback.domain.policy import Deadlines
 from postback.domain.wire import Answered, Note, Outcome, Reason
-from postback.transport.tls import STEPS_A_TURN, Turns, client_context
+from postback.transport.tls import client_context
 from tests.receivers import Behaviour, Visit, answer, answers, closes, floods, greets, never_answers, receiving, resets
 from tests.transport.certificates import Authority
 from tests.transport.posting import SOON, Names, OpenSender, a_request, post, post_all, reason_in, status_of
@@ -328,21 +326,3 @@ async def test_many_handshakes_at_once_all_succeed(
         outcomes = await post_all(sender, [a_request(receiver.url) for _ in range(40)])
 
     assert {status_of(outcome) for outcome in outcomes} == {200}
-
-
-def test_a_turn_of_the_loop_takes_only_so_many_handshake_steps_in_their_order() -> None:
-    soon: deque[Callable[[], None]] = deque()
-    taken: list[int] = []
-    turns = Turns(soon.append)
-
-    for n in range(20):
-        turns.take(partial(taken.append, n))
-    first = len(taken)
-    soon.popleft()()
-    turns.take(lambda: taken.append(20))
-    second = len(taken)
-    while soon:
-        soon.popleft()()
-
-    assert (first, second) == (STEPS_A_TURN, 2 * STEPS_A_TURN)
-    assert taken == list(range(21))

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -10,9 +10,7 @@ from typing import Final
 from postback.domain.wire import Note, Reason
 from postback.transport.connection import Connection, HostKey, Owner
 from postback.transport.failures import CannotReach, bad_tls
-
-STEPS_A_TURN: Final = 8
-"""A handshake costs 600 to 800 µs of CPU: more of them at once would hold up everything else on the loop."""
+from postback.transport.turns import Turns
 
 SESSIONS_MAX: Final = 2000
 
@@ -54,33 +52,6 @@ class Sessions:
         self._by_host.move_to_end(key)
         if len(self._by_host) > SESSIONS_MAX:
             self._by_host.popitem(last=False)
-
-
-class Turns:
-    """Lets at most so many handshake steps run in one turn of the loop; the others keep their order."""
-
-    def __init__(self, call_soon: Callable[[Callable[[], None]], object]) -> None:
-        self._call_soon = call_soon
-        self._waiting: deque[Callable[[], None]] = deque()
-        self._taken = 0
-
-    def take(self, step: Callable[[], None]) -> None:
-        if self._taken == 0:
-            self._call_soon(self._next)
-        if self._taken < STEPS_A_TURN and not self._waiting:
-            self._taken += 1
-            step()
-        else:
-            self._waiting.append(step)
-
-    def _next(self) -> None:
-        self._taken = 0
-        if not self._waiting:
-            return
-        self._call_soon(self._next)
-        for _ in range(min(STEPS_A_TURN, len(self._waiting))):
-            self._taken += 1
-            self._waiting.popleft()()
 
 
 class TlsConnection(Connection):
