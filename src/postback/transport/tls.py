@@ -13,6 +13,9 @@ from postback.transport.failures import CannotReach, bad_tls
 from postback.transport.turns import Turns
 
 SESSIONS_MAX: Final = 2000
+RENEW_S: Final = 60.0
+"""A host's session is kept no more often than this, and not of a connection that nobody needed for so long: to keep one
+and to begin with it costs about half of a whole handshake."""
 
 _ENDED: Final = "the connection ended during the TLS handshake"
 _RECORD: Final = 16 * 1024
@@ -37,18 +40,23 @@ def client_context(ca_file: str | None = None) -> ssl.SSLContext:
 
 
 class Sessions:
-    """What a host gave us to shorten the next handshake with it."""
+    """What a host gave us to shorten the next handshake with it, and when it was kept (seconds of the loop's clock)."""
 
     def __init__(self) -> None:
-        self._by_host: OrderedDict[HostKey, ssl.SSLSession] = OrderedDict()
+        self._by_host: OrderedDict[HostKey, tuple[ssl.SSLSession, float]] = OrderedDict()
 
     def of(self, key: HostKey) -> ssl.SSLSession | None:
-        return self._by_host.get(key)
+        kept = self._by_host.get(key)
+        return None if kept is None else kept[0]
 
-    def keep(self, key: HostKey, session: ssl.SSLSession | None) -> None:
+    def keep(self, key: HostKey, tls: ssl.SSLObject, now: float) -> None:
+        kept = self._by_host.get(key)
+        if kept is not None and now < kept[1] + RENEW_S:
+            return
+        session = tls.session
         if session is None:
             return
-        self._by_host[key] = session
+        self._by_host[key] = session, now
         self._by_host.move_to_end(key)
         if len(self._by_host) > SESSIONS_MAX:
             self._by_host.popitem(last=False)
@@ -62,7 +70,6 @@ class TlsConnection(Connection):
         "_incoming",
         "_is_ready",
         "_outgoing",
-        "_remembered",
         "_sessions",
         "_step_waits",
         "_tls",
@@ -88,7 +95,6 @@ class TlsConnection(Connection):
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=key[1], session=sessions.of(key))
         self._is_ready = False
         self._step_waits = False
-        self._remembered = False
         self._handshake: asyncio.Future[None] | None = None
 
     async def shake_hands(self) -> None:
@@ -111,7 +117,6 @@ class TlsConnection(Connection):
         plain, said_goodbye, failure = self._decrypt()
         if plain:
             super().data_received(plain)
-            self._remember_session()
         if failure is not None:
             self._broken(failure)
         elif said_goodbye:
@@ -120,6 +125,7 @@ class TlsConnection(Connection):
             self._transport.write(self._outgoing.read())
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._keep_session()
         if self._handshake is not None and not self._handshake.done():
             words = f": {error}" if error is not None else ""
             self._handshake.set_exception(CannotReach(Reason.TLS_ERROR, f"{_ENDED}{words}"))
@@ -150,11 +156,11 @@ class TlsConnection(Connection):
             return b"".join(records), False, error
         return b"".join(records), False, None
 
-    def _remember_session(self) -> None:
-        """Once, with the first answer: tickets of TLS 1.3 arrive after the handshake."""
-        if not self._remembered:
-            self._remembered = True
-            self._sessions.keep(self.key, self._tls.session)
+    def _keep_session(self) -> None:
+        """At its end: tickets of TLS 1.3 arrive after the handshake, and only a connection that follows needs one."""
+        now = self._time()
+        if self._answers and now < self.idle_since + RENEW_S:
+            self._sessions.keep(self.key, self._tls, now)
 
     def _want_step(self) -> None:
         if not self._step_waits:
