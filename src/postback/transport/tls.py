@@ -180,13 +180,15 @@ class TlsConnection(Connection):
             pass
         except ssl.SSLError as error:
             failure = bad_tls(error)
+        if self._is_ready:
+            # The last words of the handshake go out with the request: one packet less for both.
+            handshake.set_result(None)
+            return
         if self._outgoing.pending:
             self._transport.write(self._outgoing.read())
         if failure is not None:
             self._transport.close()  # after the alert that tells the receiver why
             handshake.set_exception(failure)
-        elif self._is_ready:
-            handshake.set_result(None)
 
     def _broken(self, error: ssl.SSLError) -> None:
         exchange = self.exchange
