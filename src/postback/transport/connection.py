@@ -244,9 +244,9 @@ class Connection(asyncio.Protocol):
         )
         self.exchange = None
         self._answers += 1
+        self.idle_since = now
         if self._complete and self._keep_alive:
             self._begin()
-            self.idle_since = now
             self._owner.free(self)
         else:
             self.close()

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from functools import lru_cache
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from postback.domain.destinations import is_header_name, is_header_value
@@ -39,6 +40,8 @@ class Exchange:
     """A request with whoever waits for its outcome. All times are of the loop's clock, in seconds."""
 
     __slots__ = (
+        "_deadline",
+        "_waits_since",
         "answered",
         "connect_s",
         "connection",
@@ -75,6 +78,16 @@ class Exchange:
         self.connection = None
         self.phase = RESOLVING
         self.deadline = min(now + self.request.destination.deadlines.connect_s, self.ends)
+
+    def wait(self, now: float) -> None:
+        """For its turn among us: that is no time of the receiver's, and no deadline goes on meanwhile."""
+        self._waits_since, self._deadline = now, self.deadline
+        self.deadline = inf
+
+    def go_on(self, now: float) -> None:
+        waited_s = now - self._waits_since
+        self.ends += waited_s
+        self.deadline = self._deadline + waited_s
 
     def note(self, note: Note) -> None:
         if note not in self.notes:
