@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 
 from postback.cli.trial import environment
+from tests.patience import PATIENCE_S
 from tests.ports import free_port
-
-SECONDS = 20
 
 
 class Served:
@@ -37,5 +36,5 @@ class Served:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        self.last_words, _ = self.process.communicate(timeout=SECONDS)
+        self.last_words, _ = self.process.communicate(timeout=PATIENCE_S)
         return self.process.returncode

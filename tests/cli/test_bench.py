@@ -17,10 +17,10 @@ from postback.bench.cases import CASES
 from postback.cli.bench import show
 from postback.cli.trial import environment
 from tests.cli.calling import Cli
+from tests.patience import PATIENCE_S
 from tests.postgres import server_dsn
 from tests.proving import times
 
-SECONDS = 20
 FIGURES = {
     "case",
     "title",
@@ -103,14 +103,14 @@ def test_ended_halfway_it_takes_its_processes_and_files_with_it(tmp_path: Path, 
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + PATIENCE_S
     while not list(tmp_path.glob("*/bench.db-wal")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end, "no server was started"
         time.sleep(0.05)
 
     process.send_signal(number)
-    out, _ = process.communicate(timeout=SECONDS)
+    out, _ = process.communicate(timeout=PATIENCE_S)
 
     assert (process.returncode, out) == (130 if number is signal.SIGINT else 128 + number, b"")
     assert list(tmp_path.iterdir()) == []

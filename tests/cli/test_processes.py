@@ -19,8 +19,9 @@ from postback.cli.trial import environment
 from postback.receiver.server import Behaviour, TestReceiver
 from tests import postgres
 from tests.cli.calling import Cli
-from tests.cli.test_serve_postgres import SECONDS, Arrived, ask, on, run, until
+from tests.cli.test_serve_postgres import Arrived, ask, on, run, until
 from tests.live import Live
+from tests.patience import PATIENCE_S
 from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
@@ -165,7 +166,7 @@ async def test_a_signal_for_the_whole_group_is_one_request_to_end_well(
             node.publish("order.paid")
         until(lambda: in_flight(node) == 4)
         os.killpg(node.process.pid, name)
-        node.process.wait(SECONDS)
+        node.process.wait(PATIENCE_S)
 
     assert node.process.returncode == 0
     assert await ask(dsn, "SELECT count(*) FROM owed") == 0
@@ -177,9 +178,9 @@ async def test_a_signal_for_the_whole_group_is_one_request_to_end_well(
 async def test_the_second_request_ends_what_is_under_way_and_nothing_is_lost(
     start: Callable[..., Live], dsn: str
 ) -> None:
-    node = start()
-    with TestReceiver(lambda *_: None, Behaviour(delay_s=60)) as silent:
-        config = {"format": "json", "total_timeout": 100, "response_timeout": 60}
+    node = start(POSTBACK_GRACE="10 min")
+    with TestReceiver(lambda *_: None, Behaviour(delay_s=90)) as silent:
+        config = {"format": "json", "total_timeout": 100, "response_timeout": 90}
         node.config(f"{silent.url}/in", "order.*", **config)
         for _ in range(4):
             node.publish("order.paid")
@@ -187,7 +188,7 @@ async def test_the_second_request_ends_what_is_under_way_and_nothing_is_lost(
         for _ in range(2):
             os.killpg(node.process.pid, signal.SIGINT)
             time.sleep(0.3)
-        node.process.wait(5)
+        node.process.wait(PATIENCE_S)
 
     assert node.process.returncode == 0
     assert await ask(dsn, "SELECT count(*) FROM owed WHERE claim IS NULL") == 4
@@ -222,7 +223,7 @@ def test_of_servers_that_start_at_once_on_one_port_one_has_it(tmp_path: Path, ds
     finally:
         for server in servers:
             server.terminate()
-            server.wait(SECONDS)
+            server.wait(PATIENCE_S)
         texts = [Path(file.name).read_text() for file in files]
         for file in files:
             file.close()
@@ -246,7 +247,7 @@ def test_a_process_that_hangs_is_left_out_of_the_figures(start: Callable[..., Li
 
 
 def asked_of_one_that_answers(node: Live) -> str:
-    for _ in range(SECONDS):
+    for _ in range(PATIENCE_S):
         connection = HTTPConnection(node.url.removeprefix("http://"), timeout=2.5)
         try:
             connection.request("GET", "/metrics")
@@ -281,11 +282,11 @@ def test_it_is_stopped_while_it_waits_for_its_database(tmp_path: Path) -> None:
                 stdout=log,
                 stderr=log,
             )
-        silent.settimeout(SECONDS)
+        silent.settimeout(PATIENCE_S)
         connecting, _ = silent.accept()
         with connecting:
             server.terminate()
-            server.wait(3)
+            server.wait(PATIENCE_S)
 
     assert server.returncode == 0
     assert "Traceback" not in (tmp_path / "log").read_text()

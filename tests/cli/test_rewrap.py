@@ -13,6 +13,7 @@ from postback.domain.secret_keys import key_text, parse_keys
 from postback.storage.vault import key_id
 from tests.cli.calling import Cli
 from tests.cli.served import Served
+from tests.patience import PATIENCE_S
 
 OLD, NEW = b"\x01" * 32, b"\x02" * 32
 PASSWORD, HEADER = "canary-password", "canary-header"
@@ -89,7 +90,7 @@ def test_no_secret_of_a_server_at_work_is_in_its_files_or_its_log(tmp_path: Path
         )
     files = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     served.process.terminate()
-    said, logged = served.process.communicate(timeout=20)
+    said, logged = served.process.communicate(timeout=PATIENCE_S)
     files += b"".join(path.read_bytes() for path in tmp_path.iterdir())
 
     canaries = [PASSWORD, HEADER, SECOND_PASSWORD, SECOND_HEADER, signed["signing_secret"], rotated]
@@ -154,7 +155,7 @@ def test_a_server_does_not_start_with_a_key_that_does_not_fit(
     monkeypatch.setenv("POSTBACK_SECRET_KEY", key_text(OLD))
 
     started = Served(tmp_path, POSTBACK_SECRET_KEY=key_text(OLD))
-    _, complaint = started.process.communicate(timeout=20)
+    _, complaint = started.process.communicate(timeout=PATIENCE_S)
 
     assert started.process.returncode == 1
     assert key_id(key) in complaint

@@ -19,7 +19,8 @@ from postback.cli.serve import announcement
 from postback.cli.trial import environment
 from postback.receiver.server import TestReceiver
 from tests.cli.calling import Cli
-from tests.cli.served import SECONDS, Served
+from tests.cli.served import Served
+from tests.patience import PATIENCE_S
 
 
 def test_serve_says_where_the_key_is_and_its_lines_work_when_pasted(tmp_path: Path) -> None:
@@ -149,7 +150,7 @@ def test_a_server_serves_although_nobody_reads_its_greeting(tmp_path: Path) -> N
     served = Served(tmp_path)
     assert served.process.stdout is not None
     served.process.stdout.close()
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
         try:
             answer = Client(served.url, None).get("/health")
@@ -178,7 +179,7 @@ def test_a_second_server_on_the_same_database_gets_one_clear_line(tmp_path: Path
     first = Served(tmp_path)
     first.announced()
     second = Served(tmp_path)
-    _, said = second.process.communicate(timeout=SECONDS)
+    _, said = second.process.communicate(timeout=PATIENCE_S)
     first.stop()
 
     assert second.process.returncode == 1
@@ -233,8 +234,8 @@ def test_who_waits_for_a_test_when_the_server_stops_gets_a_503_and_the_log_no_tr
         with under_way:
             served.process.send_signal(signal.SIGTERM)
             with pytest.raises(Refused, match="the server is stopping"):
-                testing.result(SECONDS)
-            _, log = served.process.communicate(timeout=SECONDS)
+                testing.result(PATIENCE_S)
+            _, log = served.process.communicate(timeout=PATIENCE_S)
 
     assert served.process.returncode == 0
     assert "Traceback" not in log
