@@ -220,14 +220,18 @@ async def with_password(anyio_backend: str) -> AsyncIterator[str]:
         postgres.shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_the_password_of_the_database_is_in_nothing_that_is_said(with_password: str, tmp_path: Path) -> None:
+def test_the_password_of_the_database_is_in_nothing_that_is_said(
+    with_password: str, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     outputs: list[str] = []
 
     def call(*words: str, database: str = with_password, code: int) -> str:
-        ended = run(tmp_path, *words, **on(database))
-        outputs.extend([ended.stdout, ended.stderr])
-        assert ended.returncode == code, ended
-        return ended.stdout + ended.stderr
+        for name, value in on(database).items():
+            monkeypatch.setenv(name, value)
+        ended = cli(*words)
+        outputs.extend([ended.out, ended.err])
+        assert ended.code == code, ended
+        return ended.out + ended.err
 
     with Live(tmp_path, **on(with_password), POSTBACK_LOG_LEVEL="debug") as node:
         port = with_password.rpartition(":")[2].partition("/")[0]
