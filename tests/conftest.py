@@ -1,19 +1,13 @@
 """What every test may use."""
 
 import gc
-import os
 import signal
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import anyio
 import pytest
 
-from postback.storage.sqlite import SqliteStore
-from tests import postgres
-from tests.build import NOON
+from tests import databases, postgres
 
 LONG: Final = (
     "tests/proof/",
@@ -55,15 +49,6 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def new_database() -> Iterator[Path]:
-    """A database as it is made, in memory where there is such a folder: no power is cut here, so no disk is needed."""
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="postback-", dir=memory) as folder:
-        path = Path(folder) / "new.db"
-
-        async def make() -> None:
-            store = await SqliteStore.open(path, lambda: NOON)
-            await store.close()
-
-        anyio.run(make)
-        yield path
+def new_database() -> Path:
+    """To be copied."""
+    return databases.new_database()

@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
+from shutil import copyfile
 from typing import Any, NamedTuple, Self
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from postback.cli.trial import environment
+from tests.databases import new_database
 from tests.patience import PATIENCE_S
 from tests.ports import free_port
 
@@ -50,6 +52,9 @@ class Live:
             self.end(signal.SIGTERM)
 
     def start(self) -> None:
+        database = self.folder / "postback.db"
+        if "POSTBACK_DATABASE" not in self.settings and not database.exists():
+            copyfile(new_database(), database)
         with (self.folder / "said.txt").open("ab") as said, (self.folder / "log.txt").open("ab") as log:
             self.process = subprocess.Popen(
                 [

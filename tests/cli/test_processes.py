@@ -29,7 +29,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def dsn(anyio_backend: str) -> AsyncIterator[str]:
-    async with postgres.empty_database() as found:
+    async with postgres.database() as found:
         yield found
 
 

@@ -43,7 +43,7 @@ def a_config(client: Client, **fields: Any) -> dict[str, Any]:
     return dict(client.post("/v2/postbackconfigs", {"postbackconfig": config | fields})["postbackconfig"])
 
 
-def served_once(folder: Path, **settings: str) -> None:
+def serve_once(folder: Path, **settings: str) -> None:
     """A store with a config that has secrets, and no server."""
     served = Served(folder, **settings)
     served.announced()
@@ -52,17 +52,17 @@ def served_once(folder: Path, **settings: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def served_with_secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Such a folder, made once."""
-    folder = tmp_path_factory.mktemp("made")
-    served_once(folder)
+    folder = tmp_path_factory.mktemp("served")
+    serve_once(folder)
     return folder
 
 
 @pytest.fixture
-def was_served(made: Path, tmp_path: Path) -> None:
+def was_served_with_secrets(served_with_secrets: Path, tmp_path: Path) -> None:
     """The test's folder is a copy of it."""
-    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(served_with_secrets, tmp_path, dirs_exist_ok=True)
 
 
 def ids_in_use(folder: Path) -> set[str]:
@@ -117,7 +117,7 @@ def test_no_secret_of_a_server_at_work_is_in_its_files_or_its_log(tmp_path: Path
         assert canary not in said + logged
 
 
-@pytest.mark.usefixtures("was_served")
+@pytest.mark.usefixtures("was_served_with_secrets")
 def test_a_new_key_is_made_and_the_old_one_forgotten(cli: Cli, tmp_path: Path) -> None:
     [old] = keys_of(tmp_path)
     assert ids_in_use(tmp_path) == {key_id(old)}
@@ -142,7 +142,7 @@ def test_a_new_key_is_made_and_the_old_one_forgotten(cli: Cli, tmp_path: Path) -
 def test_a_key_of_the_settings_is_changed_by_the_settings(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    served_once(tmp_path, POSTBACK_SECRET_KEY=key_text(OLD))
+    serve_once(tmp_path, POSTBACK_SECRET_KEY=key_text(OLD))
     assert not (tmp_path / "postback.db.secret").exists()
     monkeypatch.setenv("POSTBACK_SECRET_KEY", f"{key_text(NEW)},{OLD.hex()}")
 
@@ -162,7 +162,7 @@ def test_a_key_of_the_settings_is_changed_by_the_settings(
         assert key_text(one) not in refused.err + ended.out
 
 
-@pytest.mark.usefixtures("was_served")
+@pytest.mark.usefixtures("was_served_with_secrets")
 def test_a_server_does_not_start_with_a_key_that_does_not_fit(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,7 +183,7 @@ def test_a_server_does_not_start_with_a_key_that_does_not_fit(
         assert cli(*command).code == 0
 
 
-@pytest.mark.usefixtures("was_served")
+@pytest.mark.usefixtures("was_served_with_secrets")
 def test_a_lost_key_file_is_not_replaced_in_silence(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "postback.db.secret").rename(tmp_path / "elsewhere")
 

@@ -1,7 +1,6 @@
 """`serve` as people start and stop it: its greeting, its key, and what is managed while it does not run."""
 
 import json
-import shutil
 import signal
 import socket
 import sqlite3
@@ -64,22 +63,6 @@ def test_serve_says_where_the_key_is_and_its_lines_work_when_pasted(tmp_path: Pa
     assert second.stop() == 0
     assert key not in said
     assert str(tmp_path / "postback.db.key") in said
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which a server was started and stopped, made once."""
-    folder = tmp_path_factory.mktemp("made")
-    served = Served(folder)
-    served.announced()
-    assert served.stop() == 0
-    return folder
-
-
-@pytest.fixture
-def was_served(made: Path, tmp_path: Path) -> None:
-    """The test's folder is a copy of it."""
-    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
 
 
 @pytest.mark.usefixtures("was_served")

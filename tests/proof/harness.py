@@ -15,12 +15,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 from urllib.parse import parse_qs
 
 import asyncpg
 
 import postback
+from tests.databases import new_database
 from tests.patience import PATIENCE_S
 from tests.ports import free_port
 
@@ -71,6 +73,8 @@ class Server:
         }
 
     def start(self) -> None:
+        if self.dsn is None and not Path(self.database).exists():
+            copyfile(new_database(), self.database)
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "postback", "serve"],

@@ -7,16 +7,17 @@ from collections import Counter
 from tests.patience import PATIENCE_S
 from tests.proof.harness import Receivers, Server, until
 from tests.proof.test_kill import VERDICT_DELIVERED, VERDICT_FAILED, VERDICT_INTERRUPTED, config_of, log_of
+from tests.proving import times
 
 PATHS = ("/a", "/b", "/c", "/d", "/e")
-DELIVERIES = 5_000
+DELIVERIES = times(2_000, 5_000)
 KILLS = 2
 
 
 def test_a_bulk_replay_that_is_killed_twice_replays_each_delivery_once(server: Server) -> None:
     dice = random.Random(5)
     is_well = False
-    # A refusal that does not shrink the windows, so that 5,000 of them take no minute.
+    # A refusal that does not shrink the windows, so that thousands of them take no minute.
     receivers = Receivers(lambda path, seen: (200 if is_well else 400, 0.0))
     server.start()
     given_what_failed(server, receivers)

@@ -12,13 +12,13 @@ from tests.proof.harness import Server, until
 from tests.proof.quick import QuickReceivers
 from tests.proving import times
 
-CONFIGS = times(50, 1_000)
+CONFIGS = times(20, 1_000)
 
 
 @pytest.fixture
 async def servers(tmp_path: Path, anyio_backend: str) -> AsyncIterator[list[Server]]:
     """Two on one database."""
-    async with postgres.empty_database() as dsn:
+    async with postgres.database() as dsn:
         folders = [tmp_path / "one", tmp_path / "other"]
         for folder in folders:
             folder.mkdir()

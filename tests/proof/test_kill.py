@@ -9,7 +9,7 @@ from tests.patience import PATIENCE_S
 from tests.proof.harness import Publishers, Receivers, Server, until
 from tests.proving import times
 
-KILLS = {"sqlite": times(5, 20), "postgres": times(2, 20)}
+KILLS = {"sqlite": times(2, 20), "postgres": times(1, 20)}
 STOPS = times(1, 5)
 ONE_ATTEMPT = ("/once/fast", "/once/slow", "/once/refusing")
 RETRYING = ("/retry/fast", "/retry/flapping", "/retry/slow")

@@ -22,7 +22,7 @@ from tests.proof.harness import KEY, Server, until
 from tests.proof.quick import QuickReceivers, attempt_of
 from tests.proving import times
 
-DELIVERIES: Final = int(os.environ.get("PROOF_DELIVERIES", times(1_500, 50_000)))
+DELIVERIES: Final = int(os.environ.get("PROOF_DELIVERIES", times(500, 50_000)))
 PATHS: Final = ("/well", "/also/well", "/flapping", "/refusing", "/held")
 EVENTS: Final = DELIVERIES // len(PATHS)
 BATCH: Final = 500
