@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from shutil import copyfile
+from shutil import copyfile, copytree
 from typing import Any
 from urllib.parse import unquote
 
@@ -248,10 +248,13 @@ class Api:
         return deliveries
 
 
-async def open_api(path: Path, clock: ClockDouble, **changes: Any) -> Api:
-    """An API with the account `default` and the operator key OPERATOR, on an empty store. Its engine does not run, and is
-    held, so that there is something to release."""
-    copyfile(new_database(), path / "postback.db")
+async def open_api(path: Path, clock: ClockDouble, made: Path | None = None, **changes: Any) -> Api:
+    """An API with the account `default` and the operator key OPERATOR, on an empty store, or on a copy of that in the
+    folder `made`. Its engine does not run, and is held, so that there is something to release."""
+    if made is None:
+        copyfile(new_database(), path / "postback.db")
+    else:
+        copytree(made, path, dirs_exist_ok=True)
     store = await SqliteStore.open(path / "postback.db", clock)
     configs, accounts = SqlConfigs(store), SqlAccounts(store)
     worker = await store.enlist("here")
@@ -295,7 +298,8 @@ async def open_api(path: Path, clock: ClockDouble, **changes: Any) -> Api:
             **changes,
         }
     )
-    await accounts.save(Account(id=ACCOUNT_DEFAULT, created_ms=clock(), modified_ms=clock()))
+    if made is None:
+        await accounts.save(Account(id=ACCOUNT_DEFAULT, created_ms=clock(), modified_ms=clock()))
     await services.account_actions.add_operator_key("of the test", OPERATOR)
     return Api(Client(build(services)), services, store, worker, intake, sender, clock, woken)
 
