@@ -27,15 +27,17 @@ from postback.domain.restored import Copy as Known
 from postback.receiver.server import TestReceiver
 from tests import postgres
 from tests.build import NOON
+from tests.cli.calling import Cli
 from tests.cli.test_serve_postgres import run, until
 from tests.live import KEY, Live
+from tests.patience import PATIENCE_S
 from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
 
 SECRET = "a1" * 32
-QUIET_S = 1.5
-"""Longer than anything that is due may take."""
+QUIET_S = 0.6
+"""Longer than what is due takes where nothing holds it."""
 
 
 class Copy(NamedTuple):
@@ -118,26 +120,28 @@ def said(node: Live) -> str:
     return (node.folder / "said.txt").read_text("utf-8")
 
 
-def command(node: Live, *words: str) -> subprocess.CompletedProcess[str]:
-    return run(node.folder, *words, "--url", node.url, "--key", KEY)
+def beside(cli: Cli, node: Live) -> Cli:
+    """A command line that speaks to this server."""
+    return lambda *words: cli(*words, "--url", node.url, "--key", KEY)
 
 
-def test_a_restored_copy_sends_nothing_until_it_is_released_and_never_what_was_cancelled(copy: Copy) -> None:
+def test_a_restored_copy_sends_nothing_until_it_is_released_and_never_what_was_cancelled(copy: Copy, cli: Cli) -> None:
     with Live(copy.folder, "--after-restore", **copy.settings) as node, arrivals(copy.port) as arrived:
+        command = beside(cli, node)
         ready = node.ask("GET", "/ready")
         health = node.ask("GET", "/health")
         hold = node.ask("GET", "/v2/hold").json["hold"]
         since = node.publish("order.paid")
         owed = {one["event_id"]: one["id"] for one in node.deliveries()}
-        cancelled = command(node, "deliveries", "cancel", owed[copy.events[0]])
-        shown = command(node, "release", "--dry-run")
-        nobody_asked = command(node, "release")
+        cancelled = command("deliveries", "cancel", owed[copy.events[0]])
+        shown = command("release", "--dry-run")
+        nobody_asked = command("release")
         time.sleep(QUIET_S)
         before = list(arrived)
-        released = command(node, "release", "--yes")
+        released = command("release", "--yes")
         until(lambda: len(arrived) == 3)
         until(lambda: node.ask("GET", "/ready").status == 200)
-        again = command(node, "release")
+        again = command("release")
         time.sleep(QUIET_S)
         until(lambda: "It is let go" in said(node))
 
@@ -153,11 +157,11 @@ def test_a_restored_copy_sends_nothing_until_it_is_released_and_never_what_was_c
     assert f"        3  default  {copy.config}  http://127.0.0.1:{copy.port}/in" in greeting
     assert "SECOND TIME" in greeting
     assert "Nobody can answer here" in greeting
-    assert cancelled.returncode == 0, cancelled
-    assert "owed          3\nowed_in_copy  2" in shown.stdout, shown
-    assert (nobody_asked.returncode, before) == (2, [])
-    assert released.returncode == 0, released
-    assert again.stdout == "the server is not held: it delivers\n"
+    assert cancelled.code == 0, cancelled
+    assert "owed          3\nowed_in_copy  2" in shown.out, shown
+    assert (nobody_asked.code, before) == (2, [])
+    assert released.code == 0, released
+    assert again.out == "the server is not held: it delivers\n"
     assert sorted(map(str, arrived)) == sorted([*copy.events[1:], since])
     assert [line["owed"] for line in node.lines("held after a restore")] == [3]
     assert len(node.lines("delivers after a restore")) == 1
@@ -262,8 +266,8 @@ class Terminal:
 
     def end(self) -> int:
         self.process.terminate()
-        code = self.process.wait(20)
-        self._reading.join(5)
+        code = self.process.wait(PATIENCE_S)
+        self._reading.join(PATIENCE_S)
         os.close(self._ours)
         return code
 
@@ -282,7 +286,11 @@ class Terminal:
 def terminal(file_copy: Copy) -> Iterator[Terminal]:
     terminal = Terminal(file_copy)
     try:
-        until(terminal.asks)
+        try:
+            until(terminal.asks)
+        except AssertionError as error:
+            error.add_note(f"on the terminal: {terminal.text}")
+            raise
         yield terminal
     finally:
         if terminal.process.poll() is None:
@@ -310,19 +318,19 @@ def test_only_the_word_yes_lets_it_deliver_and_anything_else_is_asked_again(
 
 
 def test_at_the_end_of_what_is_typed_it_goes_on_waiting_for_a_release_from_elsewhere(
-    file_copy: Copy, terminal: Terminal
+    file_copy: Copy, terminal: Terminal, cli: Cli
 ) -> None:
     with arrivals(file_copy.port) as arrived:
         terminal.type("\x04")
         until(lambda: "Nobody can answer here" in terminal.text)
         time.sleep(QUIET_S)
         before = list(arrived)
-        released = run(file_copy.folder, "release", "--yes", "--url", terminal.url, "--key", KEY)
+        released = cli("release", "--yes", "--url", terminal.url, "--key", KEY)
         until(lambda: len(arrived) == 3)
         until(lambda: "It is let go" in terminal.text)
 
     assert before == []
-    assert released.returncode == 0, released
+    assert released.code == 0, released
 
 
 # --- several processes --------------------------------------------------------------------------------------------
@@ -346,9 +354,9 @@ async def test_beside_a_process_that_delivers_already_it_does_not_start(tmp_path
     assert ready == 200
 
 
-def test_whoever_is_asked_is_one_process(tmp_path: Path) -> None:
-    ended = run(tmp_path, "serve", "--after-restore", "--processes", "2")
+def test_whoever_is_asked_is_one_process(cli: Cli) -> None:
+    ended = cli("serve", "--after-restore", "--processes", "2")
 
-    assert ended.returncode == 2
-    assert "--after-restore is for one process, and --processes is 2" in ended.stderr
-    assert "start it with --processes 1" in ended.stderr
+    assert ended.code == 2
+    assert "--after-restore is for one process, and --processes is 2" in ended.err
+    assert "start it with --processes 1" in ended.err

@@ -63,10 +63,8 @@ def test_doctor_finds_a_file_that_is_no_database_of_ours(cli: Cli, tmp_path: Pat
     assert (code, found["database"]["verdict"]) == (1, "wrong")
 
 
+@pytest.mark.usefixtures("was_served")
 def test_doctor_finds_a_database_that_is_broken(cli: Cli, tmp_path: Path, unused_url: None) -> None:
-    served = Served(tmp_path)
-    served.announced()
-    assert served.stop() == 0
     database = tmp_path / "postback.db"
     with database.open("r+b") as file:
         file.seek(8192)
@@ -78,12 +76,10 @@ def test_doctor_finds_a_database_that_is_broken(cli: Cli, tmp_path: Path, unused
     assert any(one["verdict"] == "wrong" for name, one in found.items() if name in ("database", "integrity"))
 
 
+@pytest.mark.usefixtures("was_served")
 def test_doctor_does_not_read_a_large_database_for_long(
     cli: Cli, tmp_path: Path, unused_url: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    served = Served(tmp_path)
-    served.announced()
-    assert served.stop() == 0
     monkeypatch.setattr("postback.cli.doctor.CHECK_S", 0)
     monkeypatch.setattr("postback.cli.conservation.STEPS_BETWEEN_LOOKS", 1)
 

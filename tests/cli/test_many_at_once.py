@@ -15,9 +15,8 @@ from postback.domain.jobs import COUNTED_MAX
 from postback.receiver.server import Behaviour, TestReceiver
 from tests.cli.calling import Cli
 from tests.cli.test_serving import a_config
+from tests.patience import PATIENCE_S
 from tests.proof.harness import until
-
-SECONDS = 20
 
 
 @pytest.fixture
@@ -29,7 +28,7 @@ def failed(here: Client) -> str:
         for number in range(3):
             event = {"type": "contact.created", "location_id": location, "data": {"id": f"con_{number}"}}
             here.post("/v2/events", {"event": event})
-        until(lambda: states(here, config) == ["failed"] * 3, SECONDS, "they fail")
+        until(lambda: states(here, config) == ["failed"] * 3, PATIENCE_S, "they fail")
     return config
 
 

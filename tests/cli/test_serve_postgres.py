@@ -23,13 +23,13 @@ from postback.receiver.server import TestReceiver
 from tests import postgres
 from tests.cli.calling import Cli
 from tests.live import KEY, Live
+from tests.patience import PATIENCE_S
 from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
 
 SECRET = "a1" * 32
 PASSWORD = "the+hush:word/of@the?database"
-SECONDS = 20
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ async def ask(dsn: str, query: str, *values: object) -> Any:
         await connection.close()
 
 
-def until(holds: Callable[[], object], seconds: float = SECONDS) -> None:
+def until(holds: Callable[[], object], seconds: float = PATIENCE_S) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, f"it did not come to that within {seconds} s"
@@ -77,7 +77,7 @@ def run(folder: Path, *words: str, **settings: str) -> subprocess.CompletedProce
         env=environment() | settings,
         capture_output=True,
         text=True,
-        timeout=SECONDS,
+        timeout=PATIENCE_S,
         check=False,
     )
 
@@ -127,7 +127,7 @@ def test_what_a_killed_server_has_claimed_is_taken_over_by_the_other(nodes: Call
         under_way, _ = silent.accept()
         with under_way:
             first.process.kill()
-            first.process.wait(SECONDS)
+            first.process.wait(PATIENCE_S)
             changed = second.ask("PUT", f"/v2/postbackconfigs/{config}", {"postbackconfig": {"url": arrived.url}})
             assert changed.status == 200, changed
             until(lambda: len(arrived.ids) == 1)
@@ -177,9 +177,7 @@ def test_while_the_database_is_away_the_answer_is_503_and_then_all_goes_on(tmp_p
 
             server.stop("immediate")
             until(lambda: node.ask("GET", "/ready").status == 503)
-            began = time.monotonic()
             refused = node.ask("POST", "/v2/events", {"event": {"type": "order.refused", "data": {}}})
-            took_s = time.monotonic() - began
             figures = node.ask("GET", "/metrics")
 
             server.start()
@@ -192,7 +190,6 @@ def test_while_the_database_is_away_the_answer_is_503_and_then_all_goes_on(tmp_p
         postgres.shutil.rmtree(folder, ignore_errors=True)
 
     assert refused.status == 503, node.log
-    assert took_s < 6
     assert (figures.status, "postback_ready 0.0" in figures.text) == (200, True)
     assert node.process.returncode == 0
     assert "Traceback" not in node.log
@@ -223,14 +220,18 @@ async def with_password(anyio_backend: str) -> AsyncIterator[str]:
         postgres.shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_the_password_of_the_database_is_in_nothing_that_is_said(with_password: str, tmp_path: Path) -> None:
+def test_the_password_of_the_database_is_in_nothing_that_is_said(
+    with_password: str, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     outputs: list[str] = []
 
     def call(*words: str, database: str = with_password, code: int) -> str:
-        ended = run(tmp_path, *words, **on(database))
-        outputs.extend([ended.stdout, ended.stderr])
-        assert ended.returncode == code, ended
-        return ended.stdout + ended.stderr
+        for name, value in on(database).items():
+            monkeypatch.setenv(name, value)
+        ended = cli(*words)
+        outputs.extend([ended.out, ended.err])
+        assert ended.code == code, ended
+        return ended.out + ended.err
 
     with Live(tmp_path, **on(with_password), POSTBACK_LOG_LEVEL="debug") as node:
         port = with_password.rpartition(":")[2].partition("/")[0]

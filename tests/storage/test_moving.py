@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -63,10 +64,23 @@ one_database = pytest.mark.parametrize("dsn", ["empty"], indirect=True)
 """For what does not depend on whether the schema is there."""
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a store in which everything has happened, and whose server was killed."""
+    folder = tmp_path_factory.mktemp("made")
+    asyncio.run(make(folder / "postback.db"))
+    return folder
+
+
 @pytest.fixture
-async def path(tmp_path: Path, anyio_backend: str) -> Path:
-    """A store in which everything has happened, and whose server was killed."""
-    path, clock = tmp_path / "postback.db", ClockDouble()
+def path(made: Path, tmp_path: Path) -> Path:
+    """A copy of that store."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "postback.db"
+
+
+async def make(path: Path) -> None:
+    clock = ClockDouble()
     store = await SqliteStore.open(path, clock)
     await given.an_account_with_configs(store)
     business = Business(store, clock, random.Random(5))
@@ -96,7 +110,6 @@ async def path(tmp_path: Path, anyio_backend: str) -> Path:
     assert isinstance(answer, Accepted)
     assert len(answer.claims) == 1
     await store.close()
-    return path
 
 
 async def moved_to(dsn: str, path: Path) -> Moved:

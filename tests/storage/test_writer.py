@@ -20,6 +20,7 @@ import postback
 from postback.domain.errors import Unavailable
 from postback.storage.sqlite import SqliteStore
 from tests.doubles import ClockDouble, VirtualLoop
+from tests.patience import PATIENCE_S
 from tests.storage import given
 
 pytestmark = pytest.mark.anyio
@@ -317,7 +318,7 @@ async def a_busy_writer(store: SqliteStore) -> AsyncIterator[None]:
 
     def work(_: Connection) -> None:
         loop.call_soon_threadsafe(started.set)
-        go_on.wait(10)
+        go_on.wait(PATIENCE_S)
 
     blocking = asyncio.create_task(store.write(work))
     await started.wait()

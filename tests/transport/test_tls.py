@@ -12,6 +12,7 @@ from postback.domain.policy import Deadlines
 from postback.domain.wire import Answered, Note, Outcome, Reason
 from postback.transport.connection import HostKey
 from postback.transport.tls import RENEW_S, Sessions, client_context
+from tests.patience import PATIENCE_S
 from tests.receivers import Behaviour, Visit, answer, answers, closes, floods, greets, never_answers, receiving, resets
 from tests.transport.certificates import Authority
 from tests.transport.posting import SOON, Names, OpenSender, a_request, post, post_all, reason_in, status_of
@@ -293,7 +294,7 @@ async def test_91_an_answer_too_many_in_a_record_of_its_own_is_not_the_next_answ
 
     async with receiving(behave, tls=authority.server()) as receiver:
         sender.send(a_request(receiver.url), and_again)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await done.wait()
 
     assert statuses == [200] * 50
