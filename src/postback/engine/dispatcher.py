@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from postback.domain.configs import ConfigState, PostbackConfig, Snapshot
 from postback.domain.deliveries import Claim, Settlement, Verdict
 from postback.domain.errors import NotFound, Unavailable
-from postback.domain.telemetry import AttemptFinished, StaleSettlements, StoreFailed
+from postback.domain.telemetry import AttemptFinished, Claimed, StaleSettlements, StoreFailed
 from postback.domain.verdict import retry_after_ms
 from postback.engine.attempt import Attempter, destination_of
 from postback.engine.hold import Hold
@@ -198,7 +198,9 @@ class Dispatcher:
         for config_id in room:
             self._lanes.lanes[config_id].spilled = False
         max_bytes = min(CLAIM_BYTES, self._lanes.bytes_left)
+        asked = self._now()
         claims = await self._queue.claim(self.worker, room, max_bytes)
+        self._report(Claimed(self._now() - asked))
         taken = dict.fromkeys(room, 0)
         for claim in claims:
             taken[claim.config_id] += 1
