@@ -1,14 +1,17 @@
 """When deliveries are sent: retries, pauses, and what people and other accounts may expect meanwhile."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 
 from postback.domain.configs import ConfigState
-from postback.domain.deliveries import State, Verdict
+from postback.domain.deliveries import Claim, State, Verdict
 from postback.domain.errors import Conflict
 from postback.domain.policy import RetryPolicy
-from postback.domain.telemetry import StaleSettlements
+from postback.domain.telemetry import Claimed, StaleSettlements
+from postback.engine.dispatcher import CLAIM_AT_ONCE
+from postback.ports import Worker
 from tests.build import ACCOUNT, CONFIG_ID
 from tests.engine.scene import ANSWERS_AFTER_S, Scene, asks_to_wait, refused, silent, slowly
 
@@ -547,4 +550,30 @@ async def test_changing_max_in_flight_counts_from_the_next_attempt(scene: Scene)
     await scene.pass_(2)
 
     assert scene.town.at_once("r0") <= 2
+    await scene.rest()
+
+
+async def test_of_much_that_becomes_due_at_once_the_store_gives_out_a_little_at_a_time_and_all_of_it_soon(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """10,000 lanes had work, one claim took 5,000 deliveries, and a fresh event waited for most of a second."""
+    asked: list[int] = []
+    claim = scene.queue.claim
+
+    async def watched(worker: Worker, room: Mapping[int, int], max_bytes: int) -> Sequence[Claim]:
+        asked.append(sum(room.values()))
+        return await claim(worker, room, max_bytes)
+
+    monkeypatch.setattr(scene.queue, "claim", watched)
+    configs = CLAIM_AT_ONCE // 8 + 20
+    for n in range(configs):
+        await scene.add_config(n)
+    await scene.start()
+    await scene.publish(8, due_at_ms=scene.clock() + 10_000)
+
+    await scene.pass_(10 + SOON_S / 2)
+
+    assert len(scene.town.posts) == 8 * configs
+    assert max(asked) == CLAIM_AT_ONCE
+    assert len(scene.reported(Claimed)) == len(asked)
     await scene.rest()

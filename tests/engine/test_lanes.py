@@ -230,3 +230,13 @@ def test_an_edit_moves_the_lane_to_the_new_host_and_caps_its_window() -> None:
 
     assert (old.in_flight, lane.host.in_flight) == (0, 1)
     assert lane.window.size == 2
+
+
+def test_of_many_lanes_no_more_is_taken_at_once_than_is_asked_for_and_the_others_come_next() -> None:
+    lanes, many = lanes_with(10, places=1_000)
+
+    first = lanes.share(many, 0.0, 16)
+
+    assert sum(first.values()) == 16
+    left = [lane for lane in many if lane.config.id not in first]
+    assert sum(lanes.share(left, 0.0).values()) == len(left) * 2 * LANE_START

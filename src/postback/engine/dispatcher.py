@@ -27,6 +27,10 @@ LOOK_EVERY_S: Final = 1.0
 
 LANES_A_LOOK: Final = 100_000
 CLAIM_BYTES: Final = 16 << 20
+
+CLAIM_AT_ONCE: Final = 500
+"""While the store gives out deliveries of many lanes, whatever else is to be written waits: not for more than these."""
+
 SETTLE_AT_ONCE: Final = 2_000
 DISABLED_WITHIN_S: Final = 1.0
 STORE_RETRY_S: Final = (0.05, 0.2, 1.0, 5.0)
@@ -187,7 +191,7 @@ class Dispatcher:
             self._refill |= {lane.config.id: lane for lane in await self._due()}
         now = self._now()
         self._unthrottle(now)
-        room = self._lanes.share(list(self._refill.values()), now)
+        room = self._lanes.share(list(self._refill.values()), now, CLAIM_AT_ONCE)
         for lane in self._refill.values():
             self._throttle(lane, now)
         self._refill = {key: lane for key, lane in self._refill.items() if key not in room and lane.room(now) > 0}
@@ -211,8 +215,9 @@ class Dispatcher:
             lane.spilled |= got == room[config_id] or stopped_early
             await self._relieve(lane)
             self._ask_to_refill(lane)
-        if self._refill and len(claims) < sum(room.values()):
-            # Not all of these places were needed: the next in turn may have them.
+        asked_for = sum(room.values())
+        if self._refill and (len(claims) < asked_for or asked_for == CLAIM_AT_ONCE):
+            # Not all of these places were needed, or there are more: the next in turn may have them.
             self._look_now.set()
 
     async def _due(self) -> list[Lane]:

@@ -275,8 +275,9 @@ class Lanes:
         while host.blocked and not host.is_full:
             yield host.blocked.popleft()
 
-    def share(self, due: Sequence[Lane], now: float) -> Mapping[int, int]:
-        """How many deliveries to claim of each lane with due work, accounts in turn, within the places that are left."""
+    def share(self, due: Sequence[Lane], now: float, most: int | None = None) -> Mapping[int, int]:
+        """How many deliveries to claim of each lane with due work, accounts in turn, within the places that are left; of
+        all together no more than `most`."""
         if now >= self.sharing.trusted_until:
             # Nothing could be started.
             return {}
@@ -288,6 +289,8 @@ class Lanes:
         accounts = deque(names[next_in_turn:] + names[:next_in_turn])
 
         left = self.places - self.taken if self.bytes_left > 0 else 0
+        if most is not None:
+            left = min(left, most)
         left_for_shrunk = self.places // SHARE_OF_SHRUNK - self._shrunk_taken
         room: dict[int, int] = {}
         while accounts and left > 0:
