@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from postback.bench import proc
-from postback.bench.bench import result
+from postback.bench.bench import Wanted, result
 from postback.bench.cases import CASES, POSTGRESQL, SQLITE, Case, Target
 from postback.bench.databases import database, with_name
 from postback.bench.errors import WrongWord
+from postback.bench.large import LARGE
 from postback.bench.load import Job, prepared
 from postback.bench.plans import Measured
 from postback.bench.raw import Raw
@@ -195,3 +196,11 @@ def test_requests_may_be_for_many_accounts_in_turn() -> None:
         True,
         True,
     ]
+
+
+def test_the_cases_on_large_stores_run_when_they_are_asked_for_or_named() -> None:
+    asked = Wanted(environment={})
+
+    assert list(asked.cases) == list(CASES)
+    assert list(replace(asked, is_large=True).cases) == [*CASES, *LARGE]
+    assert [case.name for case in replace(asked, names=["drain", "batch"]).cases] == ["batch", "drain"]

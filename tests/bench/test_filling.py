@@ -25,6 +25,11 @@ MINUTE_MS = 60_000
 
 
 @pytest.fixture
+def clock() -> ClockDouble:
+    return ClockDouble()
+
+
+@pytest.fixture
 async def used(tmp_path: Path, clock: ClockDouble, anyio_backend: str) -> Store:
     """A store on which one delivery was made, and no server is any more."""
     with database("sqlite", tmp_path) as kept:
@@ -67,8 +72,8 @@ async def test_what_is_filled_in_adds_up_and_its_configs_can_be_read(used: Store
 async def test_what_a_dead_worker_held_is_freed_by_the_next(used: Store, clock: ClockDouble) -> None:
     with used.kept.tables() as tables:
         filling = Filling(tables, used)
-        lanes = filling.lanes("state = 'active'")
-        assert lanes == [Lane(ACCOUNT, CONFIG_ID)]
+        assert filling.lanes("state = 'active'") == [Lane(ACCOUNT, CONFIG_ID)]
+        [lane] = lanes = filling.accounts(1, 1)
         filling.claimed(lanes, 3, Times(NOON - MINUTE_MS, NOON))
         filling.owed(lanes, 2, Times(NOON - 2 * MINUTE_MS, NOON - MINUTE_MS), due_ms=NOON + MINUTE_MS)
         filling.close()
@@ -77,9 +82,9 @@ async def test_what_a_dead_worker_held_is_freed_by_the_next(used: Store, clock: 
     worker = await store.enlist("here")
 
     assert [row.id for row in await given.rows(store, workers)] == [worker.id]
-    assert len(await store.claim(worker, {CONFIG_ID: 10}, 1 << 20)) == 3
-    assert await given.lane_times(store) == {CONFIG_ID: MINUTE_MS}
-    assert len(await given.rows(store, configs)) == 1
+    assert len(await store.claim(worker, {lane.config_id: 10}, 1 << 20)) == 3
+    assert await given.lane_times(store) == {lane.config_id: MINUTE_MS}
+    assert len(await given.rows(store, configs)) == 2
     await given.conserved(store)
     await store.close()
 
