@@ -15,6 +15,7 @@ from postback.domain.verdict import retry_after_ms
 from postback.engine.attempt import Attempter, destination_of
 from postback.engine.hold import Hold
 from postback.engine.lanes import Host, Lane, Lanes
+from postback.engine.refill import Refill
 from postback.engine.snapshots import Snapshots
 from postback.engine.waiting import happens
 from postback.engine.windows import asks_to_pause
@@ -81,8 +82,7 @@ class Dispatcher:
         # Lanes with work in the store that only their rate keeps, and when the first of them may go on.
         self._throttled: dict[int, Lane] = {}
         self._next_token = math.inf
-        # Lanes to claim for, those that found no place longest waiting first.
-        self._refill: dict[int, Lane] = {}
+        self._refill = Refill(lanes)
         self._unsettled = 0
         self._is_draining = False
         self._is_empty = asyncio.Event()
@@ -188,13 +188,13 @@ class Dispatcher:
         if now >= self._next_look:
             self._next_look = now + LOOK_EVERY_S
             self._lanes.forget_idle()
-            self._refill |= {lane.config.id: lane for lane in await self._due()}
+            for lane in await self._due():
+                self._refill.add(lane)
         now = self._now()
         self._unthrottle(now)
-        room = self._lanes.share(list(self._refill.values()), now, CLAIM_AT_ONCE)
-        for lane in self._refill.values():
+        room, full = self._refill.share(now, CLAIM_AT_ONCE)
+        for lane in full:
             self._throttle(lane, now)
-        self._refill = {key: lane for key, lane in self._refill.items() if key not in room and lane.room(now) > 0}
         if not room:
             return
 
@@ -254,12 +254,12 @@ class Dispatcher:
             return
         self._next_token = math.inf
         throttled, self._throttled = self._throttled, {}
-        for config_id, lane in throttled.items():
+        for lane in throttled.values():
             if not lane.spilled:
                 # Its work was claimed since; it may even be idle, and forgotten.
                 continue
             if lane.wait_for_tokens_s(now) is None:
-                self._refill[config_id] = lane
+                self._refill.add(lane)
             else:
                 self._throttle(lane, now)
 
@@ -274,7 +274,7 @@ class Dispatcher:
             return
         now = self._now()
         if lane.is_worth_a_claim(now):
-            self._refill[lane.config.id] = lane
+            self._refill.add(lane)
             self._look_now.set()
         elif lane.config.id not in self._throttled and lane.wait_for_tokens_s(now) is not None:
             self._throttle(lane, now)
