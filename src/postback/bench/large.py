@@ -131,15 +131,16 @@ def _ratios(rounds: Sequence[Sequence[Measured]]) -> Mapping[str, float]:
 
 
 def _accounts(ground: Ground) -> Measured:
-    count, configs, used = (40, 3, 20) if ground.is_quick else (100_000, 3, 25_000)
+    count, configs, used = (40, 3, 20) if ground.is_quick else (100_000, 3, 17_000)
     with _prepared(ground) as prepared:
         with _filling(prepared.store) as filling:
             names = list(dict.fromkeys(lane.account for lane in filling.accounts(count, configs)))
         with ground.server_on(prepared.store) as server:
             started_bytes = server.bytes_held()
-            run = Run(ground, replace(FIRST, configs=0), server, prepared.receivers, prepared.ports)
+            run = Run(ground, replace(FRESH, configs=0), server, prepared.receivers, prepared.ports)
             before, began_ns = server.spent(), time.monotonic_ns()
-            run.publish([prepared.event_type], used, None, names[:: count // used])
+            # More of them than a server keeps in memory.
+            run.publish([prepared.event_type], used, None, names[:used])
             _wait_for(prepared.receivers, used * configs)
             figures = prepared.receivers.ask({"latencies": True})
             seconds = (figures["last_ns"] - began_ns) / 1e9

@@ -25,6 +25,7 @@ from postback.bench.errors import BenchError
 START_S: Final = 120.0
 """Over a large store it may take longer than it should; how long it took is a figure then."""
 
+STALE_S: Final = 2.0
 LOG_TAIL: Final = 20
 FILES: Final = 16_000
 """Open at once, in each process: 5,000 receivers that answer late are as many connections at either end."""
@@ -74,6 +75,7 @@ class Server:
         self.start_cpu_s = 0.0
         self._pid = pid
         self._database = store.kept
+        self._asked_at = 0.0
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
     def subscribe(self, event_type: str, url: str, fields: Mapping[str, object]) -> str:
@@ -121,9 +123,14 @@ class Server:
 
     def _ask(self, method: str, path: str, body: object = None) -> tuple[int, str]:
         headers = {"authorization": f"Bearer {self.key}", "content-type": "application/json"}
+        if time.monotonic() - self._asked_at > STALE_S:
+            # The server closes what is idle for longer, perhaps while we ask.
+            self._connection.close()
         self._connection.request(method, path, None if body is None else json.dumps(body), headers)
         answer = self._connection.getresponse()
-        return answer.status, answer.read().decode()
+        text = answer.read().decode()
+        self._asked_at = time.monotonic()
+        return answer.status, text
 
 
 @contextmanager
