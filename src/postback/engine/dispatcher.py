@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from itertools import count
+from itertools import count, islice
 from typing import Final, TypeVar
 
 from postback.domain.configs import ConfigState, PostbackConfig, Snapshot
@@ -27,6 +27,10 @@ LOOK_EVERY_S: Final = 1.0
 """The store is asked for due work at least this often; nearer due times are looked for when they come."""
 
 LANES_A_LOOK: Final = 100_000
+
+OPENED_AT_ONCE: Final = 100
+"""Lanes whose configs are read before something is claimed: there may be tens of thousands after a start."""
+
 CLAIM_BYTES: Final = 16 << 20
 
 CLAIM_AT_ONCE: Final = 500
@@ -83,6 +87,8 @@ class Dispatcher:
         self._throttled: dict[int, Lane] = {}
         self._next_token = math.inf
         self._refill = Refill(lanes)
+        # Configs with something due that have no lane yet, each with its account.
+        self._unopened: dict[int, str] = {}
         self._unsettled = 0
         self._is_draining = False
         self._is_empty = asyncio.Event()
@@ -188,8 +194,8 @@ class Dispatcher:
         if now >= self._next_look:
             self._next_look = now + LOOK_EVERY_S
             self._lanes.forget_idle()
-            for lane in await self._due():
-                self._refill.add(lane)
+            await self._find_due()
+        await self._open_some()
         now = self._now()
         self._unthrottle(now)
         room, full = self._refill.share(now, CLAIM_AT_ONCE)
@@ -220,27 +226,45 @@ class Dispatcher:
             # Not all of these places were needed, or there are more: the next in turn may have them.
             self._look_now.set()
 
-    async def _due(self) -> list[Lane]:
+    async def _find_due(self) -> None:
         """Lanes with something due now; the nearest due time after it decides when to look again."""
-        due = []
+        self._unopened.clear()
         for waiting in await self._queue.waiting(self.worker, int(LOOK_EVERY_S * 1000), LANES_A_LOOK):
             if waiting.due_in_ms > 0:
                 self._look_at(self._now() + waiting.due_in_ms / 1000)
                 continue
             lane = self._lanes.lanes.get(waiting.config_id)
             if lane is None:
-                try:
-                    snapshot = await self._snapshots.of(waiting.account)
-                except NotFound:
-                    continue
-                config = snapshot.configs.get(waiting.config_id)
-                if config is None:
-                    # Deleted since: `bury` ends what it is owed.
-                    continue
-                lane = self._lane(config)
-            lane.spilled = True
-            due.append(lane)
-        return due
+                self._unopened[waiting.config_id] = waiting.account
+            else:
+                self._is_due(lane)
+
+    async def _open_some(self) -> None:
+        some = dict(islice(self._unopened.items(), OPENED_AT_ONCE))
+        if not some:
+            return
+        accounts = list(dict.fromkeys(some.values()))
+        # Together: each waits for the store, which reads several at a time.
+        found = await asyncio.gather(*map(self._snapshots.of, accounts), return_exceptions=True)
+        snapshots = dict(zip(accounts, found, strict=True))
+        for config_id, account in some.items():
+            snapshot = snapshots[account]
+            if isinstance(snapshot, BaseException):
+                if not isinstance(snapshot, NotFound):
+                    raise snapshot
+                continue
+            config = snapshot.configs.get(config_id)
+            # One that was deleted since: `bury` ends what it is owed.
+            if config is not None:
+                self._is_due(self._lane(config))
+        for config_id in some:
+            self._unopened.pop(config_id, None)
+        if self._unopened:
+            self._look_now.set()
+
+    def _is_due(self, lane: Lane) -> None:
+        lane.spilled = True
+        self._refill.add(lane)
 
     def _throttle(self, lane: Lane, now: float) -> None:
         """Come back to the lane when its rate allows, where that is what keeps it."""
