@@ -12,7 +12,8 @@ from postback.domain.deliveries import Claim, State, Verdict
 from postback.domain.errors import Conflict, NotFound
 from postback.domain.policy import RetryPolicy
 from postback.domain.telemetry import Claimed, StaleSettlements
-from postback.engine.dispatcher import CLAIM_AT_ONCE, OPENED_AT_ONCE
+from postback.engine.dispatcher import CLAIM_AT_ONCE
+from postback.engine.due import OPENED_AT_ONCE
 from postback.ports import Worker
 from postback.storage.accounts import SqlAccounts
 from tests.build import ACCOUNT, CONFIG_ID

@@ -2,17 +2,18 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import count, islice
+from itertools import count
 from typing import Final, TypeVar
 
 from postback.domain.configs import ConfigState, PostbackConfig, Snapshot
 from postback.domain.deliveries import Claim, Settlement, Verdict
-from postback.domain.errors import NotFound, Unavailable
+from postback.domain.errors import Unavailable
 from postback.domain.telemetry import AttemptFinished, Claimed, StaleSettlements, StoreFailed
 from postback.domain.verdict import retry_after_ms
 from postback.engine.attempt import Attempter, destination_of
+from postback.engine.due import Due
 from postback.engine.hold import Hold
 from postback.engine.lanes import Host, Lane, Lanes
 from postback.engine.refill import Refill
@@ -25,11 +26,6 @@ T = TypeVar("T")
 
 LOOK_EVERY_S: Final = 1.0
 """The store is asked for due work at least this often; nearer due times are looked for when they come."""
-
-LANES_A_LOOK: Final = 100_000
-
-OPENED_AT_ONCE: Final = 100
-"""Lanes whose configs are read before something is claimed: there may be tens of thousands after a start."""
 
 CLAIM_BYTES: Final = 16 << 20
 
@@ -72,7 +68,6 @@ class Dispatcher:
         self.disabled: Callable[[PostbackConfig, str], None] = _ignore
         self.worker = Worker(0, 0, 0)
         self._queue = queue
-        self._snapshots = snapshots
         self._lanes = lanes
         self._attempter = attempter
         self._report = report
@@ -87,8 +82,7 @@ class Dispatcher:
         self._throttled: dict[int, Lane] = {}
         self._next_token = math.inf
         self._refill = Refill(lanes)
-        # Configs with something due that have no lane yet, each with its account.
-        self._unopened: dict[int, str] = {}
+        self._due = Due(queue, snapshots, lanes)
         self._unsettled = 0
         self._is_draining = False
         self._is_empty = asyncio.Event()
@@ -190,20 +184,34 @@ class Dispatcher:
             lane = self._lanes.lanes.get(config_id)
             if lane is not None:
                 await self._relieve(lane)
-        now = self._now()
-        if now >= self._next_look:
-            self._next_look = now + LOOK_EVERY_S
-            self._lanes.forget_idle()
-            await self._find_due()
-        await self._open_some()
+        await self._find_due()
         now = self._now()
         self._unthrottle(now)
         room, full = self._refill.share(now, CLAIM_AT_ONCE)
         for lane in full:
             self._throttle(lane, now)
-        if not room:
-            return
+        if room:
+            await self._claim(room)
 
+    async def _find_due(self) -> None:
+        now = self._now()
+        if now >= self._next_look:
+            self._next_look = now + LOOK_EVERY_S
+            self._lanes.forget_idle()
+            for lane in await self._due.find(self.worker, int(LOOK_EVERY_S * 1000)):
+                self._is_due(lane)
+            if self._due.next_in_ms is not None:
+                self._look_at(self._now() + self._due.next_in_ms / 1000)
+        for lane in await self._due.open_some():
+            self._is_due(lane)
+        if self._due.is_left:
+            self._look_now.set()
+
+    def _is_due(self, lane: Lane) -> None:
+        lane.spilled = True
+        self._refill.add(lane)
+
+    async def _claim(self, room: Mapping[int, int]) -> None:
         # What is stored while the claim is under way spills a lane again; what the claim finds must not hide that.
         for config_id in room:
             self._lanes.lanes[config_id].spilled = False
@@ -225,46 +233,6 @@ class Dispatcher:
         if self._refill and (len(claims) < asked_for or asked_for == CLAIM_AT_ONCE):
             # Not all of these places were needed, or there are more: the next in turn may have them.
             self._look_now.set()
-
-    async def _find_due(self) -> None:
-        """Lanes with something due now; the nearest due time after it decides when to look again."""
-        self._unopened.clear()
-        for waiting in await self._queue.waiting(self.worker, int(LOOK_EVERY_S * 1000), LANES_A_LOOK):
-            if waiting.due_in_ms > 0:
-                self._look_at(self._now() + waiting.due_in_ms / 1000)
-                continue
-            lane = self._lanes.lanes.get(waiting.config_id)
-            if lane is None:
-                self._unopened[waiting.config_id] = waiting.account
-            else:
-                self._is_due(lane)
-
-    async def _open_some(self) -> None:
-        some = dict(islice(self._unopened.items(), OPENED_AT_ONCE))
-        if not some:
-            return
-        accounts = list(dict.fromkeys(some.values()))
-        # Together: each waits for the store, which reads several at a time.
-        found = await asyncio.gather(*map(self._snapshots.of, accounts), return_exceptions=True)
-        snapshots = dict(zip(accounts, found, strict=True))
-        for config_id, account in some.items():
-            snapshot = snapshots[account]
-            if isinstance(snapshot, BaseException):
-                if not isinstance(snapshot, NotFound):
-                    raise snapshot
-                continue
-            config = snapshot.configs.get(config_id)
-            # One that was deleted since: `bury` ends what it is owed.
-            if config is not None:
-                self._is_due(self._lane(config))
-        for config_id in some:
-            self._unopened.pop(config_id, None)
-        if self._unopened:
-            self._look_now.set()
-
-    def _is_due(self, lane: Lane) -> None:
-        lane.spilled = True
-        self._refill.add(lane)
 
     def _throttle(self, lane: Lane, now: float) -> None:
         """Come back to the lane when its rate allows, where that is what keeps it."""
