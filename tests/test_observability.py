@@ -16,6 +16,7 @@ from postback.domain.ids import config_text, delivery_text
 from postback.domain.telemetry import (
     AttemptFinished,
     Backlog,
+    Claimed,
     Committed,
     InHand,
     InternalError,
@@ -151,6 +152,7 @@ def test_the_other_facts_are_counted_and_those_that_matter_logged() -> None:
     bench = Bench()
 
     bench.report(Committed(0.001, 8, events=3, deliveries=5))
+    bench.report(Claimed(0.02))
     bench.report(StaleSettlements(2))
     bench.report(WorkerDied(7))
     bench.report(StoreFailed("settle", "disk I/O error"))
@@ -162,6 +164,8 @@ def test_the_other_facts_are_counted_and_those_that_matter_logged() -> None:
     samples = bench.samples()
     assert samples["postback_events_accepted_total",] == 3
     assert samples["postback_deliveries_accepted_total",] == 5
+    assert samples["postback_claim_seconds_bucket", "0.01"] == 0
+    assert samples["postback_claim_seconds_bucket", "0.025"] == 1
     assert samples["postback_stale_settlements_total",] == 2
     assert samples["postback_workers_found_dead_total",] == 1
     assert samples["postback_store_failures_total", "settle"] == 1

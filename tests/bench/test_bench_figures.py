@@ -14,13 +14,15 @@ from typing import Any
 import pytest
 
 from postback.bench import proc
-from postback.bench.bench import result
+from postback.bench.bench import Wanted, result
 from postback.bench.cases import CASES, POSTGRESQL, SQLITE, Case, Target
 from postback.bench.databases import database, with_name
 from postback.bench.errors import WrongWord
+from postback.bench.large import LARGE
 from postback.bench.load import Job, prepared
 from postback.bench.plans import Measured
 from postback.bench.raw import Raw
+from postback.bench.server import percentile_ms
 
 BURN = "import time\nwhile time.process_time() < 0.2: pass\n"
 FAMILY = f"""
@@ -166,3 +168,39 @@ def test_an_address_that_is_none_of_postgresql_is_refused() -> None:
 )
 def test_another_database_of_a_server_is_reached_in_the_same_way(address: str, other: str) -> None:
     assert with_name(address, "bench") == other
+
+
+@pytest.mark.parametrize(
+    ("buckets", "expected"),
+    [
+        ([], 0),
+        ([(0.01, 0), (float("inf"), 0)], 0),
+        ([(0.01, 50), (0.02, 100), (float("inf"), 100)], 19.8),
+        ([(0.01, 100), (0.02, 100), (float("inf"), 100)], 9.9),
+        # Beyond the last bound nobody knows by how much.
+        ([(0.01, 50), (0.02, 60), (float("inf"), 100)], 20),
+    ],
+)
+def test_a_percentile_of_a_histogram_lies_within_its_bucket(
+    buckets: list[tuple[float, float]], expected: float
+) -> None:
+    assert percentile_ms(buckets) == pytest.approx(expected)
+
+
+def test_requests_may_be_for_many_accounts_in_turn() -> None:
+    job = Job(port=1, times=1, connections=1, limit_s=1, types=["bench.n"], accounts=["acc_a", "acc_b"])
+
+    heads = [request.partition(b"\r\n\r\n")[0] for request in prepared(job)]
+
+    assert [b"postback-account: acc_%b" % letter in head for letter, head in zip((b"a", b"b"), heads, strict=True)] == [
+        True,
+        True,
+    ]
+
+
+def test_the_cases_on_large_stores_run_when_they_are_asked_for_or_named() -> None:
+    asked = Wanted(environment={})
+
+    assert list(asked.cases) == list(CASES)
+    assert list(replace(asked, is_large=True).cases) == [*CASES, *LARGE]
+    assert [case.name for case in replace(asked, names=["drain", "batch"]).cases] == ["batch", "drain"]

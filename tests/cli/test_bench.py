@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from postback.bench.cases import CASES
+from postback.bench.large import LARGE
 from postback.cli.bench import show
 from postback.cli.trial import environment
 from tests.cli.calling import Cli
@@ -97,6 +98,38 @@ def test_a_smoke_run_goes_through_its_cases_and_leaves_nothing_behind(
     table = capsys.readouterr().out
     assert [case.title for case in CASES if case.name in CASES_RUN and case.title not in table] == []
     assert "raw limit: bare" in table
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"][: times(1, 2)])
+def test_the_cases_on_large_stores_fill_them_measure_and_leave_nothing_behind(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    where = kind if kind == "sqlite" else server_dsn()
+    names = [case.name for case in LARGE][: times(1, len(LARGE))]
+    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+
+    words = [word for name in names for word in ("--case", name)]
+    ended = cli("bench", "--quick", "--raw", "bare", "--json", "--database", where, *words)
+
+    assert ended.code == 0, ended.err
+    found: dict[str, Any] = json.loads(ended.out)
+    assert ([one["case"] for one in found["cases"]], found["errors"]) == (names, {})
+    more = {one["case"]: one["more"] for one in found["cases"]}
+    assert [name for name in names if name != "drain" and not more[name]["start_cpu_s"] > 0] == []
+    assert more["paused-million"]["claim_p99_ms"] > 0
+    targets = {one["case"]: {target["figure"] for target in one["targets"]} for one in found["cases"]}
+    wanted = {case.name: {target.figure for target in case.targets[kind]} for case in LARGE if case.name in names}
+    assert {name: figures - targets[name] for name, figures in wanted.items()} == {
+        name: {"database_ratio"} if (name, kind) == ("full-store", "sqlite") else set() for name in names
+    }
+    assert list(tmp_path.iterdir()) == []
+    assert processes_with(str(tmp_path)) == []
+
+    show(found)
+
+    assert "1,000,000 due of a paused config" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)

@@ -1,11 +1,12 @@
 """What a lane takes, what it may start, and what it gives back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from postback.domain.configs import ConfigState, PostbackConfig
 from postback.domain.crews import CONNECTIONS
 from postback.domain.wire import Answered, Outcome, Reason, Timings, Unreachable
 from postback.engine.lanes import Lane, Lanes
+from postback.engine.refill import Refill
 from postback.engine.windows import LANE_START
 from tests.build import a_claim, a_config, a_destination, answered
 
@@ -30,6 +31,14 @@ def offer(lanes: Lanes, lane: Lane, count: int) -> int:
         lanes.take(lane, a_claim(config_id=lane.config.id), reserved=True)
         taken += 1
     return taken
+
+
+def share(lanes: Lanes, due: Sequence[Lane]) -> Mapping[int, int]:
+    """How much is claimed when these have work and had no turn yet."""
+    refill = Refill(lanes)
+    for lane in due:
+        refill.add(lane)
+    return refill.share(0.0, 1_000_000).room
 
 
 def run(lanes: Lanes, lane: Lane, outcome: Outcome, count: int = 1, paused_until: float = 0.0) -> None:
@@ -99,7 +108,7 @@ def test_shrunk_lanes_share_a_quarter_of_the_places_and_a_success_gives_the_rest
         run(lanes, lane, TIMEOUT, count=5)
 
     assert sum(offer(lanes, lane, 1) for lane in many) == 4
-    assert sum(lanes.share(many, now=0.0).values()) == 0
+    assert sum(share(lanes, many).values()) == 0
 
     run(lanes, many[0], answered(200))
     assert offer(lanes, many[0], 1) == 1
@@ -178,7 +187,7 @@ def test_no_more_places_are_taken_than_the_worker_has() -> None:
     lanes, many = lanes_with(10, places=20)
 
     assert sum(offer(lanes, lane, 100) for lane in many) == 20
-    assert lanes.share(many, now=0.0) == {}
+    assert share(lanes, many) == {}
 
 
 def test_bodies_take_memory_and_beyond_it_nothing_more_is_taken() -> None:
@@ -188,7 +197,7 @@ def test_bodies_take_memory_and_beyond_it_nothing_more_is_taken() -> None:
     assert lanes.reserve(lane, 900, now=0.0)
     assert not lanes.reserve(lane, 101, now=0.0)
     assert lanes.reserve(lane, 100, now=0.0)
-    assert lanes.share([lane], now=0.0) == {}
+    assert share(lanes, [lane]) == {}
 
     lanes.unreserve(lane, 900)
     assert lanes.reserve(lane, 900, now=0.0)
@@ -199,24 +208,6 @@ def test_while_older_deliveries_wait_in_the_store_new_ones_are_stored_behind_the
     lane.spilled = True
 
     assert not lanes.reserve(lane, 10, now=0.0)
-
-
-def test_accounts_take_turns_so_one_backlog_does_not_delay_another() -> None:
-    lanes = Lanes(places=2 * LANE_START, memory=1 << 30)
-    crowd = [open_lane(lanes, a_config(id=n, account="crowd"), f"http://h{n}.example/") for n in range(1, 20)]
-    lonely = open_lane(lanes, a_config(id=99, account="lonely"), "http://lonely.example/")
-
-    turns = [lanes.share([*crowd, lonely], now=0.0) for _ in range(4)]
-
-    assert [lonely.config.id in turn for turn in turns] == [False, True, False, True]
-
-
-def test_within_a_turn_every_account_gets_a_lane_before_one_gets_a_second() -> None:
-    lanes = Lanes(places=5 * LANE_START, memory=1 << 30)
-    crowd = [open_lane(lanes, a_config(id=n, account="crowd"), f"http://h{n}.example/") for n in range(1, 20)]
-    lonely = open_lane(lanes, a_config(id=99, account="lonely"), "http://lonely.example/")
-
-    assert lanes.share([*crowd, lonely], now=0.0) == {1: 8, 99: 8, 2: 4}
 
 
 def test_an_edit_moves_the_lane_to_the_new_host_and_caps_its_window() -> None:

@@ -216,3 +216,48 @@ async def test_an_account_that_is_gone_is_not_asked_for_again(scene: Scene) -> N
 
     assert configs.reads == reads + 1
     assert snapshots.held("short-lived") is None
+
+
+async def test_what_is_held_is_bounded_by_configs_and_the_longest_held_are_read_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An account may have one config or hundreds: their number says what memory they take."""
+    monkeypatch.setattr("postback.engine.snapshots.CONFIGS_KEPT", 4)
+    for n, account in enumerate(("acc_a", "acc_b", "acc_c")):
+        await SqlAccounts(scene.store).save(Account(id=account))
+        for place in range(2):
+            await scene.add_config(10 * n + place, account=account, location_id=None)
+    watched = Watched(scene.configs)
+    snapshots = Snapshots(watched)
+
+    for account in ("acc_a", "acc_b", "acc_c"):
+        await snapshots.of(account)
+
+    assert [snapshots.held(account) is None for account in ("acc_a", "acc_b", "acc_c")] == [True, False, False]
+    assert len((await snapshots.of("acc_a")).configs) == 2
+    assert watched.reads == 4
+
+
+async def test_an_account_with_more_configs_than_are_held_is_held_alone(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("postback.engine.snapshots.CONFIGS_KEPT", 1)
+    for n in range(3):
+        await scene.add_config(n)
+    snapshots = Snapshots(Watched(scene.configs))
+
+    await snapshots.of(ACCOUNT)
+
+    held = snapshots.held(ACCOUNT)
+    assert held is not None
+    assert len(held.configs) == 3
+
+
+async def test_of_what_was_sent_only_the_name_is_held(scene: Scene) -> None:
+    await scene.add_config(0, as_sent={"name": "ours", "url": "http://r0.example/"})
+    await scene.add_config(1, as_sent={"url": "http://r1.example/"})
+    snapshots = Snapshots(Watched(scene.configs))
+
+    found = await snapshots.of(ACCOUNT)
+
+    assert [dict(config.as_sent) for config in found.configs.values()] == [{"name": "ours"}, {}]

@@ -6,13 +6,14 @@ import secrets
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
 from urllib.parse import urlsplit
 
 from postback.bench import proc
 from postback.bench.errors import BenchError, WrongWord
+from postback.bench.tables import Tables, postgres_tables, postgres_view, sqlite_tables, sqlite_view
 
 SQLITE: Final = "sqlite"
 POSTGRESQL: Final = ("postgresql://", "postgres://")
@@ -32,6 +33,12 @@ class Database(Protocol):
 
     def log_bytes(self) -> int:
         """Bytes written to its write-ahead log so far."""
+
+    def tables(self) -> AbstractContextManager[Tables]:
+        """What is in it, while no server is on it."""
+
+    def view(self) -> AbstractContextManager[None]:
+        """Somebody reads in it, and sees it as it is now until the end of the block."""
 
 
 def is_sqlite(words: str) -> bool:
@@ -59,6 +66,7 @@ class _SqliteDatabase:
 
     def __init__(self, path: Path) -> None:
         self.environment = {"POSTBACK_DATABASE": str(path)}
+        self._path = path
         self._shared = path.with_name(path.name + "-shm")
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -81,6 +89,12 @@ class _SqliteDatabase:
     def log_bytes(self) -> int:
         self._look()
         return self._before + self._now
+
+    def tables(self) -> AbstractContextManager[Tables]:
+        return sqlite_tables(self._path)
+
+    def view(self) -> AbstractContextManager[None]:
+        return sqlite_view(self._path)
 
     def _follow(self) -> None:
         while not self._stopping.wait(_LOOK_EVERY_S):
@@ -113,7 +127,6 @@ class _PostgresDatabase:
         self._name = f"postback_bench_{os.getpid()}_{secrets.token_hex(3)}"
         self.environment = {
             "POSTBACK_DATABASE": with_name(address, self._name),
-            "POSTBACK_SECRET_KEY": secrets.token_hex(32),
         }
         self._postmaster: int | None = None
 
@@ -130,6 +143,12 @@ class _PostgresDatabase:
 
     def log_bytes(self) -> int:
         return int(self._ask("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint"))
+
+    def tables(self) -> AbstractContextManager[Tables]:
+        return postgres_tables(self.environment["POSTBACK_DATABASE"])
+
+    def view(self) -> AbstractContextManager[None]:
+        return postgres_view(self.environment["POSTBACK_DATABASE"])
 
     def _ask(self, statement: str, then: Callable[[int], object] | None = None) -> Any:
         return asyncio.run(_value(self._address, statement, then))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final
@@ -22,6 +22,8 @@ DECIDED_MAX: Final = 1_000
 
 MAX_IN_FLIGHT: Final = 64
 DISABLE_AFTER_S: Final = 5 * 86_400
+
+_NOTHING: Final[Mapping[str, object]] = {}
 
 _FLAG_OF_VERB: Final = {"created": "on_create", "updated": "on_update", "deleted": "on_delete"}
 
@@ -180,6 +182,10 @@ class PostbackConfig:
         # int() refuses a number of 5,000 digits, which is JSON all the same.
         data = json.loads(event.data, parse_int=float)
         return bool(data.get("product_transaction_id") == self.product_transaction_id)
+
+    def without_echo(self) -> "PostbackConfig":
+        """Of what was sent only the name, for whoever carries it out and shows it to nobody."""
+        return replace(self, as_sent={"name": self.as_sent["name"]} if "name" in self.as_sent else _NOTHING)
 
     @property
     def holds(self) -> bool:

@@ -105,6 +105,13 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
+class Claimed:
+    """The store was asked for what is due, and gave it after so long; what was written before it included."""
+
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class StaleSettlements:
     """Claims that no longer held when their outcome was settled: the outcome is on record and decided nothing."""
 
@@ -152,6 +159,7 @@ Fact = (
     | TestFinished
     | EventTraced
     | Committed
+    | Claimed
     | StaleSettlements
     | WorkerEnlisted
     | WorkerDied

@@ -3,9 +3,8 @@
 Only bookkeeping: nothing here waits, sends or stores. `now` is the loop's monotonic time in seconds.
 """
 
-from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from postback.domain.configs import PostbackConfig
@@ -17,9 +16,6 @@ from postback.engine.windows import LANE_START, Window, blames_the_host, overwhe
 
 SHARE_OF_SHRUNK: Final = 4
 """Lanes whose window has shrunk share at most one in so many of the worker's places."""
-
-PLACES_A_TURN: Final = 8
-"""A lane takes so many places before the next has its turn: a wide window must not take them all for a few deliveries."""
 
 LANES_KEPT: Final = 20_000
 """Idle lanes are forgotten beyond this many."""
@@ -150,11 +146,15 @@ class Lanes:
         self._hosts: dict[tuple[str, int], Host] = {}
         self._by_account: dict[str, list[Lane]] = {}
         self._shrunk_taken = 0
-        self._turn = ""
 
     @property
     def bytes_left(self) -> int:
         return self.memory - self.bytes_held
+
+    @property
+    def places_for_shrunk(self) -> int:
+        """Those left to lanes whose window has shrunk, all together."""
+        return self.places // SHARE_OF_SHRUNK - self._shrunk_taken
 
     def open(self, config: PostbackConfig, destination: Destination | None) -> Lane:
         """The lane of a config, made when there is none."""
@@ -275,38 +275,6 @@ class Lanes:
         while host.blocked and not host.is_full:
             yield host.blocked.popleft()
 
-    def share(self, due: Sequence[Lane], now: float) -> Mapping[int, int]:
-        """How many deliveries to claim of each lane with due work, accounts in turn, within the places that are left."""
-        if now >= self.sharing.trusted_until:
-            # Nothing could be started.
-            return {}
-        by_account: dict[str, deque[Lane]] = {}
-        for lane in due:
-            by_account.setdefault(lane.account, deque()).append(lane)
-        names = sorted(by_account)
-        next_in_turn = bisect_right(names, self._turn)
-        accounts = deque(names[next_in_turn:] + names[:next_in_turn])
-
-        left = self.places - self.taken if self.bytes_left > 0 else 0
-        left_for_shrunk = self.places // SHARE_OF_SHRUNK - self._shrunk_taken
-        room: dict[int, int] = {}
-        while accounts and left > 0:
-            account = accounts.popleft()
-            lane = by_account[account].popleft()
-            given = room.get(lane.config.id, 0)
-            wanted = min(lane.room(now) - given, left, PLACES_A_TURN)
-            if lane.window.shrunk:
-                wanted = min(wanted, left_for_shrunk)
-                left_for_shrunk -= max(wanted, 0)
-            if wanted > 0:
-                room[lane.config.id] = given + wanted
-                left -= wanted
-                self._turn = account
-                by_account[account].append(lane)
-            if by_account[account]:
-                accounts.append(account)
-        return room
-
     def forget_idle(self) -> None:
         """Lanes without work and without anything learned are made anew when they are needed."""
         if len(self.lanes) <= LANES_KEPT:
@@ -340,7 +308,7 @@ class Lanes:
     def _has_place(self, lane: Lane) -> bool:
         if self.taken >= self.places:
             return False
-        return not lane.window.shrunk or self._shrunk_taken < self.places // SHARE_OF_SHRUNK
+        return not lane.window.shrunk or self.places_for_shrunk > 0
 
     def _take(self, lane: Lane, size: int) -> None:
         self.taken += 1

@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -10,7 +11,9 @@ from postback.domain.configs import Snapshot
 from postback.domain.errors import Unavailable
 from postback.ports import Configs
 
-ACCOUNTS_KEPT: Final = 20_000
+CONFIGS_KEPT: Final = 50_000
+"""About a kilobyte each; an account without any counts as one."""
+
 READ_AGAIN_S: Final = 1.0
 
 
@@ -20,6 +23,7 @@ class Snapshots:
     def __init__(self, configs: Configs) -> None:
         self._configs = configs
         self._held: OrderedDict[str, Snapshot] = OrderedDict()
+        self._configs_held = 0
         self._loading: dict[str, asyncio.Task[Snapshot]] = {}
         self._changes: dict[str, int] = {}
         self._renewing: set[asyncio.Task[Snapshot]] = set()
@@ -43,7 +47,7 @@ class Snapshots:
     def forget(self, account: str) -> None:
         """What is held has been overtaken: the next one to ask reads it anew."""
         self._changes[account] = self._changes.get(account, 0) + 1
-        self._held.pop(account, None)
+        self._drop(account)
 
     def _changed(self, account: str) -> None:
         self.forget(account)
@@ -61,14 +65,34 @@ class Snapshots:
         try:
             while True:
                 before = self._changes.get(account, 0)
-                snapshot = await self._configs.snapshot(account)
+                snapshot = _lean(await self._configs.snapshot(account))
                 if before == self._changes.get(account, 0):
                     break
             self._changes.pop(account, None)
-            self._held[account] = snapshot
-            if len(self._held) > ACCOUNTS_KEPT:
-                self._held.popitem(last=False)
+            self._hold(account, snapshot)
             self.renewed(snapshot)
             return snapshot
         finally:
             del self._loading[account]
+
+    def _hold(self, account: str, snapshot: Snapshot) -> None:
+        self._drop(account)
+        self._held[account] = snapshot
+        self._configs_held += _size(snapshot)
+        # The one that is asked for is held in any case.
+        while self._configs_held > CONFIGS_KEPT and len(self._held) > 1:
+            self._drop(next(iter(self._held)))
+
+    def _drop(self, account: str) -> None:
+        dropped = self._held.pop(account, None)
+        if dropped is not None:
+            self._configs_held -= _size(dropped)
+
+
+def _size(snapshot: Snapshot) -> int:
+    return max(1, len(snapshot.configs))
+
+
+def _lean(snapshot: Snapshot) -> Snapshot:
+    """Without what the API echoes: of that the engine tells the name only."""
+    return replace(snapshot, configs={key: config.without_echo() for key, config in snapshot.configs.items()})

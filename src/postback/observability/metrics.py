@@ -106,6 +106,7 @@ class Metrics(Collector):
         self._latency = Distribution(_LATENCY_SECONDS, per_unit=1000)
         self._commit_took = Distribution(_COMMIT_SECONDS)
         self._commit_rows = Distribution(_COMMIT_ROWS)
+        self._claim_took = Distribution(_COMMIT_SECONDS)
         self.standing: Standing | None = None
         """How things are, as whoever asks for the figures has just found out."""
         self._build = build or {}
@@ -121,6 +122,9 @@ class Metrics(Collector):
             self._attempts.update(fact.attempts)
             self._took.add(*fact.took_ms)
             self._latency.add(*fact.latencies_ms)
+
+    def claimed(self, took_s: float) -> None:
+        self._claim_took.add(took_s)
 
     def line_lost(self) -> None:
         self.lines_lost += 1
@@ -152,6 +156,9 @@ class Metrics(Collector):
         yield failures
         yield self._commit_took.metric("store_commit_seconds", "How long commits took, with all that they wrote.")
         yield self._commit_rows.metric("store_commit_rows", "Rows that a commit wrote.")
+        yield self._claim_took.metric(
+            "claim_seconds", "How long the store took to give out what is due, from asking to having it."
+        )
         standing = self.standing
         if standing is None:
             return

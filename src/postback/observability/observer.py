@@ -9,6 +9,7 @@ from postback.domain.deliveries import Settlement, Verdict
 from postback.domain.ids import config_text, event_text
 from postback.domain.telemetry import (
     AttemptFinished,
+    Claimed,
     Committed,
     EventTraced,
     Fact,
@@ -51,6 +52,8 @@ class Observer:
                 self._attempt("attempt", fact)
             case Committed():
                 metrics.committed(fact)
+            case Claimed(took_s):
+                metrics.claimed(took_s)
             case TestFinished():
                 self._attempt("test", fact)
             case EventTraced():

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -24,6 +25,8 @@ from postback.storage.vault import Place, Vault
 
 UNREADABLE: Final = "unreadable"
 """The format of a config whose row cannot be read: no such format exists, so its deliveries fail, visibly."""
+
+T = TypeVar("T")
 
 _SECRET_FIELDS: Final = frozenset({"basic_auth_password", "headers", "signing_secret"})
 _NOWHERE: Final = "http://unreadable.invalid/"
@@ -72,6 +75,7 @@ class _Secrets(msgspec.Struct, frozen=True, kw_only=True):
 _WANTED: Final = msgspec.json.Decoder(_Wanted)
 _BODY: Final = msgspec.json.Decoder(_Body)
 _SECRETS: Final = msgspec.json.Decoder(_Secrets)
+_NO_HEADERS: Final[Mapping[str, str]] = {}
 _NO_SECRETS: Final = _Secrets(basic_auth_password="", headers={}, as_sent={})
 
 
@@ -191,25 +195,31 @@ def _complete(config: PostbackConfig, body: _Body, secrets: _Secrets) -> Postbac
         on_update=body.on_update,
         on_delete=body.on_delete,
         is_active=body.is_active,
-        event_types=body.event_types,
+        event_types=_one(body.event_types),
         url=body.url,
-        format=body.format,
-        options=body.options,
+        format=_one(body.format),
+        options=_one(body.options),
         expands=body.expands,
         product_transaction_id=body.product_transaction_id,
         success=body.success,
-        retry=body.retry,
-        deadlines=body.deadlines,
+        retry=_one(body.retry),
+        deadlines=_one(body.deadlines),
         max_in_flight=body.max_in_flight,
         rate_limit=body.rate_limit,
         disable_after_s=body.disable_after_s,
         basic_auth=BasicAuth(username, secrets.basic_auth_password) if username is not None else None,
-        headers=secrets.headers,
+        headers=secrets.headers or _NO_HEADERS,
         signing_secrets=secrets.signing_secrets,
         purpose=body.purpose,
         created_ms=body.created_ms,
         as_sent={**body.as_sent, **secrets.as_sent},
     )
+
+
+@lru_cache(maxsize=1024)
+def _one(value: T) -> T:
+    """The same object for equal values: tens of thousands of configs are in memory, and few choose anything of their own."""
+    return value
 
 
 def _wanting(config: PostbackConfig, body: str) -> PostbackConfig:

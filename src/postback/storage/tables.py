@@ -39,6 +39,7 @@ _HAS_A_SUBJECT: Final = text("subject IS NOT NULL")
 _IS_UNCLAIMED: Final = text("claim IS NULL")
 _HAS_FAILED: Final = text("verdict = 2")
 _IS_CANCELLED: Final = text("verdict = 3")
+_IS_DELETED: Final = text("state = 'deleted'")
 _IS_RUNNING: Final = text("state = 'running'")
 
 accounts = Table(
@@ -124,6 +125,8 @@ configs = Table(
     CheckConstraint("state <> 'deleted' OR location_id IS NULL", name="deleted_configs_hold_no_location"),
     Index("configs_of_account", "account", "created_ms", "id"),
     Index("configs_of_location", "account", "location_id"),
+    # On their way out: looked for every few seconds.
+    Index("configs_deleted", "id", sqlite_where=_IS_DELETED, postgresql_where=_IS_DELETED),
     Index(
         "configs_of_purpose",
         "account",
