@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -135,11 +136,9 @@ class Publishing:
 def subject_of(event_type: str, data: bytes) -> str | None:
     """What an event is about when nobody says: the record's id, or the other party's number or address."""
     facts = _FACTS.decode(data)
-    own_first = (facts.id, facts.to, facts.from_, facts.mobile, facts.email)
     # Of what was received, the other party is who sent it.
-    sender_first = (facts.id, facts.from_, facts.to, facts.mobile, facts.email)
-    for raw in sender_first if event_type.endswith(".received") else own_first:
-        text = bytes(raw)
+    for read_fact in _RAW_SENDER_FIRST if event_type.endswith(".received") else _RAW_OWN_FIRST:
+        text = bytes(read_fact(facts))
         if text[:1] == b'"':
             text = msgspec.json.decode(text, type=str).encode()
         elif not text.isdigit():
@@ -183,6 +182,9 @@ _SENT: Final = msgspec.json.Decoder(_Sent)
 _FACTS: Final = msgspec.json.Decoder(_Facts)
 # A number beyond what numbers can hold is infinite, not an error: fields that no type lists are free.
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Any], float_hook=float)
+
+_RAW_OWN_FIRST: Final = tuple(map(attrgetter, ("id", "to", "from_", "mobile", "email")))
+_RAW_SENDER_FIRST: Final = tuple(map(attrgetter, ("id", "from_", "to", "mobile", "email")))
 
 _OWN_FIRST: Final = ("id", "to", "from", "mobile", "email", "reference_value", "mms_id")
 _SENDER_FIRST: Final = ("id", "from", "to", "mobile", "email")

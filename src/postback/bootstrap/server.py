@@ -101,7 +101,7 @@ async def _work(settings: Settings, role: Role, seat: Seat | None, announce: Ann
             clock,
             lease_ms=int(settings.lease.total_seconds() * 1000),
             failed=partial(_end_now, observing.log),
-            report=observing,
+            report=observing.report,
             secret_keys=settings.secret_keys,
         )
         try:
@@ -168,7 +168,7 @@ class _Server:
             clock=clock,
             dice=random.random,
             now=asyncio.get_running_loop().time,
-            report=observing,
+            report=observing.report,
             new_span=None if observing.spans is None else observing.spans.new_span,
             is_held=ask is not None,
             limits=Limits(

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
+from itertools import chain
 from typing import Final
 
 from postback.domain.catalog import can_say
@@ -195,7 +196,8 @@ class PostbackConfig:
 
 def expands_of(wanting: Sequence[PostbackConfig]) -> Sequence[str]:
     """What any of these asks for, each name once."""
-    return tuple(dict.fromkeys(name for config in wanting for name in config.expands))
+    asked = [config.expands for config in wanting if config.expands]
+    return tuple(dict.fromkeys(chain.from_iterable(asked))) if asked else ()
 
 
 @lru_cache(maxsize=8192)

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from postback.domain.configs import PostbackConfig
 from postback.domain.deliveries import Claim, Settlement
@@ -37,16 +38,22 @@ class Attempter:
             rendered = render(claim.event, config, claim.attempts + 1, now_ms)
             request = Request(destination, rendered.content_type, rendered.body, rendered.headers)
         except CannotRender as error:
-            settled(self._decide(claim, config, now_ms, None, _unsent(Reason.CANNOT_RENDER, str(error))))
+            self._end(claim, config, now_ms, None, settled, _unsent(Reason.CANNOT_RENDER, str(error)))
         except Exception as error:  # noqa: BLE001 - one row that cannot be handled must not end the worker
             self._report(InternalError(error))
-            settled(self._decide(claim, config, now_ms, None, _unsent(Reason.INTERNAL_ERROR, type(error).__name__)))
+            self._end(claim, config, now_ms, None, settled, _unsent(Reason.INTERNAL_ERROR, type(error).__name__))
         else:
-            self._sender.send(request, lambda outcome: settled(self._decide(claim, config, now_ms, request, outcome)))
+            self._sender.send(request, partial(self._end, claim, config, now_ms, request, settled))
 
-    def _decide(
-        self, claim: Claim, config: PostbackConfig, rendered_ms: int, request: Request | None, outcome: Outcome
-    ) -> Settlement:
+    def _end(
+        self,
+        claim: Claim,
+        config: PostbackConfig,
+        rendered_ms: int,
+        request: Request | None,
+        settled: Settled,
+        outcome: Outcome,
+    ) -> None:
         now_ms = self._clock()
         try:
             decision = decide(claim, config, outcome, now_ms, self._dice)
@@ -54,7 +61,7 @@ class Attempter:
             self._report(InternalError(error))
             outcome = Unreachable(Reason.INTERNAL_ERROR, type(error).__name__, outcome.timings)
             decision = decide(claim, config, outcome, now_ms, self._dice)
-        return Settlement(
+        settlement = Settlement(
             claim,
             decision.verdict,
             outcome if request is None else without_secrets(outcome, request),
@@ -65,6 +72,7 @@ class Attempter:
             decision.disables,
             warning(config, outcome, now_ms),
         )
+        settled(settlement)
 
 
 def _unsent(reason: Reason, detail: str) -> Unreachable:

@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Final, TypeVar
 
@@ -165,8 +166,10 @@ class Dispatcher:
     def abandon(self) -> None:
         """Others have taken this worker for dead: what waits here is theirs. What is under way ends and decides nothing."""
         for lane in self._lanes.lanes.values():
-            for claim in _withdraw(lane):
-                self._drop(lane, claim)
+            claims = _withdraw(lane)
+            for claim in claims:
+                self._lanes.leave(lane, len(claim.event.data))
+            self._left(len(claims))
 
     def reallot(self) -> None:
         """Other workers share the lanes now: give back what is theirs, and look for what is this one's."""
@@ -276,14 +279,13 @@ class Dispatcher:
 
     def _pump(self, lane: Lane, now: float) -> None:
         # An attempt that fails before it is sent ends within `start` and comes back here: one loop is enough.
-        if lane.pumping:
+        if lane.pumping or not lane.waiting:
             return
         lane.pumping = True
+        attempted = partial(self._attempted, lane)
         try:
-            while (claim := self._lanes.start(lane, now)) is not None:
-                self._attempter.start(
-                    claim, lane.config, lane.destination, lambda settlement: self._attempted(lane, settlement)
-                )
+            while lane.waiting and (claim := self._lanes.start(lane, now)) is not None:
+                self._attempter.start(claim, lane.config, lane.destination, attempted)
         finally:
             lane.pumping = False
 
@@ -326,9 +328,10 @@ class Dispatcher:
         for settlement in batch:
             claim = settlement.claim
             lane = touched[claim.config_id] = self._lanes.lanes[claim.config_id]
-            self._drop(lane, claim)
+            self._lanes.leave(lane, len(claim.event.data))
             if settlement.verdict is not DELIVERED and settlement.verdict in (Verdict.RETRY, Verdict.INTERRUPTED):
                 self._look_at(now + settlement.wait_ms / 1000)
+        self._left(len(batch))
         for settlement in settled.failed:
             self.failed(settlement, touched[settlement.claim.config_id].config)
         for config_id, why in settled.disabled.items():
@@ -351,20 +354,21 @@ class Dispatcher:
             return
         await self._until_it_stands("release", lambda: self._queue.release(claims))
         for claim in claims:
-            self._drop(self._lanes.lanes[claim.config_id], claim)
+            self._lanes.leave(self._lanes.lanes[claim.config_id], len(claim.event.data))
+        self._left(len(claims))
 
     def _count(self, lane: Lane, claim: Claim, *, reserved: bool) -> None:
         self._lanes.take(lane, claim, reserved=reserved)
         self._unsettled += 1
         self._is_empty.clear()
 
-    def _drop(self, lane: Lane, claim: Claim) -> None:
-        self._lanes.leave(lane, len(claim.event.data))
-        self._unsettled -= 1
+    def _left(self, places: int) -> None:
+        """So many places are free again."""
+        self._unsettled -= places
         if not self._unsettled:
             self._is_empty.set()
         if self._refill:
-            # Other lanes may have waited for this place.
+            # Other lanes may have waited for them.
             self._look_now.set()
 
     async def _until_it_stands(self, what: str, write: Callable[[], Awaitable[T]]) -> T:

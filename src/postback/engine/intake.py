@@ -226,9 +226,10 @@ class Intake:
         self._report(EventTraced(unit.event, parent, submission.began_ms, self._clock(), len(unit.targets)))
 
     def _begin(self, unit: NewDeliveries, accepted: Accepted) -> None:
-        self._dispatcher.begin(accepted.claims)
-        if len(accepted.claims) == len(unit.targets):
-            return
+        if accepted.claims:
+            self._dispatcher.begin(accepted.claims)
+            if len(accepted.claims) == len(unit.targets):
+                return
         begun = {claim.config_id for claim in accepted.claims}
         for target in unit.targets:
             if target.config_id not in begun:

@@ -1,5 +1,6 @@
 """What accepting a batch comes to: decided here for every database, from what it knows of accounts and keys."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -62,6 +63,7 @@ def decide(
     events: list[EventRow] = []
     owed: list[OwedRow] = []
     keys: dict[KeyRow, First] = {}
+    accepted: Counter[tuple[str, int]] = Counter()
 
     for unit in units:
         idempotency = unit.idempotency
@@ -79,7 +81,7 @@ def decide(
         claimant = worker if due <= now else None
         claims = []
         for config_id, claimed in unit.targets:
-            journal.count(account, config_id, ACCEPTED)
+            accepted[account, config_id] += 1
             if claimed and claimant is not None:
                 token = tokens()
                 owed.append((event.id, config_id, account, event.subject, due, claimant, token, now))
@@ -88,6 +90,8 @@ def decide(
                 owed.append((event.id, config_id, account, event.subject, due, None, None, None))
                 journal.due(account, config_id, due)
         answers.append(Accepted(event.id, len(unit.targets), claims))
+    for (account, config_id), times in accepted.items():
+        journal.count(account, config_id, ACCEPTED, times)
     return Batch(events, owed, keys, answers)
 
 
