@@ -138,6 +138,8 @@ class Connection(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]
 
     def connection_lost(self, error: Exception | None) -> None:
+        # It calls us, we call it: that circle would keep all of this until a collection, which knows nothing of its size.
+        del self._parser
         self._owner.lost(self)
         exchange = self.exchange
         if exchange is None:

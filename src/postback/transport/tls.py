@@ -108,6 +108,9 @@ class TlsConnection(Connection):
         except BaseException:
             self.abort()
             raise
+        finally:
+            # An error leads back to here.
+            self._handshake = None
 
     def data_received(self, data: bytes) -> None:
         self._incoming.write(data)
