@@ -26,6 +26,9 @@ from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
 
+LISTEN = "0A"
+"""A state of sockets, as the kernel tells it."""
+
 
 @pytest.fixture
 async def dsn(anyio_backend: str) -> AsyncIterator[str]:
@@ -77,6 +80,13 @@ def up(node: Live) -> float:
     return sum(figures(node.ask("GET", "/metrics").text, "postback_process_up").values())
 
 
+def listening(node: Live) -> int:
+    """On how many sockets its port is answered: one that has just been started tells its figures before."""
+    port = int(node.url.rpartition(":")[2])
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]]
+    return sum(address.endswith(f":{port:04X}") and state == LISTEN for _, address, _, state, *_ in rows)
+
+
 def in_flight(node: Live) -> float:
     return sum(figures(node.ask("GET", "/metrics").text, "postback_attempts_in_flight").values())
 
@@ -121,7 +131,7 @@ def test_while_one_is_dead_the_others_answer_and_it_comes_back(start: Callable[.
         assert [node.ask("GET", "/health").status for _ in range(10)] == [200] * 10
         until(lambda killed=killed, number=number: pids(node)[number] != killed)
         node.publish("order.paid")
-        until(lambda: up(node) == 2)
+        until(lambda: up(node) == listening(node) == 2)
     node.end(signal.SIGTERM)
 
     deaths = node.lines("a process ended by itself; it is started again")

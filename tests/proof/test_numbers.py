@@ -172,8 +172,9 @@ def test_all_that_counts_agrees_after_failures_retries_replays_cancels_deletes_a
     server.start()
     begins = time.monotonic()
     location_id, configs = given_configs(server, receivers)
-    test = server.call("POST", f"/v2/postbackconfigs/{configs['/well']}/test")
-    assert test[0] == 200
+    # Where a busy machine keeps a worker from being heard of in time, it is asked to come again.
+    test = f"/v2/postbackconfigs/{configs['/well']}/test"
+    until(lambda: server.call("POST", test)[0] == 200, PATIENCE_S, "a test is carried out")
 
     publish(server, location_id, EVENTS)
     wait_for(server, EVENTS)
