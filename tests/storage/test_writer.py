@@ -52,6 +52,16 @@ async def test_what_waits_while_a_commit_is_under_way_is_one_commit(store: Sqlit
     assert len(await given.account_ids(store)) == 50
 
 
+async def test_what_comes_a_turn_of_the_loop_later_is_in_the_same_commit(store: SqliteStore) -> None:
+    commits = counted_commits(store)
+    first = asyncio.create_task(store.write(given.adding("acc_1")))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(store.write(given.adding("acc_2")))
+    await asyncio.gather(first, second)
+
+    assert commits() == 1
+
+
 async def test_nobody_is_answered_before_the_commit(store: SqliteStore, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "postback.db") as other:
         for n in range(20):

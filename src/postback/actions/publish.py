@@ -15,6 +15,7 @@ from postback.domain.deliveries import Idempotency, Refused
 from postback.domain.errors import InvalidValue, Malformed, PostbackError, TooLarge
 from postback.domain.events import TYPE_EXPECTED, is_event_type
 from postback.domain.facts import is_judged, refusals
+from postback.domain.making import made
 from postback.domain.times import EXPECTED, unix_ms
 from postback.ports import Clock, Intake, NewEvent
 from postback.resources.fields import Refusal, shown
@@ -104,19 +105,26 @@ class Publishing:
         due_ms = _check(sent, data, outer_key, now_ms, self._days_ahead, errors)
         # Most events are of types that take any object: their data is not even read.
         facts = _judged(sent.type, data, errors) if is_judged(sent.type) else None
-        account = await self._account(principal, sent, errors)
+        account, location_id = principal.account, sent.location_id
+        is_own = sent.account is None
+        if not is_own or not (location_id is None or self._locations.is_known(account, location_id)):
+            account = await self._account(principal, sent, errors)
         errors.raise_any()
         key = outer_key if outer_key is not None else sent.idempotency_key
-        return NewEvent(
-            account=account,
-            type=sent.type,
-            data=data,
-            location_id=sent.location_id,
-            subject=sent.subject or (subject_of(sent.type, data) if facts is None else _subject(sent.type, facts)),
-            occurred_at=sent.occurred_at,
-            due_at_ms=due_ms if due_ms is not None and due_ms > now_ms else None,
-            idempotency=None if key is None else _idempotency(key, sent, data),
-            trace=trace,
+        return made(
+            NewEvent,
+            (
+                account,
+                sent.type,
+                data,
+                location_id,
+                sent.subject or (subject_of(sent.type, data) if facts is None else _subject(sent.type, facts)),
+                sent.occurred_at,
+                due_ms if due_ms is not None and due_ms > now_ms else None,
+                None if key is None else _idempotency(key, sent, data),
+                (),
+                trace,
+            ),
         )
 
     async def _account(self, principal: Principal, sent: "_Sent", errors: Errors) -> str:

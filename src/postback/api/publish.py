@@ -118,7 +118,8 @@ def _idempotency_key(scope: Scope) -> str | None:
 def _single(answer: Published | PostbackError) -> dict[str, Any]:
     if isinstance(answer, PostbackError):
         raise answer
-    return {"id": event_text(answer.id), "type": answer.type, **_in_batch(answer)}
+    said = _in_batch(answer)
+    return {"id": said["id"], "type": answer.type, **said}
 
 
 def _in_batch(answer: Published | PostbackError) -> dict[str, Any]:

@@ -78,16 +78,16 @@ class Observer:
 
     def _attempt(self, what: str, fact: AttemptFinished | TestFinished) -> None:
         """One wide line."""
-        settlement, config = fact.settlement, fact.config
-        claim, outcome, verdict = settlement.claim, settlement.outcome, settlement.verdict
+        settlement, url = fact.settlement, fact.config.url
+        claim, verdict, outcome, config_version, _, _, rendered_ms, _, warns = settlement
         level = logging.WARNING if verdict is FAILED else logging.INFO
         if not self._log.is_enabled_for(level):
             return
-        event, timings = claim.event, outcome.timings
-        claimed_ms, total_ms, attempt = claim.claimed_ms, timings.total_ms, claim.attempts + 1
-        started_ms = settlement.rendered_ms or claimed_ms
+        event, config, _, attempts, _, interruptions, manual, claimed_ms = claim
+        dns_ms, connect_ms, tls_ms, first_byte_ms, total_ms, _ = outcome.timings
+        started_ms, attempt = rendered_ms or claimed_ms, attempts + 1
         latency_ms = started_ms + total_ms - event.accepted_ms
-        event_id, config_id = event_text(event.id), _config_id(claim.config_id)
+        event_id, config_id = event_text(event.id), _config_id(config)
         line = AttemptLine(
             "warning" if level == logging.WARNING else "info",
             _SAID[what][verdict],
@@ -95,27 +95,27 @@ class Observer:
             event_id,
             event.type,
             config_id,
-            settlement.config_version,
+            config_version,
             event.account,
             event.location_id,
-            origin(config.url),
+            origin(url),
             attempt,
             len(event.data),
             started_ms - claimed_ms,
-            timings.dns_ms,
-            timings.connect_ms,
-            timings.tls_ms,
-            timings.first_byte_ms,
+            dns_ms,
+            connect_ms,
+            tls_ms,
+            first_byte_ms,
             total_ms,
             max(0, latency_ms),
         )
         if event.trace is not None and (trace := read_traceparent(event.trace)) is not None:
             line.trace_id = trace.trace_id
-            line.span_id = attempt_span(trace, event.id, claim.config_id, attempt, settlement.rendered_ms).span_id
-        if claim.manual:
+            line.span_id = attempt_span(trace, event.id, config, attempt, rendered_ms).span_id
+        if manual:
             line.manual = True
-        if claim.interruptions:
-            line.interruptions = claim.interruptions
+        if interruptions:
+            line.interruptions = interruptions
         if outcome.notes:
             line.notes = list(outcome.notes)
         if isinstance(outcome, Answered):
@@ -124,8 +124,8 @@ class Observer:
             line.detail = excerpt(outcome.detail)
         if verdict is not DELIVERED:
             self._add_failure(line, settlement)
-        if settlement.warns:
-            line.warns = excerpt(settlement.warns)
+        if warns:
+            line.warns = excerpt(warns)
         self._log.line(line)
 
     def _add_failure(self, line: AttemptLine, settlement: Settlement) -> None:

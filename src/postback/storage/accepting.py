@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from postback.domain.deliveries import Accepted, Claim, Idempotency, NewDeliveries, Refused
 from postback.domain.errors import ConfigsPassed, Conflict, NotFound, PostbackError
 from postback.domain.events import Event
+from postback.domain.making import made
 from postback.storage.journal import Gathered
 from postback.storage.measures import ACCEPTED
 
@@ -85,7 +86,7 @@ def decide(
             if claimed and claimant is not None:
                 token = tokens()
                 owed.append((event.id, config_id, account, event.subject, due, claimant, token, now))
-                claims.append(Claim(event, config_id, token, 0, 0, 0, False, now))
+                claims.append(made(Claim, (event, config_id, token, 0, 0, 0, False, now)))
             else:
                 owed.append((event.id, config_id, account, event.subject, due, None, None, None))
                 journal.due(account, config_id, due)

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 import httptools
 
+from postback.domain.making import made
 from postback.domain.wire import Answered, Note, Reason, Unreachable
 from postback.transport.exchange import AWAITING, READING, Exchange, message
 from postback.transport.failures import CannotReach, lost
@@ -241,8 +242,9 @@ class Connection(asyncio.Protocol):
     def _end(self, exchange: Exchange) -> None:
         """The head was complete, so there is an answer; a connection whose answer ended cleanly is free again."""
         now = self._time()
-        outcome = Answered(
-            self._status, self._headers, self._body, exchange.timings(now), self._truncated, exchange.notes
+        outcome = made(
+            Answered,
+            (self._status, self._headers, self._body, exchange.timings(now), self._truncated, exchange.notes),
         )
         self.exchange = None
         self._answers += 1

@@ -7,6 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from postback.domain.destinations import is_header_name, is_header_value
+from postback.domain.making import made
 from postback.domain.wire import Note, Outcome, Request, Timings
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Exchange:
         first_byte_ms = None if first_byte is None else int((first_byte - sent) * 1000 + 0.5)
         sent_after_ms = int((sent - self.started) * 1000 + 0.5)
         if self.connect_s is None:
-            return Timings(None, None, None, first_byte_ms, total_ms, sent_after_ms)
+            return made(Timings, (None, None, None, first_byte_ms, total_ms, sent_after_ms))
         return Timings(_ms(self.dns_s), _ms(self.connect_s), _ms(self.tls_s), first_byte_ms, total_ms, sent_after_ms)
 
 
