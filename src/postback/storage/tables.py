@@ -8,6 +8,7 @@ from typing import Final
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKeyConstraint,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -282,6 +284,11 @@ workers = Table(
     Column("beat_ms", BigInteger, nullable=False),
     # The crew that it minds, as a mark (domain/crews.py); 0 of none.
     Column("goes_by", BigInteger, nullable=False, server_default="0"),
+    # Lanes and hosts of which it still has more than that crew gives it, and whether it takes nothing more.
+    Column("keeps", _TEXT, nullable=False, server_default=""),
+    Column("leaves", Boolean, nullable=False, server_default=false()),
+    # For so long it may be silent before it counts as dead.
+    Column("lease_ms", BigInteger, nullable=False, server_default="30000"),
     CheckConstraint("slot BETWEEN 0 AND 511", name="slots_fit_into_ids"),
 )
 
