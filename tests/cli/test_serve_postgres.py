@@ -46,7 +46,7 @@ def nodes(tmp_path: Path, dsn: str) -> Iterator[Callable[..., Live]]:
         def start(**settings: str) -> Live:
             folder = tmp_path / f"node{len(list(tmp_path.glob('node*')))}"
             folder.mkdir()
-            return stack.enter_context(Live(folder, **on(dsn), **settings))
+            return stack.enter_context(Live(folder, **on(dsn) | settings))
 
         yield start
 

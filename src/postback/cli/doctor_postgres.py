@@ -16,6 +16,7 @@ from postback.storage.balance import differences
 from postback.storage.postgres.clock import NOW
 from postback.storage.postgres.connections import Door, cause, told
 from postback.storage.postgres.conservation import balances, count_log, counted
+from postback.storage.postgres.keys import registered
 from postback.storage.postgres.opening import demand_fit, reach, shown
 from postback.storage.postgres.partitions import AHEAD, DAY_MS, TABLES, existing
 from postback.storage.vault import key_id
@@ -131,9 +132,11 @@ async def _secrets(door: Door, settings: Settings) -> Finding:
     if not settings.secret_keys:
         return Finding("secrets", "wrong", "POSTBACK_SECRET_KEY is not set, and no server starts without it")
     held = await door.run(sealing.held)
+    used = held.key_ids | await registered(door)
     known = [key_id(key) for key in settings.secret_keys]
-    if missing := sorted(held.key_ids - set(known)):
-        return Finding("secrets", "wrong", f"encrypted with keys that are not there: {', '.join(missing)}")
+    if missing := sorted(used - set(known)):
+        what = "encrypted" if held.key_ids - set(known) else "to be encrypted, as the database was set up,"
+        return Finding("secrets", "wrong", f"{what} with keys that are not there: {', '.join(missing)}")
     if old := sorted(held.key_ids - set(known[:1])):
         return Finding("secrets", "note", f"can be read, some with old keys ({', '.join(old)}); `rewrap` changes that")
     return Finding("secrets", "ok", "can be read" if held.key_ids else "there are none")

@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Final
 
 from postback.domain.catalog import can_say
+from postback.domain.errors import Unavailable
 from postback.domain.event_types import Layout
 from postback.domain.events import Event, split_type
 from postback.domain.patterns import names
@@ -99,6 +100,7 @@ class PostbackConfig:
     It wants either the events of a resource, by its flags, or those of its patterns: `*`, `sms.*`, `pass.generated`.
     `rate_limit` is deliveries a second. Of `signing_secrets` the first is the current one. Without a success for
     `disable_after_s` it is disabled (None: never); since `failing_ms` (unix) others have been told that it is failing.
+    `locked` says why its secrets, which are not here, cannot be opened by this process; None where they can.
     """
 
     id: int
@@ -130,6 +132,7 @@ class PostbackConfig:
     state_reason: str | None = None
     warned: Warned | None = None
     failing_ms: int | None = None
+    locked: str | None = None
     created_ms: int = 0
     modified_ms: int = 0
     as_sent: Mapping[str, object] = field(default_factory=dict, repr=False)
@@ -190,8 +193,13 @@ class PostbackConfig:
 
     @property
     def holds(self) -> bool:
-        """Whether what is owed waits, because the config is paused or disabled."""
-        return self.state is not _ACTIVE
+        """Whether what is owed waits, because the config is paused or disabled, or its secrets are locked."""
+        return self.state is not _ACTIVE or self.locked is not None
+
+    def demand_unlocked(self) -> None:
+        """Unavailable where nothing can be made of it here: another process may have the key."""
+        if self.locked is not None:
+            raise Unavailable(self.locked)
 
 
 def expands_of(wanting: Sequence[PostbackConfig]) -> Sequence[str]:

@@ -145,6 +145,14 @@ STORE_WRITES: Final = ("accept", "beat", "claim", "keep", "release", "replay", "
 
 
 @dataclass(frozen=True, slots=True)
+class KeysMissing:
+    """Ids of keys that secrets of the store are encrypted with and that this process does not have; reported when they
+    have changed, also to none."""
+
+    keys: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class InternalError:
     """A bug met inside an attempt, or with one event; the traceback is logged.
 
@@ -164,5 +172,6 @@ Fact = (
     | WorkerEnlisted
     | WorkerDied
     | StoreFailed
+    | KeysMissing
     | InternalError
 )

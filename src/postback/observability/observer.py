@@ -14,6 +14,7 @@ from postback.domain.telemetry import (
     EventTraced,
     Fact,
     InternalError,
+    KeysMissing,
     StaleSettlements,
     StoreFailed,
     TestFinished,
@@ -67,14 +68,28 @@ class Observer:
             case WorkerDied(worker):
                 metrics.dead += 1
                 log.warning("a worker was found dead; what it held is owed again", worker=worker)
-            case StoreFailed(what, error):
-                metrics.store_failures[what] += 1
-                log.error("the store did not take a write; it is tried again", what=what, error=excerpt(error))
+            case StoreFailed() | KeysMissing():
+                self._of_store(fact)
             case InternalError(error):
                 metrics.bugs += 1
                 log.error("a bug; its delivery goes on by the policy, or its event was refused", exc_info=error)
             case _:
                 assert_never(fact)
+
+    def _of_store(self, fact: StoreFailed | KeysMissing) -> None:
+        log = self._log
+        match fact:
+            case StoreFailed(what, error):
+                self._metrics.store_failures[what] += 1
+                log.error("the store did not take a write; it is tried again", what=what, error=excerpt(error))
+            case KeysMissing([]):
+                log.info("all keys are there again that secrets are encrypted with")
+            case KeysMissing(keys):
+                log.error(
+                    "secrets are encrypted with keys that this process was not given (POSTBACK_SECRET_KEY); "
+                    "deliveries of configs that need them wait",
+                    keys=", ".join(keys),
+                )
 
     def _attempt(self, what: str, fact: AttemptFinished | TestFinished) -> None:
         """One wide line."""

@@ -21,7 +21,7 @@ from postback.domain.configs import (
 )
 from postback.domain.masking import MASK
 from postback.domain.policy import Deadlines, RetryPolicy, SuccessRule
-from postback.storage.vault import Place, Vault
+from postback.storage.vault import KeyMissing, Place, Vault
 
 UNREADABLE: Final = "unreadable"
 """The format of a config whose row cannot be read: no such format exists, so its deliveries fail, visibly."""
@@ -85,7 +85,11 @@ def place_of(config_id: int, version: int, account: str) -> Place:
 
 
 def encode(config: PostbackConfig, version: int, vault: Vault) -> tuple[str, str]:
-    """(body, secrets) of a version: the body is JSON; the secrets are sealed, and empty where there are none."""
+    """(body, secrets) of a version: the body is JSON; the secrets are sealed, and empty where there are none.
+
+    Unavailable for one that is locked: its secrets would be gone.
+    """
+    config.demand_unlocked()
     secrets = _Secrets(
         basic_auth_password=config.basic_auth.password if config.basic_auth is not None else "",
         headers=dict(config.headers),
@@ -156,7 +160,8 @@ def decode(
     failing_ms: int | None = None,
 ) -> PostbackConfig:
     """The config of a row. One that cannot be read (damaged, or of a newer version) still says what it wants as far
-    as it can, in the format `unreadable`: an account must not lose all of its configs to one."""
+    as it can, in the format `unreadable`: an account must not lose all of its configs to one. One whose key is missing is
+    `locked`, and has all but its secrets: its deliveries wait for whoever has the key."""
     config = PostbackConfig(
         id=config_id,
         account=account,
@@ -176,7 +181,11 @@ def decode(
         read = _BODY.decode(body)
         place = place_of(config_id, version, account)
         has_any = read.has_secrets or secrets
-        kept = _SECRETS.decode(vault.open(secrets, place)) if has_any else _NO_SECRETS
+        try:
+            kept = _SECRETS.decode(vault.open(secrets, place)) if has_any else _NO_SECRETS
+        except KeyMissing as error:
+            locked = _complete(config, read, _NO_SECRETS)
+            return replace(locked, locked=str(error), state_reason=state_reason or str(error))
         return _complete(config, read, kept)
     except (ValueError, RecursionError) as error:
         reason = state_reason or f"this config cannot be read: {error}"

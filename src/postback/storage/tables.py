@@ -292,6 +292,24 @@ workers = Table(
     CheckConstraint("slot BETWEEN 0 AND 511", name="slots_fit_into_ids"),
 )
 
+secret_keys = Table(
+    "secret_keys",
+    METADATA,
+    # Ids of the keys that some process of a PostgreSQL database encrypts with, from its first start on. A file has one
+    # process, and no row here.
+    Column("id", _TEXT, primary_key=True),
+    Column("since_ms", BigInteger, nullable=False),
+)
+
+holds = Table(
+    "holds",
+    METADATA,
+    # A row while nobody may deliver from a PostgreSQL database, and the host that it waits for.
+    Column("reason", _TEXT, primary_key=True),
+    Column("host", _TEXT, nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+)
+
 counters = Table(
     "counters",
     METADATA,

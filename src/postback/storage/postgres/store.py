@@ -15,6 +15,7 @@ from postback.storage.database import Sizes
 from postback.storage.postgres.auditing import ServerAuditor
 from postback.storage.postgres.clock import ServerClock
 from postback.storage.postgres.connections import Door, Doors, cause
+from postback.storage.postgres.keys import KeyWatch
 from postback.storage.postgres.notifying import Notices
 from postback.storage.postgres.opening import prepare, shown
 from postback.storage.postgres.queue import PostgresQueue
@@ -69,6 +70,7 @@ class PostgresStore(PostgresQueue):
         self._wakers: list[Callable[[Collection[int]], None]] = []
         self._crews: list[Callable[[], None]] = []
         self._notices = Notices(dsn, self._doors, clock, self._announce, self._wake, self._tell_crews)
+        self._keys = KeyWatch(self._doors, vault, report, self._notice_all)
         super().__init__(
             self._doors,
             clock,
@@ -101,13 +103,14 @@ class PostgresStore(PostgresQueue):
         without it workers live by their heartbeat. `report` is told of each commit, on the loop.
         """
         known = ServerClock(clock)
-        vault = await prepare(dsn, secret_keys, known)
+        vault = await prepare(dsn, secret_keys, known, to_serve=True)
         store = cls(dsn, vault, known, lease_ms=lease_ms, alone=alone, report=report)
         try:
             await store._notices.start()
         except BaseException:
             await store.close()
             raise
+        store._keys.start()
         return store
 
     @property
@@ -128,7 +131,7 @@ class PostgresStore(PostgresQueue):
 
     @property
     def trouble(self) -> str | None:
-        return None if self._notices.is_listening else f"{self.name} cannot be reached"
+        return self._keys.trouble if self._notices.is_listening else f"{self.name} cannot be reached"
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
@@ -144,6 +147,7 @@ class PostgresStore(PostgresQueue):
             return Sizes(await door.raw.fetchval("SELECT pg_database_size(current_database())"), None)
 
     async def close(self) -> None:
+        await self._keys.close()
         await self._notices.close()
         await self._doors.close()
 
@@ -214,6 +218,13 @@ class PostgresStore(PostgresQueue):
     def _announce(self, account: str) -> None:
         for watcher in self._watchers:
             watcher(account)
+
+    async def _notice_all(self) -> None:
+        """The configs of any account may be others than they were taken for."""
+        async with self._doors.reading() as door:
+            accounts = [row[0] for row in await door.raw.fetch("SELECT id FROM accounts")]
+        for account in accounts:
+            self._announce(account)
 
     def _tell_crews(self) -> None:
         for changed in self._crews:
