@@ -4,6 +4,7 @@ import os
 import pty
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -341,6 +342,10 @@ async def test_beside_a_process_that_delivers_already_it_does_not_start(tmp_path
         with ExitStack() as stack:
             node = stack.enter_context(Live(tmp_path, **on(dsn)))
             beside = run(tmp_path, "serve", "--after-restore", "--listen", "127.0.0.1:0", **on(dsn))
+            (tmp_path / "third").mkdir()
+            with Live(tmp_path / "third", **on(dsn)):
+                # It has left no hold behind.
+                pass
             node.end(signal.SIGKILL)
         connection = await asyncpg.connect(dsn)
         # As in a copy: it was alive a moment ago, and nobody is it any more.
@@ -360,3 +365,37 @@ def test_whoever_is_asked_is_one_process(cli: Cli) -> None:
     assert ended.code == 2
     assert "--after-restore is for one process, and --processes is 2" in ended.err
     assert "start it with --processes 1" in ended.err
+
+
+@pytest.fixture
+async def server_copy(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Copy]:
+    """A PostgreSQL database in which one delivery is owed, to a receiver that is not there."""
+    async with postgres.empty_database() as dsn:
+        port = free_port()
+        with Live(tmp_path, **on(dsn)) as node:
+            config = node.config(f"http://127.0.0.1:{port}/in", "order.*", format="json", attempt_interval=1)
+            event = node.publish("order.paid")
+            node.end(signal.SIGTERM)
+        yield Copy(tmp_path, on(dsn), port, [event], config)
+
+
+def test_nobody_else_starts_to_deliver_from_a_database_that_a_server_is_held_on(server_copy: Copy, cli: Cli) -> None:
+    folder, settings = server_copy.folder, server_copy.settings
+    beside = {**settings, "POSTBACK_API_KEY": KEY, "POSTBACK_LISTEN": f"127.0.0.1:{free_port()}"}
+    with Live(folder, "--after-restore", **settings) as held, arrivals(server_copy.port) as arrived:
+        refused = [run(folder, "worker", **settings), run(folder, "serve", **beside)]
+        held.end(signal.SIGKILL)
+        # Its end is no release: a supervisor that starts another one must not deliver either.
+        refused.append(run(folder, "worker", **settings))
+        before = list(arrived)
+    with Live(folder, "--after-restore", **settings) as held, arrivals(server_copy.port) as arrived:
+        released = cli("release", "--yes", "--url", held.url, "--key", KEY)
+        until(lambda: len(arrived) == 1)
+        with Live(folder, **settings):
+            pass
+
+    assert before == []
+    assert [one.returncode for one in refused] == [1, 1, 1], refused
+    for one in refused:
+        assert f"is held after a restore by a server on {socket.gethostname()}: release it first" in one.stderr
+    assert released.code == 0, released

@@ -25,7 +25,7 @@ def test_what_is_owed_under_a_key_that_a_server_lacks_waits_for_one_that_has_it(
         ahead.end(signal.SIGTERM)
         published = behind.ask("POST", "/v2/events", {"event": {"type": "order.paid", "data": {}}})
         until(lambda: behind.ask("GET", "/ready").status == 503)
-        until(lambda: behind.lines("this process works as a worker"))
+        until(lambda: behind.lines(LINE))
         ready = behind.ask("GET", "/ready")
         shown = behind.ask("GET", f"/v2/postbackconfigs/{config}?expand=state").json["postbackconfig"]
         change = behind.ask("PUT", f"/v2/postbackconfigs/{config}", {"postbackconfig": {"is_active": "1"}})

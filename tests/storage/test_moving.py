@@ -32,12 +32,12 @@ from postback.storage.accounts import SqlAccounts
 from postback.storage.configs import SqlConfigs
 from postback.storage.database import CannotOpen
 from postback.storage.postgres import PostgresStore, moving, opening
-from postback.storage.postgres.moving import CannotMove, Moved, Row, opened_to_move
+from postback.storage.postgres.moving import MOVED, CannotMove, Moved, Row, opened_to_move
 from postback.storage.postgres.partitions import DAY_MS
 from postback.storage.records import SqlRecords
 from postback.storage.secret_file import SecretFile
 from postback.storage.sqlite import SqliteStore
-from postback.storage.tables import METADATA, owed
+from postback.storage.tables import owed
 from tests import postgres
 from tests.build import ACCOUNT, a_config, a_location, a_settlement
 from tests.doubles import ClockDouble
@@ -128,7 +128,7 @@ def rows_of_file(path: Path) -> Mapping[str, list[tuple[Any, ...]]]:
                 database.execute(f"SELECT {', '.join(column.name for column in table.columns)} FROM {table.name}"),
                 key=repr,
             )
-            for table in METADATA.sorted_tables
+            for table in MOVED
         }
 
 
@@ -145,7 +145,7 @@ async def rows_there(dsn: str) -> Mapping[str, list[tuple[Any, ...]]]:
                 ),
                 key=repr,
             )
-            for table in METADATA.sorted_tables
+            for table in MOVED
         }
     finally:
         await connection.close()

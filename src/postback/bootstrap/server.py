@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from postback.api.services import Services
 from postback.bootstrap.first_start import FirstStart
-from postback.bootstrap.held import AfterRestore, demand_alone
+from postback.bootstrap.held import AfterRestore, demand_not_held, hold_alone
 from postback.bootstrap.listening import Api, listening, own_addresses
 from postback.bootstrap.processes import run_many
 from postback.bootstrap.role import SERVER, WORKER, Role
@@ -232,11 +232,14 @@ class _Server:
                 return await self._ends(engine)
 
     async def _after_restore(self) -> Restored | None:
-        """What the copy knows and owes, where it is a start after a restore."""
+        """What the copy knows and owes, where it is a start after a restore; on a file nobody else can start meanwhile."""
+        is_shared = self._settings.is_on_a_server
         if self._ask is None:
+            if is_shared:
+                await demand_not_held(self._store, self._settings.shown_database)
             return None
-        if self._settings.is_on_a_server:
-            await demand_alone(self._store, self._settings.lease.total_seconds())
+        if is_shared:
+            await hold_alone(self._store, self._settings.lease.total_seconds())
         return await self._held.look()
 
     async def _ask_whether_to_send(self, restored: Restored) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
 import asyncpg
-from sqlalchemy import Table
+from sqlalchemy import Boolean, Table
 from sqlalchemy.exc import DBAPIError
 
 from postback.domain.ids import first_id_at
@@ -253,6 +253,8 @@ async def _copy(path: Path, table: Table, raw: Raw, rows: Iterator[Row]) -> None
     columns = [column.name for column in table.columns]
     if table is attempts:
         rows = map(_storable, rows)
+    if flags := [n for n, column in enumerate(table.columns) if isinstance(column.type, Boolean)]:
+        rows = (_with_flags(row, flags) for row in rows)
     try:
         # Sent as they are read, half a megabyte at a time; and in one statement, at whose end it is seen that the location
         # of each record is there.
@@ -267,6 +269,11 @@ def _storable(row: Row) -> Row:
     """What somebody's server or a library has said, as it is written there from now on."""
     detail = row[DETAIL]
     return (*row[:DETAIL], storable(detail), *row[DETAIL + 1 :]) if isinstance(detail, str) else row
+
+
+def _with_flags(row: Row, places: Sequence[int]) -> Row:
+    """A file has 0 and 1 there."""
+    return tuple(bool(value) if place in places else value for place, value in enumerate(row))
 
 
 def _place(error: Exception) -> str:
