@@ -16,7 +16,11 @@ from postback.settings import Settings, load_settings
 
 __all__ = ["PAGE_SIZE", "Answer", "Client", "NotReachable", "Refused", "connect", "known_key", "segment"]
 
-NO_KEY: Final = "there is no API key: give --key, set POSTBACK_API_KEY, or run this in the folder of postback.db.key"
+_NO_KEY: Final = "there is no API key: give --key, set POSTBACK_API_KEY, or"
+NO_KEY: Final = f"{_NO_KEY} run this in the folder of postback.db.key"
+NO_KEY_ON_A_SERVER: Final = (
+    f"{_NO_KEY} make one with `postback keys create NAME --operator`, where POSTBACK_DATABASE is set"
+)
 
 AT_ONCE: Final = Retrying(times=0)
 """A person would rather be told than wait; a script looks at the exit code."""
@@ -62,8 +66,11 @@ class Client:
         account: str | None = None,
         ca_file: Path | None = None,
         retrying: Retrying = AT_ONCE,
+        no_key: str = NO_KEY,
     ) -> None:
+        """`no_key` is said where there is none and one is needed."""
         self.key = key
+        self._no_key = no_key
         tls = _trusting(ca_file) if ca_file else None
         try:
             self._client = library.Client(url, key, account, tls=tls, retrying=retrying)
@@ -107,7 +114,7 @@ class Client:
     def _words(self, error: library.Refused, path: str) -> str:
         match error:
             case library.Unauthorized() if self.key is None:
-                return NO_KEY
+                return self._no_key
             case library.NotFound():
                 # The server's own words name nothing, so that nobody learns what exists elsewhere.
                 return f"{path.partition('?')[0]}: {error}"
@@ -119,7 +126,8 @@ class Client:
 def connect(url: str | None, key: str | None, account: str | None = None, retrying: Retrying = AT_ONCE) -> Client:
     """A client for the server that the flags or the settings name."""
     settings = load_settings()
-    return Client(url or settings.address_url, key or known_key(settings), account, settings.ca_file, retrying)
+    no_key = NO_KEY_ON_A_SERVER if settings.is_on_a_server else NO_KEY
+    return Client(url or settings.address_url, key or known_key(settings), account, settings.ca_file, retrying, no_key)
 
 
 def known_key(settings: Settings) -> str | None:

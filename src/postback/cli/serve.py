@@ -125,7 +125,7 @@ def _about_key(started: "Started") -> str:
         if started.key is None:
             return (
                 "The operator key is the one that was shown at the first start, or one that was made since.\n"
-                "  Where none is known any more, start once with a new one in POSTBACK_API_KEY."
+                f"  Where none is known any more, `{program()} keys create NAME --operator` makes another."
             )
         return f"Operator key, shown this once and kept nowhere: {started.key}"
     if started.key_path is None:
