@@ -23,9 +23,12 @@ from postback.domain.telemetry import (
     EventTraced,
     InHand,
     InternalError,
+    KeysMissing,
     StaleSettlements,
     Standing,
     StoreFailed,
+    StoreFound,
+    StoreLost,
     TestFinished,
     WorkerDied,
     WorkerEnlisted,
@@ -145,6 +148,8 @@ def test_every_other_fact_that_is_logged_is_on_the_page() -> None:
     facts = [
         *(StaleSettlements(1), WorkerEnlisted(1), WorkerDied(1)),
         *(StoreFailed("settle", "full"), InternalError(KeyError("a bug"))),
+        *(StoreLost("the database", "gone", 0), StoreFound("the database", 1.5)),
+        *(KeysMissing(["1ffd"]), KeysMissing([])),
     ]
     silent = [Committed(0.1, 1), Claimed(0.1), EventTraced(an_event(), None, NOON, NOON, 1)]
     lines = lines_of(*facts, *silent)

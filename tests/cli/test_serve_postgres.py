@@ -193,6 +193,11 @@ def test_while_the_database_is_away_the_answer_is_503_and_then_all_goes_on(tmp_p
     assert (figures.status, "postback_ready 0.0" in figures.text) == (200, True)
     assert node.process.returncode == 0
     assert "Traceback" not in node.log
+    [away] = node.lines("the database cannot be reached; it is tried again")
+    [back] = node.lines("the database answers again")
+    assert away["database"] == back["database"] == "the database postgres on this machine"
+    # What was under way when it went, told once for each way in which that ended.
+    assert len(node.lines("the store did not take a write; it is tried again")) <= 4, node.log
 
 
 # --- what is said when it cannot start --------------------------------------------------------------------------

@@ -145,6 +145,23 @@ STORE_WRITES: Final = ("accept", "beat", "claim", "keep", "release", "replay", "
 
 
 @dataclass(frozen=True, slots=True)
+class StoreLost:
+    """No connection to the store can be made, for so long by now; reported at first and from time to time, by its name."""
+
+    name: str
+    why: str
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFound:
+    """The store answers again, after so long."""
+
+    name: str
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class KeysMissing:
     """Ids of keys that secrets of the store are encrypted with and that this process does not have; reported when they
     have changed, also to none."""
@@ -172,6 +189,8 @@ Fact = (
     | WorkerEnlisted
     | WorkerDied
     | StoreFailed
+    | StoreLost
+    | StoreFound
     | KeysMissing
     | InternalError
 )

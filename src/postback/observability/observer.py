@@ -1,6 +1,8 @@
 """Takes the facts that are reported: a line for those that a person asks about, a count for those that are many."""
 
 import logging
+import time
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, assert_never
 from urllib.parse import urlsplit
@@ -17,6 +19,8 @@ from postback.domain.telemetry import (
     KeysMissing,
     StaleSettlements,
     StoreFailed,
+    StoreFound,
+    StoreLost,
     TestFinished,
     WorkerDied,
     WorkerEnlisted,
@@ -27,6 +31,9 @@ from postback.domain.wire import Answered
 from postback.observability.line import AttemptLine
 from postback.observability.log import Log, excerpt
 from postback.observability.metrics import NAMES, Metrics
+
+AGAIN_AFTER_S: Final = 30.0
+"""A failure of the store that is the same as the last one is not told again for so long; it is counted."""
 
 # Looking a member up costs as much as a call; these are asked for with every attempt.
 DELIVERED: Final = Verdict.DELIVERED
@@ -41,9 +48,13 @@ _SAID: Final = {
 class Observer:
     """ports.Report: logs a fact and counts it. Never raises."""
 
-    def __init__(self, metrics: Metrics, log: Log) -> None:
+    def __init__(self, metrics: Metrics, log: Log, now: Callable[[], float] = time.monotonic) -> None:
         self._metrics = metrics
         self._log = log
+        self._now = now
+        self._is_store_lost = False
+        # What failed last, and when a line said so.
+        self._last_failure = ("", 0.0)
 
     def __call__(self, fact: Fact) -> None:
         metrics, log = self._metrics, self._log
@@ -68,7 +79,7 @@ class Observer:
             case WorkerDied(worker):
                 metrics.dead += 1
                 log.warning("a worker was found dead; what it held is owed again", worker=worker)
-            case StoreFailed() | KeysMissing():
+            case StoreFailed() | StoreLost() | StoreFound() | KeysMissing():
                 self._of_store(fact)
             case InternalError(error):
                 metrics.bugs += 1
@@ -76,12 +87,24 @@ class Observer:
             case _:
                 assert_never(fact)
 
-    def _of_store(self, fact: StoreFailed | KeysMissing) -> None:
+    def _of_store(self, fact: StoreFailed | StoreLost | StoreFound | KeysMissing) -> None:
         log = self._log
         match fact:
             case StoreFailed(what, error):
                 self._metrics.store_failures[what] += 1
-                log.error("the store did not take a write; it is tried again", what=what, error=excerpt(error))
+                if self._is_news(error):
+                    log.error("the store did not take a write; it is tried again", what=what, error=excerpt(error))
+            case StoreLost(name, why, for_s):
+                self._is_store_lost = True
+                log.error(
+                    "the database cannot be reached; it is tried again",
+                    database=name,
+                    why=excerpt(why),
+                    for_s=round(for_s),
+                )
+            case StoreFound(name, after_s):
+                self._is_store_lost = False
+                log.info("the database answers again", database=name, after_s=round(after_s, 1))
             case KeysMissing([]):
                 log.info("all keys are there again that secrets are encrypted with")
             case KeysMissing(keys):
@@ -90,6 +113,18 @@ class Observer:
                     "deliveries of configs that need them wait",
                     keys=", ".join(keys),
                 )
+
+    def _is_news(self, error: str) -> bool:
+        """Not while the store is known to be away, and not the same again within half a minute: whatever is written then
+        fails for the same reason, several times a second."""
+        if self._is_store_lost:
+            return False
+        now = self._now()
+        said, at = self._last_failure
+        if said == error and now - at < AGAIN_AFTER_S:
+            return False
+        self._last_failure = error, now
+        return True
 
     def _attempt(self, what: str, fact: AttemptFinished | TestFinished) -> None:
         """One wide line."""

@@ -18,6 +18,7 @@ from postback.storage.postgres.connections import Door, Doors, cause
 from postback.storage.postgres.keys import KeyWatch
 from postback.storage.postgres.notifying import Notices
 from postback.storage.postgres.opening import prepare, shown
+from postback.storage.postgres.outage import Outage
 from postback.storage.postgres.queue import PostgresQueue
 from postback.storage.vault import Vault
 
@@ -65,7 +66,7 @@ class PostgresStore(PostgresQueue):
         self._vault = vault
         self._report = report
         self._auditor = ServerAuditor(clock)
-        self._doors = Doors(dsn)
+        self._doors = Doors(dsn, outage=Outage(self.name, report, time.monotonic))
         self._watchers: list[Callable[[str], None]] = []
         self._wakers: list[Callable[[Collection[int]], None]] = []
         self._crews: list[Callable[[], None]] = []
