@@ -73,7 +73,7 @@ async def reach(dsn: str, name: str) -> Door:
         advice = next((text for kind, text in _ADVICE if isinstance(why, kind)), None)
         if advice is not None:
             raise CannotOpen(f"{name} does not let us in: {told(why)}; {advice}") from lost
-        if isinstance(why, OSError | TimeoutError):
+        if isinstance(why, OSError | TimeoutError | asyncpg.InternalClientError):
             raise Unavailable(
                 f"{name} cannot be reached: {told(why)}; is the server running there, and are host and port in "
                 "POSTBACK_DATABASE right?"
@@ -137,7 +137,17 @@ def _no_sessions(name: str) -> CannotOpen:
 
 
 async def demand_fit(door: Door, name: str) -> None:
-    """CannotOpen for a server that is too old, or that would lose what it has answered for."""
+    """CannotOpen for a server that is too old, that takes no writes, or that would lose what it has answered for."""
+    if await door.raw.fetchval("SELECT pg_is_in_recovery()"):
+        raise CannotOpen(
+            f"{name} is a standby, which takes no writes: name the primary in POSTBACK_DATABASE, or both with "
+            "?target_session_attrs=read-write (postgresql://user@one,other/name?target_session_attrs=read-write)"
+        )
+    if await door.raw.fetchval("SHOW default_transaction_read_only") == "on":
+        raise CannotOpen(
+            f"{name} runs with default_transaction_read_only = on: it would take no writes; turn it off, also for the user "
+            "and the database (ALTER ROLE …, ALTER DATABASE … RESET default_transaction_read_only)"
+        )
     version = int(await door.raw.fetchval("SHOW server_version_num"))
     if version < VERSION_MIN:
         found = await door.raw.fetchval("SHOW server_version")
