@@ -54,6 +54,7 @@ def everything_but_latencies(raw: sqlite3.Connection) -> Counters:
 def taken_back(raw: sqlite3.Connection) -> None:
     """As the schema before had it."""
     raw.execute("DELETE FROM counters WHERE measure BETWEEN ? AND ?", (REPLAYED, LATENCY - 1))
+    raw.execute("DROP INDEX configs_deleted")
     raw.execute("DROP INDEX counters_of_minute")
     raw.execute("DROP INDEX configs_deleted")
     raw.execute("ALTER TABLE counters DROP COLUMN part")
