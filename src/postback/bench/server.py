@@ -21,6 +21,7 @@ from postback.bench.databases import Database, database
 from postback.bench.errors import BenchError
 
 START_S: Final = 30.0
+UNUSED_S: Final = 1.0
 LOG_TAIL: Final = 20
 FILES: Final = 16_000
 """Open at once, in each process: 5,000 receivers that answer late are as many connections at either end."""
@@ -48,6 +49,7 @@ class Server:
         self._pid = pid
         self._database = kept
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._asked = 0.0
 
     def subscribe(self, event_type: str, url: str, fields: Mapping[str, object]) -> None:
         """A postback config that wants events of this type: signed, as the format json is."""
@@ -83,6 +85,11 @@ class Server:
 
     def _ask(self, method: str, path: str, body: object = None) -> tuple[int, str]:
         headers = {"authorization": f"Bearer {self.key}", "content-type": "application/json"}
+        now = time.monotonic()
+        if now > self._asked + UNUSED_S:
+            # The server closes what nobody uses, perhaps in this very moment; the next request opens it anew.
+            self._connection.close()
+        self._asked = now
         self._connection.request(method, path, None if body is None else json.dumps(body), headers)
         answer = self._connection.getresponse()
         return answer.status, answer.read().decode()
