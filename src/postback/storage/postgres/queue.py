@@ -61,7 +61,7 @@ class PostgresQueue:
         self._goes_by: dict[int, int] = {}
         self._tasks = Tasks(doors, clock, transact, report, send_due)
         self._tokens = Tokens()
-        self._unanswered = Unanswered()
+        self._unanswered = Unanswered(clock)
         self._made_ahead_at = -1
 
     # --- workers ------------------------------------------------------------------------------------------------
@@ -104,13 +104,8 @@ class PostgresQueue:
     # --- the way of a delivery ----------------------------------------------------------------------------------
 
     async def accept(self, worker: Worker, units: Sequence[NewDeliveries]) -> Sequence[Accepted | Refused]:
-        first = self._tokens.next
-        try:
-            return await Accepting(self._doors, self._tasks, self._tokens, self._auditor, worker).accept(units)
-        except Lost as lost:
-            if lost.unknown:
-                self._unanswered.claims(first, self._tokens.next, self._clock())
-            raise
+        accepting = Accepting(self._doors, self._tasks, self._tokens, self._unanswered, self._auditor, worker)
+        return await accepting.accept(units)
 
     async def waiting(self, worker: Worker, within_ms: int, limit: int) -> Sequence[Waiting]:  # noqa: ARG002
         """Every worker sees the same lanes."""
@@ -128,7 +123,7 @@ class PostgresQueue:
             return await self._tasks.run(run)
         except Lost as lost:
             if lost.unknown:
-                self._unanswered.claims(first, first + number, self._clock())
+                self._unanswered.claims(range(first, first + number))
             raise
 
     async def release(self, claims: Sequence[Claim]) -> None:
@@ -152,7 +147,7 @@ class PostgresQueue:
             settled = await self._tasks.run(run, worker.slot % PARTS)
         except Lost as lost:
             if lost.unknown:
-                self._unanswered.settled(tokens, self._clock())
+                self._unanswered.settled(tokens)
             raise
         self._unanswered.certain(tokens)
         return settled
