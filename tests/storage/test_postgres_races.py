@@ -139,7 +139,11 @@ async def claim_and_wait(store: PostgresStore, worker: Worker, taken: list[Claim
 
 
 async def accept_and_wait(
-    store: PostgresStore, worker: Worker, units: Sequence[NewDeliveries], gate: asyncio.Event
+    store: PostgresStore,
+    worker: Worker,
+    units: Sequence[NewDeliveries],
+    gate: asyncio.Event,
+    has_written: asyncio.Event | None = None,
 ) -> None:
     async def work(task: Task) -> None:
         known = await look(task, worker.id, units)
@@ -148,6 +152,8 @@ async def accept_and_wait(
             journal, units, known.versions, known.firsts, known.worker, store._tokens, lambda unit: unit.event
         )
         await keep(task, known, batch, journal)
+        if has_written is not None:
+            has_written.set()
         await gate.wait()
 
     await store._tasks.run(work)
@@ -320,5 +326,33 @@ async def test_a_delivery_for_a_config_that_went_meanwhile_is_cancelled(opener: 
     assert await given.owed_rows(store) == []
     assert await given.claim(store, worker) == []
     assert await given.verdicts(store) == [Verdict.CANCELLED]
+    assert await given.lane_times(store) == {}
+    await given.conserved(store)
+
+
+async def test_a_delivery_that_is_accepted_while_the_lane_of_its_deleted_config_ends_is_cancelled(
+    opener: Opener,
+) -> None:
+    """The end of the lane waited for the accept, and then went by what was owed before: the delivery was left without a
+    lane, and nobody found it until it expired."""
+    store, other = await both(opener)
+    worker, second = await store.enlist("here"), await other.enlist("there")
+    await store.accept(worker, given.units(1))
+    gate, has_written = asyncio.Event(), asyncio.Event()
+    comes_late = asyncio.create_task(accept_and_wait(other, second, given.units(1, first=1), gate, has_written))
+    await has_written.wait()
+    await given.config_state(store, "deleted")
+    burying = asyncio.create_task(store.bury(10))
+    async with store._doors.one() as door:
+        await given.somebody_waits(door.raw)
+
+    gate.set()
+    await comes_late
+    await burying
+    while await store.bury(10):
+        continue
+
+    assert await given.owed_rows(store) == []
+    assert await given.verdicts(store) == [Verdict.CANCELLED] * 2
     assert await given.lane_times(store) == {}
     await given.conserved(store)
