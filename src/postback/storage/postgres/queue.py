@@ -76,7 +76,7 @@ class PostgresQueue:
         return await self._tasks.run(lambda task: workers.enlist(task, host))
 
     async def retire(self, worker: Worker) -> None:
-        await self._free(worker.id, EVER, worker.slot % PARTS)
+        await self._free(worker.id, EVER, worker.slot % PARTS, waits=True)
         self._goes_by.pop(worker.id, None)
 
     async def beat(self, worker: Worker, goes_by: int = 0) -> Heartbeat:
@@ -96,8 +96,8 @@ class PostgresQueue:
             await self._free(one, now - self._lease_ms, worker.slot % PARTS)
         return heard
 
-    async def _free(self, worker: int, silent_before_ms: int, part: int) -> None:
-        while await self._tasks.run(lambda task: workers.free(task, worker, silent_before_ms), part):
+    async def _free(self, worker: int, silent_before_ms: int, part: int, *, waits: bool = False) -> None:
+        while await self._tasks.run(lambda task: workers.free(task, worker, silent_before_ms, waits=waits), part):
             continue
         self._send_workers()
 
