@@ -9,6 +9,7 @@ import pytest
 from postback.domain.deliveries import Accepted, Claim, Idempotency, NewDeliveries, Refused, Settlement, Verdict
 from postback.domain.errors import Conflict, WorkerDeclaredDead
 from postback.ports import Worker
+from postback.storage import tables
 from postback.storage.accepting import decide
 from postback.storage.measures import ACCEPTED, DELIVERED
 from postback.storage.postgres import PostgresStore, claiming
@@ -16,7 +17,6 @@ from postback.storage.postgres.event_rows import keep, look
 from postback.storage.postgres.settling import Settling
 from postback.storage.postgres.tasks import Task
 from postback.storage.stats import SqlStats
-from postback.storage.tables import counters
 from tests.build import ACCOUNT, CONFIG_ID, NOON, a_settlement, a_unit
 from tests.doubles import ClockDouble
 from tests.proving import times
@@ -139,7 +139,11 @@ async def claim_and_wait(store: PostgresStore, worker: Worker, taken: list[Claim
 
 
 async def accept_and_wait(
-    store: PostgresStore, worker: Worker, units: Sequence[NewDeliveries], gate: asyncio.Event
+    store: PostgresStore,
+    worker: Worker,
+    units: Sequence[NewDeliveries],
+    gate: asyncio.Event,
+    has_written: asyncio.Event | None = None,
 ) -> None:
     async def work(task: Task) -> None:
         known = await look(task, worker.id, units)
@@ -148,6 +152,8 @@ async def accept_and_wait(
             journal, units, known.versions, known.firsts, known.worker, store._tokens, lambda unit: unit.event
         )
         await keep(task, known, batch, journal)
+        if has_written is not None:
+            has_written.set()
         await gate.wait()
 
     await store._tasks.run(work)
@@ -296,7 +302,7 @@ async def test_two_processes_that_settle_and_claim_count_right(opener: Opener) -
     await asyncio.gather(*(work(n) for n in (0, 1)))
 
     assert (await given.counts(stores[0]))[ACCEPTED] == (await given.counts(stores[0]))[DELIVERED] == 200
-    assert {row.part for row in await given.rows(stores[0], counters)} == {0, 1}
+    assert {row.part for row in await given.rows(stores[0], tables.counters)} == {0, 1}
     health = (await SqlStats(stores[0]).health(ACCOUNT, [CONFIG_ID], 0))[CONFIG_ID]
     assert (health.delivered, health.last_success_ms) == (200, NOON)
     await given.conserved(stores[0])
@@ -322,3 +328,55 @@ async def test_a_delivery_for_a_config_that_went_meanwhile_is_cancelled(opener: 
     assert await given.verdicts(store) == [Verdict.CANCELLED]
     assert await given.lane_times(store) == {}
     await given.conserved(store)
+
+
+async def test_a_delivery_that_is_accepted_while_the_lane_of_its_deleted_config_ends_is_cancelled(
+    opener: Opener,
+) -> None:
+    """The end of the lane waited for the accept, and then went by what was owed before: the delivery was left without a
+    lane, and nobody found it until it expired."""
+    store, other = await both(opener)
+    worker, second = await store.enlist("here"), await other.enlist("there")
+    await store.accept(worker, given.units(1))
+    gate, has_written = asyncio.Event(), asyncio.Event()
+    comes_late = asyncio.create_task(accept_and_wait(other, second, given.units(1, first=1), gate, has_written))
+    await has_written.wait()
+    await given.config_state(store, "deleted")
+    burying = asyncio.create_task(store.bury(10))
+    async with store._doors.one() as door:
+        await given.somebody_waits(door.raw)
+
+    gate.set()
+    await comes_late
+    await burying
+    while await store.bury(10):
+        continue
+
+    assert await given.owed_rows(store) == []
+    assert await given.verdicts(store) == [Verdict.CANCELLED] * 2
+    assert await given.lane_times(store) == {}
+    await given.conserved(store)
+
+
+@pytest.mark.parametrize(
+    "under_way",
+    ["UPDATE workers SET beat_ms = beat_ms + 1 WHERE id = $1", "SELECT 1 FROM workers WHERE id = $1 FOR KEY SHARE"],
+    ids=["a heartbeat", "a claim"],
+)
+async def test_a_worker_that_retires_while_something_of_its_own_is_under_way_leaves_nothing_behind(
+    opener: Opener, under_way: str
+) -> None:
+    """Its row was locked, and so it was left as it was: what it still had was nobody's for a lease."""
+    store, other = await both(opener)
+    worker = await store.enlist("here")
+    await given.claims_of(store, worker, 2)
+
+    async with other._doors.transaction() as door, store._doors.one() as looking:
+        await door.raw.execute(under_way, worker.id)
+        retiring = asyncio.create_task(store.retire(worker))
+        await given.somebody_waits(looking.raw)
+    await retiring
+
+    assert await given.rows(store, tables.workers) == []
+    assert [row.worker for row in await given.owed_rows(store)] == [None, None]
+    assert await given.verdicts(store) == [Verdict.INTERRUPTED] * 2

@@ -61,7 +61,7 @@ class PostgresQueue:
         self._goes_by: dict[int, int] = {}
         self._tasks = Tasks(doors, clock, transact, report, send_due)
         self._tokens = Tokens()
-        self._unanswered = Unanswered()
+        self._unanswered = Unanswered(clock)
         self._made_ahead_at = -1
 
     # --- workers ------------------------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ class PostgresQueue:
         return await self._tasks.run(lambda task: workers.enlist(task, host))
 
     async def retire(self, worker: Worker) -> None:
-        await self._free(worker.id, EVER, worker.slot % PARTS)
+        await self._free(worker.id, EVER, worker.slot % PARTS, waits=True)
         self._goes_by.pop(worker.id, None)
 
     async def beat(self, worker: Worker, goes_by: int = 0) -> Heartbeat:
@@ -96,21 +96,16 @@ class PostgresQueue:
             await self._free(one, now - self._lease_ms, worker.slot % PARTS)
         return heard
 
-    async def _free(self, worker: int, silent_before_ms: int, part: int) -> None:
-        while await self._tasks.run(lambda task: workers.free(task, worker, silent_before_ms), part):
+    async def _free(self, worker: int, silent_before_ms: int, part: int, *, waits: bool = False) -> None:
+        while await self._tasks.run(lambda task: workers.free(task, worker, silent_before_ms, waits=waits), part):
             continue
         self._send_workers()
 
     # --- the way of a delivery ----------------------------------------------------------------------------------
 
     async def accept(self, worker: Worker, units: Sequence[NewDeliveries]) -> Sequence[Accepted | Refused]:
-        first = self._tokens.next
-        try:
-            return await Accepting(self._doors, self._tasks, self._tokens, self._auditor, worker).accept(units)
-        except Lost as lost:
-            if lost.unknown:
-                self._unanswered.claims(first, self._tokens.next, self._clock())
-            raise
+        accepting = Accepting(self._doors, self._tasks, self._tokens, self._unanswered, self._auditor, worker)
+        return await accepting.accept(units)
 
     async def waiting(self, worker: Worker, within_ms: int, limit: int) -> Sequence[Waiting]:  # noqa: ARG002
         """Every worker sees the same lanes."""
@@ -128,7 +123,7 @@ class PostgresQueue:
             return await self._tasks.run(run)
         except Lost as lost:
             if lost.unknown:
-                self._unanswered.claims(first, first + number, self._clock())
+                self._unanswered.claims(range(first, first + number))
             raise
 
     async def release(self, claims: Sequence[Claim]) -> None:
@@ -152,7 +147,7 @@ class PostgresQueue:
             settled = await self._tasks.run(run, worker.slot % PARTS)
         except Lost as lost:
             if lost.unknown:
-                self._unanswered.settled(tokens, self._clock())
+                self._unanswered.settled(tokens)
             raise
         self._unanswered.certain(tokens)
         return settled

@@ -34,6 +34,8 @@ RETURNING t.now
 
 BEATS: Final = "SELECT id, goes_by, beat_ms FROM workers ORDER BY id"
 
+LOCK: Final = "SELECT 1 FROM workers WHERE id = $1 FOR UPDATE"
+
 # Whoever gives the worker something shares this lock until that is durable; one who frees it already has it.
 DECLARE_DEAD: Final = f"""
 WITH dead AS (SELECT id FROM workers WHERE id = $1 AND beat_ms < $2 FOR UPDATE SKIP LOCKED)
@@ -95,12 +97,15 @@ async def heard_of(raw: Raw, now: int, lease_ms: int) -> Heartbeat:
     return Heartbeat(silent, peers)
 
 
-async def free(task: Task, worker: int, silent_before_ms: int) -> bool:
+async def free(task: Task, worker: int, silent_before_ms: int, *, waits: bool) -> bool:
     """In a transaction: declare it dead unless it was heard of since then, and free some of what it holds.
 
-    Whether more may be left. Nothing is left for us while another frees it.
+    Whether more may be left. Nothing is left for us while another frees it, or something is under way in its name,
+    unless this `waits` for the end of that.
     """
     raw = task.raw
+    if waits:
+        await raw.execute(LOCK, worker)
     await task.ask_time()
     if await raw.fetchval(DECLARE_DEAD, worker, silent_before_ms) is None:
         return False
