@@ -292,6 +292,46 @@ async def test_a_change_does_not_wait_for_all_that_may_have_changed(scene: Scene
     await scene.pass_(20)
 
 
+@pytest.mark.parametrize("hears_of_which", [True, False])
+async def test_what_is_edited_while_its_lane_waits_for_the_configs_of_others_is_sent_by_the_edit(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, hears_of_which: bool
+) -> None:
+    """A hundred lanes were opened once the configs of all of them were read: those of an account that changed in between
+    were opened with the old ones, and nobody told them until the next edit."""
+    await scene.add_account("acc_slow", "loc_slow")
+    config = await scene.add_config(0)
+    await scene.add_config(1, account="acc_slow", location_id=None)
+    scene.receives("r0", 500)
+    scene.receives("r1", 500)
+    await scene.start()
+    await scene.publish()
+    await scene.publish(account="acc_slow", location_id=None)
+    await scene.pass_(1)
+    await scene.stop()
+    configs = Watched(scene.configs)
+    real = configs.snapshot
+
+    async def snapshot(account: str) -> Snapshot:
+        found = await real(account)
+        await asyncio.sleep(5.0 if account == "acc_slow" else 0.0)
+        return found
+
+    monkeypatch.setattr(configs, "snapshot", snapshot)
+    monkeypatch.setattr(scene, "configs", configs)
+    await scene.start()
+    await scene.until(lambda: configs.reads == 2)
+    await scene.pass_(1)
+    if not hears_of_which:
+        scene.store._watchers.clear()
+
+    await configs._configs.change(replace(config, url="http://moved.example/elsewhere"))
+    if not hears_of_which:
+        configs.all_changed()
+    await scene.pass_(10)
+
+    assert (len(scene.posts("r0")), len(scene.posts("moved"))) == (1, 1)
+
+
 async def test_an_account_that_is_gone_is_not_asked_for_again(scene: Scene) -> None:
     configs = Watched(scene.configs)
     snapshots = Snapshots(configs)
