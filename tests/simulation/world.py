@@ -45,6 +45,7 @@ CONFIGS: Final = 11
 EVENTS: Final = 50
 TROUBLE_S: Final = 400.0
 WORKERS: Final = 2
+SHARE_OF_LOST_WORD: Final = 0.1
 
 
 @dataclass(eq=False)
@@ -227,12 +228,13 @@ class ProcessQueue:
 
 
 class ProcessConfigs:
-    """The configs as one process sees them; it hears of changes late."""
+    """The configs as one process sees them. It hears of changes late, and of some only that there may have been any."""
 
     def __init__(self, world: "World", process: Process) -> None:
         self._world = world
         self._process = process
         self._configs = SqlConfigs(process.store)
+        self._all_changed: Callable[[], None] = lambda: None
 
     async def snapshot(self, account: str) -> Any:
         await self._process.step()
@@ -241,10 +243,18 @@ class ProcessConfigs:
 
     def watch(self, changed: Callable[[str], None]) -> None:
         def hear(account: str) -> None:
-            if not self._process.is_dead:
-                self._world.loop.call_later(self._world.dice.random(), changed, account)
+            if self._process.is_dead:
+                return
+            late_s = self._world.dice.random()
+            if late_s < SHARE_OF_LOST_WORD:
+                self._world.loop.call_later(late_s, self._all_changed)
+            else:
+                self._world.loop.call_later(late_s, changed, account)
 
         self._configs.watch(hear)
+
+    def watch_all(self, changed: Callable[[], None]) -> None:
+        self._all_changed = changed
 
 
 class Network:

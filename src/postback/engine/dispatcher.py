@@ -91,6 +91,7 @@ class Dispatcher:
         # Lanes that may hold more than they will start soon, or may start more than before.
         self._to_relieve: set[int] = set()
         snapshots.renewed = self._renew
+        snapshots.in_use = lanes.accounts
 
     # --- what the intake asks -----------------------------------------------------------------------------------
 

@@ -172,6 +172,10 @@ class Lanes:
         """The lanes of an account."""
         return self._by_account.get(account, ())
 
+    def accounts(self) -> Sequence[str]:
+        """Those that have lanes here, first those of which something is in hand or waits in the store."""
+        return sorted(self._by_account, key=lambda account: all(lane.is_idle for lane in self._by_account[account]))
+
     def refresh(self, lane: Lane, config: PostbackConfig, destination: Destination | None, now: float) -> None:
         """The config was edited: from the next attempt on the lane goes by the new version."""
         host = self._host(config.id, destination)

@@ -66,9 +66,12 @@ class PostgresStore(PostgresQueue):
         self._auditor = ServerAuditor(clock)
         self._doors = Doors(dsn)
         self._watchers: list[Callable[[str], None]] = []
+        self._watchers_of_all: list[Callable[[], None]] = []
         self._wakers: list[Callable[[Collection[int]], None]] = []
         self._crews: list[Callable[[], None]] = []
-        self._notices = Notices(dsn, self._doors, clock, self._announce, self._wake, self._tell_crews)
+        self._notices = Notices(
+            dsn, self._doors, clock, self._announce, self._announce_all, self._wake, self._tell_crews
+        )
         super().__init__(
             self._doors,
             clock,
@@ -159,8 +162,11 @@ class PostgresStore(PostgresQueue):
         _CHANGED.get().append(account)
 
     def watch(self, changed: Callable[[str], None]) -> None:
-        """Called for the writes of every process, and for every account once word of some may have been lost."""
+        """Called for the writes of every process."""
         self._watchers.append(changed)
+
+    def watch_all(self, changed: Callable[[], None]) -> None:
+        self._watchers_of_all.append(changed)
 
     def on_due(self, woken: Callable[[Collection[int]], None]) -> None:
         """Call `woken(config ids)` on the loop when a process says that something of theirs waits to be claimed; with
@@ -214,6 +220,10 @@ class PostgresStore(PostgresQueue):
     def _announce(self, account: str) -> None:
         for watcher in self._watchers:
             watcher(account)
+
+    def _announce_all(self) -> None:
+        for watcher in self._watchers_of_all:
+            watcher()
 
     def _tell_crews(self) -> None:
         for changed in self._crews:

@@ -162,6 +162,9 @@ class SqliteStore:
     def watch(self, changed: Callable[[str], None]) -> None:
         self._watchers.append(changed)
 
+    def watch_all(self, changed: Callable[[], None]) -> None:
+        """Never called: no other process works on the file."""
+
     async def enlist(self, host: str) -> Worker:
         return await self._submit(lambda raw: workers.enlist(raw, self._now.ms, self._tokens, host, alone=self._alone))
 
