@@ -1,6 +1,7 @@
 """One process of several: which one it is, and what joins it to its parent and to the others."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,11 +42,19 @@ class Seat:
 
     def report(self, report: Answers | Refused) -> None:
         """A line, which is short enough to be written at once."""
-        os.write(self.reports, msgspec.json.encode(report, enc_hook=str) + b"\n")
+        # That nobody reads any more `orders` tells too, and there it is answered by a good end.
+        with suppress(BrokenPipeError):
+            os.write(self.reports, msgspec.json.encode(report, enc_hook=str) + b"\n")
 
     @property
     def is_orphaned(self) -> bool:
         return os.getppid() != self.parent
+
+    def leave(self) -> None:
+        """Without a parent, whoever is last takes the folder away; to the others it is not empty."""
+        if self.is_orphaned:
+            with suppress(OSError):
+                self.folder.rmdir()
 
 
 def read_report(line: bytes) -> Answers | Refused:
