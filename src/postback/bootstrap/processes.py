@@ -199,6 +199,9 @@ class _Parent:
             # A pipe is at its end only when nobody else holds the other end.
             for one in (*ends_of_parent, self._woken, self._wakes, *self._ends_of_others()):
                 os.close(one)
+            if seat.door is not None:
+                # Kept by a child it would stay taken after the parent was killed, also where nobody answers there.
+                seat.door.keeper.close()
             code = self._work(seat)
         except (CannotStart, PostbackError) as error:
             seat.report(Refused(str(error)))

@@ -22,7 +22,7 @@ from postback.bootstrap.seat import Answers, Seat
 from postback.bootstrap.sharing import kept, shared
 from postback.bootstrap.siblings import Siblings
 from postback.bootstrap.started import CannotStart, Restored, Started
-from postback.bootstrap.stopping import told_by_parent, told_by_signals
+from postback.bootstrap.stopping import ended_by_parent, told_by_parent, told_by_signals
 from postback.domain.addresses import AddressRules
 from postback.domain.errors import Unavailable
 from postback.domain.telemetry import Backlog, Standing
@@ -95,7 +95,7 @@ async def _work(settings: Settings, role: Role, seat: Seat | None, announce: Ann
         observing = Observing.start(settings.log_level, sys.stderr, settings.otel_endpoint, os.environ, stream)
     except CannotTrace as error:
         raise CannotStart(str(error)) from error
-    with _taken(settings, role, seat) as taken:
+    with _taken(settings, role, seat) as taken, _bound_to_parent(seat):
         store = await open_store(
             settings.database,
             clock,
@@ -109,6 +109,18 @@ async def _work(settings: Settings, role: Role, seat: Seat | None, announce: Ann
         finally:
             await store.close()
             await observing.close()
+
+
+def _bound_to_parent(seat: Seat | None) -> contextlib.AbstractContextManager[None]:
+    """One of several ends with its parent also while it waits for a database, when it holds nothing and hears nothing."""
+    if seat is None:
+        return contextlib.nullcontext()
+
+    def end() -> None:
+        seat.leave()
+        os._exit(0)
+
+    return ended_by_parent(seat.orders, end)
 
 
 def _taken(

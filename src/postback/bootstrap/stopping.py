@@ -31,6 +31,17 @@ def told_by_signals(stop: Callable[[], None], hurry: Callable[[], None]) -> Iter
 
 
 @contextlib.contextmanager
+def ended_by_parent(orders: int, end: Callable[[], None]) -> Iterator[None]:
+    """For the time of a start: `end` is called at the parent's first word, and at its end, until `told_by_parent` hears."""
+    loop = asyncio.get_running_loop()
+    loop.add_reader(orders, end)
+    try:
+        yield
+    finally:
+        loop.remove_reader(orders)
+
+
+@contextlib.contextmanager
 def told_by_parent(orders: int, stop: Callable[[], None], hurry: Callable[[], None]) -> Iterator[None]:
     """By what the parent writes, and by its end.
 
