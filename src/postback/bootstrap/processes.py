@@ -18,9 +18,9 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from types import FrameType
 from typing import Final, NoReturn
 
-from postback.bootstrap.seat import Answers, Refused, Seat, read_report
+from postback.bootstrap.seat import Made, Refused, Report, Seat, read_report
 from postback.bootstrap.sharing import Door
-from postback.bootstrap.started import CannotStart, Started
+from postback.bootstrap.started import Announce, CannotStart, KeyMade, Started
 from postback.bootstrap.stopping import HURRY, SIGNALS, STOP
 from postback.domain.errors import PostbackError
 from postback.observability import Log, SharedStream, start_logging
@@ -45,11 +45,11 @@ def run_many(
     door: Door | None,
     log_level: str,
     work: Callable[[Seat], int],
-    announce: Callable[[Started | None], None],
+    announce: Announce,
 ) -> int:
     """Run `work` in so many processes until SIGTERM or SIGINT; the exit code. A second signal interrupts what is under way.
 
-    The first starts alone; what it makes the others find. Once all answer `announce` is called. CannotStart where the
+    The first starts alone; what it makes the others find. `announce` is called for a key at once, and when all answer. CannotStart where the
     first does not start; whatever dies later is started again.
     """
     try:
@@ -92,7 +92,7 @@ class _Parent:
         folder: Path,
         log_lock: int,
         work: Callable[[Seat], int],
-        announce: Callable[[Started | None], None],
+        announce: Announce,
         log: Log,
     ) -> None:
         self._count = count
@@ -279,9 +279,12 @@ class _Parent:
         for line in lines:
             self._take(child, read_report(line))
 
-    def _take(self, child: _Child, report: Answers | Refused) -> None:
+    def _take(self, child: _Child, report: Report) -> None:
         if isinstance(report, Refused):
             child.refused = report.why
+            return
+        if isinstance(report, Made):
+            self._announce(KeyMade(report.key))
             return
         child.answers = True
         if not self._is_prepared:

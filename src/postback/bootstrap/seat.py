@@ -12,6 +12,12 @@ from postback.bootstrap.sharing import Door
 from postback.bootstrap.started import Started
 
 
+class Made(msgspec.Struct, frozen=True, tag=True):
+    """It has made an operator key that is kept nowhere."""
+
+    key: str
+
+
 class Answers(msgspec.Struct, frozen=True, tag=True):
     """It has started and answers. `started` is told by the one that made what a new database needs."""
 
@@ -22,6 +28,9 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
     """It did not start; `why` also says what would help."""
 
     why: str
+
+
+Report = Made | Answers | Refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +49,7 @@ class Seat:
     log_lock: int
     door: Door | None
 
-    def report(self, report: Answers | Refused) -> None:
+    def report(self, report: Report) -> None:
         """A line, which is short enough to be written at once."""
         # That nobody reads any more `orders` tells too, and there it is answered by a good end.
         with suppress(BrokenPipeError):
@@ -57,8 +66,8 @@ class Seat:
                 self.folder.rmdir()
 
 
-def read_report(line: bytes) -> Answers | Refused:
-    return msgspec.json.decode(line, type=Answers | Refused, dec_hook=_decoded)
+def read_report(line: bytes) -> Report:
+    return msgspec.json.decode(line, type=Made | Answers | Refused, dec_hook=_decoded)
 
 
 def _decoded(kind: type[Any], value: Any) -> Any:

@@ -18,10 +18,10 @@ from postback.bootstrap.held import AfterRestore, demand_alone
 from postback.bootstrap.listening import Api, listening, own_addresses
 from postback.bootstrap.processes import run_many
 from postback.bootstrap.role import SERVER, WORKER, Role
-from postback.bootstrap.seat import Answers, Seat
+from postback.bootstrap.seat import Answers, Made, Seat
 from postback.bootstrap.sharing import kept, shared
 from postback.bootstrap.siblings import Siblings
-from postback.bootstrap.started import CannotStart, Restored, Started
+from postback.bootstrap.started import Announce, CannotStart, KeyMade, Restored, Started
 from postback.bootstrap.stopping import ended_by_parent, told_by_parent, told_by_signals
 from postback.domain.addresses import AddressRules
 from postback.domain.errors import Unavailable
@@ -53,9 +53,6 @@ with its 20 s and the other requests' 2 s less than the 30 s after which supervi
 BROKEN_S: Final = 1.0
 """After a failed fsync nothing more can be made durable: the process ends within so many seconds."""
 
-
-Announce = Callable[[Started | None], None]
-
 Ask = Callable[[Restored], Awaitable[None]]
 """Tells somebody what would be sent after a restore, and releases it when they say so."""
 
@@ -81,7 +78,10 @@ def _start(settings: Settings, role: Role, announce: Announce) -> int:
         return _run(_work(settings, role, None, announce))
 
     def of_several(seat: Seat) -> int:
-        return _run(_work(settings, role, seat, lambda started: seat.report(Answers(started))))
+        def tell(news: KeyMade | Started | None) -> None:
+            seat.report(Made(news.key) if isinstance(news, KeyMade) else Answers(news))
+
+        return _run(_work(settings, role, seat, tell))
 
     address = role.listens_on(settings)
     with contextlib.nullcontext() if address is None else kept(address, role.setting) as door:
@@ -162,6 +162,7 @@ class _Server:
         self._store = store
         self._stopping = asyncio.Event()
         self._engine_stopping = asyncio.Event()
+        self._hurrying = asyncio.Event()
         rules = AddressRules(allowed=tuple(role.networks(settings)), own=own_addresses(settings))
         configs = SqlConfigs(store)
         # What all processes of a database go by.
@@ -219,29 +220,37 @@ class _Server:
 
     async def run(self, taken: socket.socket | None, announce: Announce) -> int:
         restored = await self._after_restore()
-        started = await self._prepare()
+        # Before anything is made, claimed or answered: from then on the end has to be a good one.
+        with self._told_to_stop():
+            started = await self._prepare(announce)
+            if self._stopping.is_set():
+                return 0
+            return await self._serve(taken, restored, lambda: announce(started))
+
+    async def _serve(self, taken: socket.socket | None, restored: Restored | None, announce: Callable[[], None]) -> int:
         engine_started = asyncio.Event()
         async with (
             self._siblings.answered() if self._siblings else contextlib.nullcontext(),
             asyncio.TaskGroup() as parts,
         ):
-            # Before anything is claimed or answered: from then on the end has to be a good one.
-            with self._told_to_stop(parts):
-                engine = parts.create_task(self._engine.run(self._engine_stopping, engine_started.set))
-                await engine_started.wait()
-                end_answers = await self._answer(parts, taken)
-                _settle_garbage()
-                announce(started)
-                asking = parts.create_task(self._ask_whether_to_send(restored)) if restored else None
-                await self._stopping.wait()
-                if asking is not None:
-                    asking.cancel()
+            engine = parts.create_task(self._engine.run(self._engine_stopping, engine_started.set))
+            hurrying = parts.create_task(self._hurry())
+            await engine_started.wait()
+            end_answers = await self._answer(parts, taken)
+            _settle_garbage()
+            announce()
+            asking = parts.create_task(self._ask_whether_to_send(restored)) if restored else None
+            await self._stopping.wait()
+            if asking is not None:
+                asking.cancel()
 
-                # First nothing new comes in, then what was accepted is brought to a good end.
-                asyncio.get_running_loop().call_later(TESTS_END_S, self._engine.courier.stop)
-                await end_answers()
-                self._engine_stopping.set()
-                return await self._ends(engine)
+            # First nothing new comes in, then what was accepted is brought to a good end.
+            asyncio.get_running_loop().call_later(TESTS_END_S, self._engine.courier.stop)
+            await end_answers()
+            self._engine_stopping.set()
+            code = await self._ends(engine)
+            hurrying.cancel()
+            return code
 
     async def _after_restore(self) -> Restored | None:
         """What the copy knows and owes, where it is a start after a restore."""
@@ -262,12 +271,12 @@ class _Server:
         await self._ask(restored)
         self._log.info("delivers after a restore")
 
-    async def _prepare(self) -> Started | None:
+    async def _prepare(self, tell: Callable[[KeyMade], None]) -> Started | None:
         if not self._role.prepares or (self._seat is not None and not self._seat.is_first):
             return None
         services = self._services
         async with self._store.alone():
-            return await FirstStart(self._settings, services.accounts, services.records, services.clock).make()
+            return await FirstStart(self._settings, services.accounts, services.records, services.clock, tell).make()
 
     async def _answer(self, parts: asyncio.TaskGroup, taken: socket.socket | None) -> Callable[[], Awaitable[None]]:
         """Answer requests from now on; what is returned ends that, and returns when the last was answered."""
@@ -292,14 +301,16 @@ class _Server:
             return 1
         return 0
 
-    def _told_to_stop(self, parts: asyncio.TaskGroup) -> contextlib.AbstractContextManager[None]:
-        def hurry() -> None:
-            self._engine_stopping.set()
-            parts.create_task(self._engine.hurry())
-
+    def _told_to_stop(self) -> contextlib.AbstractContextManager[None]:
         if self._seat is None:
-            return told_by_signals(self._stopping.set, hurry)
-        return told_by_parent(self._seat.orders, self._stopping.set, hurry)
+            return told_by_signals(self._stopping.set, self._hurrying.set)
+        return told_by_parent(self._seat.orders, self._stopping.set, self._hurrying.set)
+
+    async def _hurry(self) -> None:
+        """Once a second request came: nothing waits for the answers that are still under way."""
+        await self._hurrying.wait()
+        self._engine_stopping.set()
+        await self._engine.hurry()
 
     async def _figures(self) -> bytes:
         sizes = await self._sizes()

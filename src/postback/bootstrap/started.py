@@ -27,6 +27,17 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyMade:
+    """An operator key that is kept nowhere: to be shown as soon as it is stored, for the start may still fail or be ended."""
+
+    key: str
+
+
+Announce = Callable[[KeyMade | Started | None], None]
+"""Tells whoever started it of the key, and once the server answers of the start, where anything is known of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Restored:
     """What a server was started on after a restore, at that time (unix ms). Where something is `owing` it is held:
     `release` lets it deliver, and `until_released` returns when that was done, whoever did it. Unavailable where the store

@@ -13,7 +13,7 @@ from postback.domain import databases
 from postback.settings import Settings, load_settings, source_of
 
 if TYPE_CHECKING:
-    from postback.bootstrap import Started
+    from postback.bootstrap import KeyMade, Started
 
 RECEIVER_PORT = 9000
 OPERATING = "docs/guide/operating.md"
@@ -62,9 +62,12 @@ def serve(
     if settings.processes > 1:
         demand_server(settings, f"{source_of('processes', {'processes': processes})} is {settings.processes}, which")
 
-    def announce(started: "Started | None") -> None:
-        if started is not None:
-            say(announcement(started, settings.processes))
+    def announce(news: "KeyMade | Started | None") -> None:
+        match news:
+            case bootstrap.KeyMade(key):
+                say(f"Operator key, shown this once and kept nowhere: {key}\n")
+            case bootstrap.Started():
+                say(announcement(news, settings.processes))
 
     try:
         asks = partial(restored.ask, say=say) if after_restore else None
@@ -127,7 +130,7 @@ def _about_key(started: "Started") -> str:
                 "The operator key is the one that was shown at the first start, or one that was made since.\n"
                 "  Where none is known any more, start once with a new one in POSTBACK_API_KEY."
             )
-        return f"Operator key, shown this once and kept nowhere: {started.key}"
+        return "The operator key is the one shown above, this once."
     if started.key_path is None:
         return "The operator key is the one that POSTBACK_API_KEY gives."
     path = started.key_path.absolute()

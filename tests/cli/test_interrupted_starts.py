@@ -1,5 +1,6 @@
-"""Several processes whose parent is killed while they start: they end by themselves, and leave nothing behind."""
+"""Starts that do not come to their end: whoever is stopped or loses its parent meanwhile leaves nothing behind."""
 
+import re
 import socket
 import subprocess
 import sys
@@ -10,10 +11,12 @@ from tempfile import TemporaryDirectory
 import asyncpg
 import pytest
 
+from postback.actions.secrets import hash_of
 from postback.cli.trial import environment
 from tests import postgres
 from tests.cli.test_processes import lives
 from tests.cli.test_serve_postgres import ask, on, until
+from tests.patience import PATIENCE_S
 from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
@@ -29,16 +32,16 @@ async def dsn(anyio_backend: str) -> AsyncIterator[str]:
 
 
 class Starting:
-    """`serve` in two processes that has not come to answer yet."""
+    """`serve` that has not come to answer yet."""
 
-    def __init__(self, folder: Path, temporary: str, dsn: str) -> None:
+    def __init__(self, folder: Path, temporary: str, dsn: str, processes: str) -> None:
         self.port = free_port()
         self.temporary = Path(temporary)
         self._log = folder / "log"
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "postback", "serve", "--listen", f"127.0.0.1:{self.port}", "--processes", "2"],
-                env=environment() | on(dsn) | {"TMPDIR": temporary},
+                [sys.executable, "-m", "postback", "serve", "--listen", f"127.0.0.1:{self.port}"],
+                env=environment() | on(dsn) | {"TMPDIR": temporary, "POSTBACK_PROCESSES": processes},
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -74,12 +77,12 @@ def sockets(pid: int) -> set[str]:
 
 
 @pytest.fixture
-def start(tmp_path: Path, dsn: str) -> Iterator[Callable[[], Starting]]:
+def start(tmp_path: Path, dsn: str) -> Iterator[Callable[..., Starting]]:
     begun: list[Starting] = []
     with TemporaryDirectory() as temporary:
 
-        def begin() -> Starting:
-            begun.append(Starting(tmp_path, temporary, dsn))
+        def begin(processes: str = "2") -> Starting:
+            begun.append(Starting(tmp_path, temporary, dsn, processes))
             return begun[-1]
 
         yield begin
@@ -90,7 +93,7 @@ def start(tmp_path: Path, dsn: str) -> Iterator[Callable[[], Starting]]:
 
 
 async def test_a_process_that_waits_for_a_migration_ends_with_its_parent(
-    start: Callable[[], Starting], dsn: str
+    start: Callable[..., Starting], dsn: str
 ) -> None:
     """It lived on for two minutes, and with its copy of the parent's socket kept the port from whoever was started next."""
     migrating = await asyncpg.connect(dsn)
@@ -116,7 +119,7 @@ async def test_a_process_that_waits_for_a_migration_ends_with_its_parent(
 
 
 async def test_a_process_that_is_just_being_started_ends_well_without_its_parent(
-    start: Callable[[], Starting], dsn: str
+    start: Callable[..., Starting], dsn: str
 ) -> None:
     """It said to nobody that it answers now: a traceback, and what it had claimed was owed again only after the lease."""
     starting = start()
@@ -128,3 +131,24 @@ async def test_a_process_that_is_just_being_started_ends_well_without_its_parent
     assert "Traceback" not in starting.log
     assert await ask(dsn, "SELECT count(*) FROM workers") == 0
     assert list(starting.temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+async def test_an_operator_key_that_was_made_is_shown_whatever_becomes_of_the_start(
+    start: Callable[..., Starting], dsn: str, processes: str
+) -> None:
+    """It was shown once all processes answered: of a start that was stopped before, nobody ever saw it, and no later
+    start makes another."""
+    starting = start(processes)
+    while not await ask(dsn, "SELECT count(*) FROM api_keys"):
+        assert starting.process.poll() is None, starting.log
+
+    starting.process.terminate()
+    starting.process.wait(PATIENCE_S)
+
+    shown = re.findall(r"Operator key, shown this once and kept nowhere: (\S+)", starting.log)
+    stored = await ask(dsn, "SELECT hash FROM api_keys")
+    assert [hash_of(key) for key in shown] == [stored]
+    assert starting.process.returncode == 0
+    assert starting.log.endswith("postback has stopped; nothing that was accepted is lost\n")
+    assert "Traceback" not in starting.log
