@@ -21,7 +21,7 @@ from typing import Final, NoReturn
 from postback.bootstrap.seat import Made, Refused, Report, Seat, read_report
 from postback.bootstrap.sharing import Door
 from postback.bootstrap.started import Announce, CannotStart, KeyMade, Started
-from postback.bootstrap.stopping import HURRY, SIGNALS, STOP
+from postback.bootstrap.stopping import HURRY, SIGNALS, STOP, heed_no_more
 from postback.domain.errors import PostbackError
 from postback.observability import Log, SharedStream, start_logging
 
@@ -240,8 +240,16 @@ class _Parent:
                 raise CannotStart(
                     child.refused or f"the first process ended before it had started ({how}); what it said stands above"
                 )
+            if code == 0 and child.answers:
+                self._renewed(child.number)
+                continue
             lived_s = time.monotonic() - child.born_s if child.answers else 0.0
             self._ended(child.number, lived_s, how, child.refused)
+
+    def _renewed(self, number: int) -> None:
+        """One was told to end by somebody else, and did it well: there is nothing to wait for."""
+        self._due[number] = time.monotonic()
+        self._log.info("a process ended on SIGTERM; another takes its place", process=number)
 
     def _ended(self, number: int, lived_s: float, how: str, why: str | None) -> None:
         self._deaths[number] = 1 if lived_s >= STEADY_S else self._deaths.get(number, 0) + 1
@@ -327,6 +335,9 @@ class _Parent:
         try:
             yield
         finally:
+            if self._asked:
+                heed_no_more()
+                handlers = {signal.SIGCHLD: handlers[signal.SIGCHLD]}
             for name, handler in handlers.items():
                 signal.signal(name, handler)
             signal.set_wakeup_fd(wakeup)

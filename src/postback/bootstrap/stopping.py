@@ -26,8 +26,12 @@ def told_by_signals(stop: Callable[[], None], hurry: Callable[[], None]) -> Iter
         asked = True
         stop()
 
-    with _on_signals(heard):
-        yield
+    try:
+        with _on_signals(heard):
+            yield
+    finally:
+        if asked:
+            heed_no_more()
 
 
 @contextlib.contextmanager
@@ -64,9 +68,13 @@ def told_by_parent(orders: int, stop: Callable[[], None], hurry: Callable[[], No
             yield
     finally:
         loop.remove_reader(orders)
-        for name in SIGNALS:
-            # What comes while the last things are closed has been heeded already.
-            signal.signal(name, signal.SIG_IGN)
+        heed_no_more()
+
+
+def heed_no_more() -> None:
+    """What comes while the last things are closed and said has been heeded already."""
+    for name in SIGNALS:
+        signal.signal(name, signal.SIG_IGN)
 
 
 @contextlib.contextmanager
