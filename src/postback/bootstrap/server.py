@@ -2,20 +2,20 @@
 
 import asyncio
 import contextlib
-import gc
 import os
 import random
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from postback.api.services import Services
 from postback.bootstrap.first_start import FirstStart
 from postback.bootstrap.held import AfterRestore, demand_alone
 from postback.bootstrap.listening import Api, listening, own_addresses
+from postback.bootstrap.process import end_now, ends_within, run, settle_garbage
 from postback.bootstrap.processes import run_many
 from postback.bootstrap.role import SERVER, WORKER, Role
 from postback.bootstrap.seat import Answers, Made, Seat
@@ -27,7 +27,7 @@ from postback.domain.addresses import AddressRules
 from postback.domain.errors import Unavailable
 from postback.domain.telemetry import Backlog, Standing
 from postback.engine.engine import Engine, Limits
-from postback.observability import CannotTrace, Log, Observing, SharedStream
+from postback.observability import CannotTrace, Observing, SharedStream
 from postback.resources import RESOURCES
 from postback.settings import Settings
 from postback.storage.accounts import SqlAccounts
@@ -48,10 +48,8 @@ from postback.transport.tls import client_context
 TESTS_END_S: Final = 1
 SETTLEMENTS_END_S: Final = 4
 """How long API requests that wait for a receiver may take at the end, and the last settlements after the grace: together
-with its 20 s and the other requests' 2 s less than the 30 s after which supervisors kill."""
-
-BROKEN_S: Final = 1.0
-"""After a failed fsync nothing more can be made durable: the process ends within so many seconds."""
+with its 20 s and the other requests' 2 s less than the 30 s after which supervisors kill. Where the store does not take
+them, so long after the last attempt."""
 
 Ask = Callable[[Restored], Awaitable[None]]
 """Tells somebody what would be sent after a restore, and releases it when they say so."""
@@ -63,7 +61,7 @@ def serve(settings: Settings, announce: Announce, ask: Ask | None = None) -> int
     With `ask` it is a start after a restore, of one process: held, where something is owed.
     """
     if ask is not None:
-        return _run(_work(settings, SERVER, None, announce, ask))
+        return run(_work(settings, SERVER, None, announce, ask))
     return _start(settings, SERVER, announce)
 
 
@@ -75,13 +73,13 @@ def work(settings: Settings, announce: Announce) -> int:
 def _start(settings: Settings, role: Role, announce: Announce) -> int:
     """In as many processes as the settings say."""
     if settings.processes == 1:
-        return _run(_work(settings, role, None, announce))
+        return run(_work(settings, role, None, announce))
 
     def of_several(seat: Seat) -> int:
         def tell(news: KeyMade | Started | None) -> None:
             seat.report(Made(news.key) if isinstance(news, KeyMade) else Answers(news))
 
-        return _run(_work(settings, role, seat, tell))
+        return run(_work(settings, role, seat, tell))
 
     address = role.listens_on(settings)
     with contextlib.nullcontext() if address is None else kept(address, role.setting) as door:
@@ -100,7 +98,7 @@ async def _work(settings: Settings, role: Role, seat: Seat | None, announce: Ann
             settings.database,
             clock,
             lease_ms=int(settings.lease.total_seconds() * 1000),
-            failed=partial(_end_now, observing.log),
+            failed=partial(end_now, observing.log),
             report=observing.report,
             secret_keys=settings.secret_keys,
         )
@@ -237,7 +235,7 @@ class _Server:
             hurrying = parts.create_task(self._hurry())
             await engine_started.wait()
             end_answers = await self._answer(parts, taken)
-            _settle_garbage()
+            settle_garbage()
             announce()
             asking = parts.create_task(self._ask_whether_to_send(restored)) if restored else None
             await self._stopping.wait()
@@ -293,13 +291,15 @@ class _Server:
         return end
 
     async def _ends(self, engine: asyncio.Task[None]) -> int:
-        try:
-            async with asyncio.timeout(self._settings.grace.total_seconds() + SETTLEMENTS_END_S):
-                await engine
-        except TimeoutError:
-            self._log.error("the engine did not end in time; what it held is owed again at the next start")
-            return 1
-        return 0
+        patience_s = self._settings.grace.total_seconds() + SETTLEMENTS_END_S
+        if await ends_within(engine, patience_s, SETTLEMENTS_END_S, self._waits_in_vain):
+            return 0
+        self._log.error("the engine did not end in time; what it held is owed again at the next start")
+        return 1
+
+    def _waits_in_vain(self) -> bool:
+        """Nothing is under way any more, and the store does not take what is left to be written."""
+        return self._store.trouble is not None and not self._engine.figures().attempts
 
     def _told_to_stop(self) -> contextlib.AbstractContextManager[None]:
         if self._seat is None:
@@ -355,25 +355,3 @@ class _Server:
 
 async def _nothing_to_end() -> None:
     """It answers nobody."""
-
-
-def _end_now(log: Log, why: str) -> None:
-    """Nothing that was acknowledged is lost by this; going on could lose what is acknowledged next."""
-    log.error("the store is broken; the process ends, and may be started again", why=why)
-    asyncio.get_running_loop().call_later(BROKEN_S, os._exit, 1)
-
-
-def _settle_garbage() -> None:
-    """What was made at the start stays: no collection needs to look at it again, and the rest is young or in use."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-
-
-def _run(main: Coroutine[Any, Any, int]) -> int:
-    """On uvloop where it exists: the same work costs less than half there."""
-    try:
-        import uvloop  # noqa: PLC0415 - not on every platform
-    except ImportError:
-        return asyncio.run(main)
-    return uvloop.run(main)

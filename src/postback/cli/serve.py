@@ -91,6 +91,10 @@ def end(code: int) -> NoReturn:
     """Of a command that has run until it was stopped."""
     if code == Exit.OK:
         say("postback has stopped; nothing that was accepted is lost")
+    else:
+        say(
+            "postback has stopped, not in good order: what it held is owed again, and some of it may be sent a second time"
+        )
     raise typer.Exit(code)
 
 
