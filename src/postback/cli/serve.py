@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from postback.cli import restored
+from postback.cli.interrupted import ended_by_interrupt
 from postback.cli.output import CommandError, Exit, program
 from postback.domain import databases
 from postback.settings import Settings, load_settings, source_of
@@ -43,7 +44,8 @@ def serve(
     Every setting may also come from the environment (POSTBACK_LISTEN …) or from postback.toml; `postback settings` shows them.
     """
     # The server's libraries take half a second to load, which no other command should wait for.
-    from postback import bootstrap
+    with ended_by_interrupt():
+        from postback import bootstrap
 
     settings = load_settings(
         listen=listen,
@@ -71,7 +73,8 @@ def serve(
 
     try:
         asks = partial(restored.ask, say=say) if after_restore else None
-        code = bootstrap.serve(settings, announce, asks)
+        with ended_by_interrupt():
+            code = bootstrap.serve(settings, announce, asks)
     except bootstrap.CannotStart as error:
         raise CommandError(str(error)) from error
     end(code)
