@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer.main
 
 from postback.cli.trial import environment
+from tests.cli.calling import Cli
 from tests.patience import PATIENCE_S
 
 LATER = {"postback.bootstrap", "postback.formats", "postback.receiver", "fastapi", "lxml", "sqlalchemy", "uvicorn"}
@@ -73,3 +75,12 @@ def test_ctrl_c_while_modules_are_loaded_is_one_line_and_130(tmp_path: Path, nam
     _, said = loading.communicate(timeout=PATIENCE_S)
 
     assert (loading.returncode, said) == (130, "error: interrupted before it had started\n")
+
+
+def test_ctrl_c_while_the_command_line_is_put_together_says_the_same(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(typer.main, "get_command", interrupted)
+
+    assert cli("--version") == (130, "", "error: interrupted before it had started\n")

@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Final
 
 CODE: Final = 130
+SAID: Final = "interrupted before it had started"
 
 
 @contextmanager
@@ -27,5 +28,5 @@ def ended_by_interrupt() -> Iterator[None]:
 def _end(_number: int, _frame: FrameType | None) -> None:
     """At once: an exception would be raised in the middle of whatever is being loaded, and some of it catches all."""
     with suppress(OSError):
-        os.write(2, b"error: interrupted before it had started\n")
+        os.write(2, f"error: {SAID}\n".encode())
     os._exit(CODE)
