@@ -44,6 +44,7 @@ class FirstStart:
             await self._make_default_account()
         locations = await self._records.list(ACCOUNT_DEFAULT, LOCATION, Query(page_size=1, sort="created_ts"))
         return Started(
+            listens_on=f"http://{settings.listen}",
             address=settings.address_url,
             key=key,
             key_path=settings.key_file if settings.api_key is None else None,

@@ -11,11 +11,13 @@ from postback.domain.restored import Copy, Owing
 class Started:
     """What is worth saying once the server answers.
 
+    `listens_on` is where it does so, and `address` what links begin with, which may be a proxy's.
     `key` is the operator key where it was made just now; `key_path` is None where POSTBACK_API_KEY gives it, and where
     there is no file for it (`keeps_no_key`). `secret_path` is where the key of the secrets is, None where
     POSTBACK_SECRET_KEY gives it. `needs_public_url`: links name an address that other machines cannot use.
     """
 
+    listens_on: str
     address: str
     key: str | None
     key_path: Path | None

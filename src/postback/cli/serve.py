@@ -109,7 +109,9 @@ def say(text: str) -> None:
 
 def announcement(started: "Started", processes: int = 1) -> str:
     """What is said once the server answers: address, key, warnings, and lines to paste."""
-    where = f"postback listens on {started.address}" + (f", in {processes} processes" if processes > 1 else "")
+    where = f"postback listens on {started.listens_on}" + (f", in {processes} processes" if processes > 1 else "")
+    if started.address != started.listens_on:
+        where += f"\n  links begin with {started.address}, where others reach it (POSTBACK_PUBLIC_URL)"
     parts = [where, _about_key(started)]
     if started.secret_path is not None:
         parts.append(
