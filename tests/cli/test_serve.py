@@ -126,11 +126,14 @@ def test_whoever_listens_on_all_addresses_is_told_to_name_one(tmp_path: Path) ->
 
     assert "set POSTBACK_PUBLIC_URL" in hinted
     assert "set POSTBACK_PUBLIC_URL" not in said
+    assert f"postback listens on {named.url}\n" in said
+    assert "links begin with https://postback.example.com" in said
 
 
 def test_without_a_location_the_lines_to_try_begin_with_one() -> None:
     said = announcement(
         Started(
+            listens_on="http://127.0.0.1:1",
             address="http://127.0.0.1:1",
             key=None,
             key_path=None,

@@ -19,7 +19,7 @@ import pytest
 
 from postback.cli.client import Client
 from postback.cli.trial import environment
-from postback.receiver.server import TestReceiver
+from postback.receiver.server import Behaviour, TestReceiver
 from tests import postgres
 from tests.cli.calling import Cli
 from tests.live import KEY, Live
@@ -85,12 +85,14 @@ def run(folder: Path, *words: str, **settings: str) -> subprocess.CompletedProce
 class Arrived:
     """What a local receiver got: the ids of events, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, delay_s: float = 0) -> None:
         self.ids: list[str | None] = []
+        self._delay_s = delay_s
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        receiver = self._stack.enter_context(TestReceiver(lambda one, _: self.ids.append(one.header("webhook-id"))))
+        heard = TestReceiver(lambda one, _: self.ids.append(one.header("webhook-id")), Behaviour(delay_s=self._delay_s))
+        receiver = self._stack.enter_context(heard)
         self.url = f"http://127.0.0.1:{receiver.port}/in"
         return self
 
@@ -192,6 +194,34 @@ def test_while_the_database_is_away_the_answer_is_503_and_then_all_goes_on(tmp_p
     assert refused.status == 503, node.log
     assert (figures.status, "postback_ready 0.0" in figures.text) == (200, True)
     assert node.process.returncode == 0
+    assert "Traceback" not in node.log
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_it_is_stopped_while_the_database_is_away_and_says_what_that_means(tmp_path: Path, processes: str) -> None:
+    """It waited for its whole grace although nothing was under way any more, and ended without a word."""
+    folder, home = postgres.a_folder(), tmp_path / "home"
+    home.mkdir()
+    server = postgres.Server(folder)
+    server.make()
+    server.start()
+    try:
+        with (
+            Live(home, **on(server.dsn()), POSTBACK_GRACE="10 min", POSTBACK_PROCESSES=processes) as node,
+            Arrived(delay_s=2) as slow,
+        ):
+            node.config(slow.url, "order.*", format="json")
+            for _ in range(4):
+                node.publish("order.paid")
+            until(lambda: len(slow.ids) == 4)
+            server.stop("immediate")
+            node.end(signal.SIGTERM)
+    finally:
+        postgres.shutil.rmtree(folder, ignore_errors=True)
+
+    assert node.process.returncode == 1
+    assert node.lines("the engine did not end in time; what it held is owed again at the next start")
+    assert "postback has stopped, not in good order: what it held is owed again" in node.said
     assert "Traceback" not in node.log
 
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from postback.cli.interrupted import ended_by_interrupt
 from postback.cli.output import CommandError
 from postback.cli.serve import demand_server, end, say
 from postback.settings import Settings, load_settings
@@ -26,7 +27,8 @@ def worker(
     Every setting may also come from the environment or from postback.toml; `postback settings` shows them.
     """
     # The server's libraries take half a second to load, which no other command should wait for.
-    from postback import bootstrap
+    with ended_by_interrupt():
+        from postback import bootstrap
 
     settings = load_settings(
         worker_listen=listen,
@@ -37,7 +39,8 @@ def worker(
     )
     demand_server(settings, "`postback worker`")
     try:
-        code = bootstrap.work(settings, lambda _: say(announcement(settings)))
+        with ended_by_interrupt():
+            code = bootstrap.work(settings, lambda _: say(announcement(settings)))
     except bootstrap.CannotStart as error:
         raise CommandError(str(error)) from error
     end(code)
