@@ -2,14 +2,16 @@
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from postback.domain.accounts import Actor
+from postback.domain.crews import Peer
 from postback.domain.deliveries import Accepted, Claim, NewDeliveries, Refused, Settled, Settlement
 from postback.domain.errors import Unavailable
 from postback.domain.ids import config_text, delivery_text
 from postback.domain.jobs import JobKind
-from postback.ports import Heartbeat, Job, LogFilter, Report, Waiting, Worker
+from postback.ports import Job, LogFilter, Report, Waiting, Worker
 from postback.storage import jobs
 from postback.storage.committed import Uncommitted
 from postback.storage.postgres import claiming, keeping, replaying, retention, workers
@@ -66,40 +68,54 @@ class PostgresQueue:
 
     # --- workers ------------------------------------------------------------------------------------------------
 
-    async def enlist(self, host: str) -> Worker:
+    async def enlist(self, host: str, *, is_held: bool = False) -> Worker:
         await self._doors.transact(lambda door: workers.notice_jump(door.raw, self._clock.given, self._lease_ms))
-        if self._alone:
+        if self._alone and not is_held:
             async with self._doors.one() as door:
                 earlier = await workers.registered(door.raw)
-            for worker in earlier:
-                await self._free(worker, EVER, 0)
+            await self._free(dict.fromkeys(earlier, EVER), 0)
         return await self._tasks.run(lambda task: workers.enlist(task, host))
 
     async def retire(self, worker: Worker) -> None:
-        await self._free(worker.id, EVER, worker.slot % PARTS)
+        await self._free({worker.id: EVER}, worker.slot % PARTS)
         self._goes_by.pop(worker.id, None)
 
-    async def beat(self, worker: Worker, goes_by: int = 0) -> Heartbeat:
+    async def beat(self, worker: Worker, goes_by: int = 0) -> Sequence[Peer]:
         async def run(task: Task) -> int:
             task.is_sent = True
             return task.moment.is_at(await workers.beat(task.raw, task.moment.given, worker.id, goes_by))
 
         now = await self._tasks.one(run)
         async with self._doors.one() as door:
-            if not self._unanswered.is_empty:
-                self._send_due(await self._unanswered.release(door.raw, worker.id, now))
             heard = await workers.heard_of(door.raw, now, self._lease_ms)
         if self._goes_by.get(worker.id) != goes_by:
             self._goes_by[worker.id] = goes_by
             self._send_workers()
-        for one in heard.freed:
-            await self._free(one, now - self._lease_ms, worker.slot % PARTS)
         return heard
 
-    async def _free(self, worker: int, silent_before_ms: int, part: int) -> None:
-        while await self._tasks.run(lambda task: workers.free(task, worker, silent_before_ms), part):
-            continue
+    async def free_dead(self, worker: Worker) -> Sequence[int]:
+        """One process at a time: the others find that there is nothing for them to do."""
+        async with self._doors.one() as door:
+            if not self._unanswered.is_empty:
+                self._send_due(await self._unanswered.release(door.raw, worker.id, self._clock()))
+            silent = await workers.silent(door.raw, self._clock.given, self._lease_ms, worker.id)
+            if not silent:
+                return []
+            async with workers.freeing_alone(door.raw) as is_alone:
+                return await self._free(silent, worker.slot % PARTS) if is_alone else []
+
+    async def _free(self, silent: Mapping[int, int], part: int) -> Sequence[int]:
+        """Those of them who were not heard of since; all that they held is looked for once and freed by its keys."""
+        dead = await self._tasks.run(lambda task: workers.declare_dead(task.raw, silent))
+        if not dead:
+            return []
+        keys = await self._tasks.run(lambda task: workers.held(task.raw, dead))
+        for start in range(0, len(keys), workers.AT_ONCE):
+            some = keys[start : start + workers.AT_ONCE]
+            await self._tasks.run(partial(workers.free, dead=dead, keys=some), part)
+        await self._tasks.run(lambda task: workers.forget(task.raw, dead))
         self._send_workers()
+        return dead
 
     # --- the way of a delivery ----------------------------------------------------------------------------------
 
