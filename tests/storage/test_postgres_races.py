@@ -319,6 +319,23 @@ async def test_a_process_that_frees_the_dead_beats_meanwhile_and_the_others_leav
     await given.conserved(store)
 
 
+async def test_the_heart_beats_while_every_write_of_the_process_waits_for_a_lock(opener: Opener) -> None:
+    """An operator's lock on a table, and some changes that wait for it, had every connection: the worker was soon dead."""
+    store, other = await both(opener)
+    worker = await store.enlist("here")
+
+    async with other._doors.transaction() as door:
+        await door.raw.execute("LOCK TABLE configs")
+        changes = [asyncio.create_task(given.config_state(store, "paused")) for _ in range(40)]
+        await asyncio.sleep(0.2)
+        async with asyncio.timeout(2):
+            for _ in range(3):
+                assert [peer.id for peer in await store.beat(worker)] == [worker.id]
+        assert not any(change.done() for change in changes)
+
+    await asyncio.gather(*changes)
+
+
 async def test_what_is_left_when_freeing_is_broken_off_is_freed_by_whoever_looks_next(
     opener: Opener, clock: ClockDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,8 +85,8 @@ class PostgresQueue:
             task.is_sent = True
             return task.moment.is_at(await workers.beat(task.raw, task.moment.given, worker.id, goes_by))
 
-        now = await self._tasks.one(run)
-        async with self._doors.one() as door:
+        now = await self._tasks.one(run, beats=True)
+        async with self._doors.beating() as door:
             heard = await workers.heard_of(door.raw, now, self._lease_ms)
         if self._goes_by.get(worker.id) != goes_by:
             self._goes_by[worker.id] = goes_by
