@@ -6,6 +6,7 @@ from sqlalchemy import update
 from postback.domain.crews import Peer
 from postback.domain.deliveries import Verdict
 from postback.domain.errors import WorkerDeclaredDead
+from postback.storage.sqlite import SqliteStore
 from postback.storage.tables import owed, workers
 from tests.build import CONFIG_ID, NOON, a_settlement, a_unit
 from tests.doubles import ClockDouble
@@ -119,6 +120,29 @@ async def test_a_heartbeat_frees_nothing_and_waits_for_none_of_it(shared_store: 
 
     assert await given.verdicts(store) == []
     assert (await store.settle(silent, [a_settlement(claim)])).moved == 1
+
+
+async def test_a_worker_goes_by_its_own_lease_not_by_that_of_who_looks(opener: Opener, clock: ClockDouble) -> None:
+    """One with a short lease took all with a longer one for dead between two of their heartbeats."""
+    store = await opener(alone=False, lease_ms=600_000)
+    await given.an_account_with_configs(store)
+    long = await store.enlist("here")
+    claim = await given.a_claim_of(store, long)
+    if isinstance(store, SqliteStore):
+        await store.close()
+    other = await opener(alone=False, lease_ms=30_000)
+    short = await other.enlist("there")
+
+    for _ in range(4):
+        clock.pass_(seconds=40)
+        peers = await other.beat(short)
+        assert await other.free_dead(short) == []
+    assert {peer.id for peer in peers} == {long.id, short.id}
+    assert (await other.settle(long, [a_settlement(claim)])).moved == 1
+
+    clock.pass_(seconds=600)
+    await other.beat(short)
+    assert await other.free_dead(short) == [long.id]
 
 
 async def test_who_beats_keeps_its_claims(shared_store: Store, clock: ClockDouble) -> None:

@@ -69,12 +69,12 @@ class PostgresQueue:
     # --- workers ------------------------------------------------------------------------------------------------
 
     async def enlist(self, host: str, *, is_held: bool = False) -> Worker:
-        await self._doors.transact(lambda door: workers.notice_jump(door.raw, self._clock.given, self._lease_ms))
+        await self._doors.transact(lambda door: workers.notice_jump(door.raw, self._clock.given))
         if self._alone and not is_held:
             async with self._doors.one() as door:
                 earlier = await workers.registered(door.raw)
             await self._free(dict.fromkeys(earlier, EVER), 0)
-        return await self._tasks.run(lambda task: workers.enlist(task, host))
+        return await self._tasks.run(lambda task: workers.enlist(task, host, self._lease_ms))
 
     async def retire(self, worker: Worker) -> None:
         await self._free({worker.id: EVER}, worker.slot % PARTS)
@@ -87,7 +87,7 @@ class PostgresQueue:
 
         now = await self._tasks.one(run, beats=True)
         async with self._doors.beating() as door:
-            heard = await workers.heard_of(door.raw, now, self._lease_ms)
+            heard = await workers.heard_of(door.raw, now)
         if self._goes_by.get(worker.id) != goes_by:
             self._goes_by[worker.id] = goes_by
             self._send_workers()
@@ -98,7 +98,7 @@ class PostgresQueue:
         async with self._doors.one() as door:
             if not self._unanswered.is_empty:
                 self._send_due(await self._unanswered.release(door.raw, worker.id, self._clock()))
-            silent = await workers.silent(door.raw, self._clock.given, self._lease_ms, worker.id)
+            silent = await workers.silent(door.raw, self._clock.given, worker.id)
             if not silent:
                 return []
             async with workers.freeing_alone(door.raw) as is_alone:

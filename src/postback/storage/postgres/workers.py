@@ -35,12 +35,12 @@ WHERE id = $2 AND beat_ms > {DECLARED_DEAD}
 RETURNING t.now
 """  # noqa: S608
 
-BEATS: Final = "SELECT id, goes_by, beat_ms FROM workers ORDER BY id"
+BEATS: Final = "SELECT id, goes_by, beat_ms, lease_ms FROM workers ORDER BY id"
 
 SILENT: Final = f"""
 SELECT w.id, w.beat_ms
 FROM (SELECT {NOW} AS now OFFSET 0) AS t, workers AS w
-WHERE w.beat_ms < t.now - $2 AND w.id <> $3
+WHERE w.beat_ms < t.now - w.lease_ms AND w.id <> $2
 """  # noqa: S608
 
 # Whoever gives the worker something shares this lock until that is durable; one who frees it already has it.
@@ -67,30 +67,31 @@ FOR UPDATE OF o
 """  # noqa: S608
 
 
-async def enlist(task: Task, host: str) -> Worker:
+async def enlist(task: Task, host: str, lease_ms: int) -> Worker:
     """In a transaction, one process at a time."""
     raw = task.raw
     await raw.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
     now = await task.ask_time()
     worker = Worker(first_id_at(now) | secrets.randbits(21), await _free_slot(raw), await last_id(raw))
     await raw.execute(
-        "INSERT INTO workers (id, slot, host, started_ms, beat_ms) VALUES ($1, $2, $3, $4, $4)",
+        "INSERT INTO workers (id, slot, host, started_ms, beat_ms, lease_ms) VALUES ($1, $2, $3, $4, $4, $5)",
         worker.id,
         worker.slot,
         host,
         now,
+        lease_ms,
     )
     return worker
 
 
-async def notice_jump(raw: Raw, given: int | None, lease_ms: int) -> None:
+async def notice_jump(raw: Raw, given: int | None) -> None:
     """In a transaction, before anything else of a process that has seen nothing of the clock yet."""
     await raw.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
     now: int = await raw.fetchval(f"SELECT {NOW}", given)
-    last_beat: int | None = await raw.fetchval("SELECT max(beat_ms) FROM workers")
+    [(last_beat, may_live_until)] = await raw.fetch("SELECT max(beat_ms), max(beat_ms + lease_ms) FROM workers")
     if last_beat is not None and now < last_beat:
         # How much later an event was accepted last is not known, but no more than a worker may live without a beat.
-        await turn_back(raw, now, last_beat, asked_for_after_ms=last_beat + lease_ms)
+        await turn_back(raw, now, last_beat, asked_for_after_ms=may_live_until)
 
 
 async def beat(raw: Raw, given: int | None, worker: int, goes_by: int) -> int:
@@ -105,15 +106,18 @@ async def registered(raw: Raw) -> Sequence[int]:
     return [row[0] for row in await raw.fetch("SELECT id FROM workers ORDER BY id")]
 
 
-async def heard_of(raw: Raw, now: int, lease_ms: int) -> Sequence[Peer]:
-    """Who was heard of lately."""
-    since_ms = now - in_touch_ms(lease_ms)
-    return [Peer(worker, goes_by) for worker, goes_by, beat_ms in await raw.fetch(BEATS) if beat_ms >= since_ms]
+async def heard_of(raw: Raw, now: int) -> Sequence[Peer]:
+    """Who was heard of lately, by the lease of each."""
+    return [
+        Peer(worker, goes_by)
+        for worker, goes_by, beat_ms, lease_ms in await raw.fetch(BEATS)
+        if beat_ms >= now - in_touch_ms(lease_ms)
+    ]
 
 
-async def silent(raw: Raw, given: int | None, lease_ms: int, worker: int) -> Mapping[int, int]:
-    """Others that were not heard of for a lease, those among them who are declared dead already: when each was."""
-    return {row[0]: row[1] for row in await raw.fetch(SILENT, given, lease_ms, worker)}
+async def silent(raw: Raw, given: int | None, worker: int) -> Mapping[int, int]:
+    """Others that were not heard of for their lease, those among them who are declared dead already: when each was."""
+    return {row[0]: row[1] for row in await raw.fetch(SILENT, given, worker)}
 
 
 @asynccontextmanager

@@ -165,18 +165,18 @@ class SqliteStore:
 
     async def enlist(self, host: str, *, is_held: bool = False) -> Worker:
         frees = self._alone and not is_held
-        return await self._submit(lambda raw: workers.enlist(raw, self._now.ms, self._tokens, host, frees=frees))
+        return await self._submit(
+            lambda raw: workers.enlist(raw, self._now.ms, self._tokens, host, self._lease_ms, frees=frees)
+        )
 
     async def retire(self, worker: Worker) -> None:
         await self._submit(lambda raw: workers.retire(raw, self._now.ms, worker.id))
 
     async def beat(self, worker: Worker, goes_by: int = 0) -> Sequence[Peer]:
-        return await self._submit(lambda raw: workers.beat(raw, self._now.ms, self._lease_ms, worker.id, goes_by))
+        return await self._submit(lambda raw: workers.beat(raw, self._now.ms, worker.id, goes_by))
 
     async def free_dead(self, worker: Worker) -> Sequence[int]:
-        return await self._submit(
-            lambda raw: workers.free_dead(raw, self._now.ms, self._lease_ms, worker.id, alone=self._alone)
-        )
+        return await self._submit(lambda raw: workers.free_dead(raw, self._now.ms, worker.id, alone=self._alone))
 
     def on_workers(self, changed: Callable[[], None]) -> None:
         """Never called: no other process works on the file."""
