@@ -10,5 +10,5 @@ down_revision = "0006"
 def upgrade() -> None:
     op.add_column("workers", sa.Column("goes_by", sa.BigInteger(), nullable=False, server_default="0"))
     op.add_column("workers", sa.Column("keeps", sa.Text(), nullable=False, server_default=""))
-    op.add_column("workers", sa.Column("leaves", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column("workers", sa.Column("leaves", sa.SmallInteger(), nullable=False, server_default="0"))
     op.add_column("workers", sa.Column("lease_ms", sa.BigInteger(), nullable=False, server_default="30000"))
