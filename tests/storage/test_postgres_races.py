@@ -234,6 +234,7 @@ async def test_what_a_worker_is_given_while_it_is_declared_dead_is_freed_too(
     gate = asyncio.Event()
     given_to_it = asyncio.create_task(accept_and_wait(store, silent, given.units(1, claimed=True), gate))
     await asyncio.sleep(0.05)
+    await other.free_dead(living)
     clock.pass_(ms=LEASE_MS + 1)
 
     await other.free_dead(living)
@@ -253,6 +254,7 @@ async def test_what_a_dead_worker_held_is_freed_by_one_of_those_who_notice(opene
     silent = await store.enlist("here")
     workers = [await store.enlist("here"), await other.enlist("there")]
     await given.claims_of(store, silent, 1200)
+    await asyncio.gather(*(one.free_dead(worker) for one, worker in zip((store, other), workers, strict=True)))
     clock.pass_(ms=LEASE_MS + 1)
     await asyncio.gather(*(one.beat(worker) for one, worker in zip((store, other), workers, strict=True)))
 
@@ -273,6 +275,7 @@ async def test_all_that_many_dead_workers_held_is_looked_for_once(
     for n, worker in enumerate(silent):
         await given.claims_of(store, worker, 600, first=600 * n)
     living = await other.enlist("there")
+    await other.free_dead(living)
     clock.pass_(ms=LEASE_MS + 1)
     walks = []
 
@@ -301,6 +304,8 @@ async def test_a_process_that_frees_the_dead_beats_meanwhile_and_the_others_leav
     silent = await store.enlist("here")
     living, second = await store.enlist("here"), await other.enlist("there")
     await given.claims_of(store, silent, 3)
+    await store.free_dead(living)
+    await other.free_dead(second)
     clock.pass_(ms=LEASE_MS + 1)
     await store.beat(living)
     await other.beat(second)
@@ -317,6 +322,35 @@ async def test_a_process_that_frees_the_dead_beats_meanwhile_and_the_others_leav
 
     assert await freeing == [silent.id]
     await given.conserved(store)
+
+
+async def test_a_clock_that_is_put_forward_makes_nobody_look_dead(opener: Opener, clock: ClockDouble) -> None:
+    """Whoever beat first after the jump took all the others for dead."""
+    steady = ClockDouble()
+    store, other = [await opener(alone=False, steady=steady) for _ in range(2)]
+    await given.an_account_with_configs(store)
+    living, second = await store.enlist("here"), await other.enlist("there")
+    claim = await given.a_claim_of(other, second)
+    for one, worker in ((store, living), (other, second)):
+        assert await one.free_dead(worker) == []
+
+    clock.pass_(ms=10 * LEASE_MS)
+    for _ in range(10):
+        steady.pass_(ms=LEASE_MS // 6)
+        clock.pass_(ms=LEASE_MS // 6)
+        await store.beat(living)
+        assert await store.free_dead(living) == []
+        await other.beat(second)
+    assert (await other.settle(second, [a_settlement(claim)])).moved == 1
+
+    # The look before this saw the heartbeat before the last.
+    assert await store.free_dead(living) == []
+    for _ in range(7):
+        steady.pass_(ms=LEASE_MS // 6)
+        clock.pass_(ms=LEASE_MS // 6)
+        await store.beat(living)
+        freed = await store.free_dead(living)
+    assert freed == [second.id]
 
 
 async def test_the_heart_beats_while_every_write_of_the_process_waits_for_a_lock(opener: Opener) -> None:
@@ -343,6 +377,8 @@ async def test_what_is_left_when_freeing_is_broken_off_is_freed_by_whoever_looks
     silent = await store.enlist("here")
     living, second = await store.enlist("here"), await other.enlist("there")
     await given.claims_of(store, silent, 3)
+    await store.free_dead(living)
+    await other.free_dead(second)
     clock.pass_(ms=LEASE_MS + 1)
     await store.beat(living)
     await other.beat(second)

@@ -25,6 +25,7 @@ from postback.storage.postgres.settling import Settling
 from postback.storage.postgres.tasks import Task, Tasks
 from postback.storage.postgres.tokens import Tokens
 from postback.storage.postgres.unanswered import Unanswered
+from postback.storage.postgres.witness import Witness
 from postback.storage.settling import key_of
 
 HOUR_MS: Final = 3_600_000
@@ -64,6 +65,7 @@ class PostgresQueue:
         self._tasks = Tasks(doors, clock, transact, report, send_due)
         self._tokens = Tokens()
         self._unanswered = Unanswered()
+        self._witness = Witness(clock.steady)
         self._made_ahead_at = -1
 
     # --- workers ------------------------------------------------------------------------------------------------
@@ -98,11 +100,11 @@ class PostgresQueue:
         async with self._doors.one() as door:
             if not self._unanswered.is_empty:
                 self._send_due(await self._unanswered.release(door.raw, worker.id, self._clock()))
-            silent = await workers.silent(door.raw, self._clock.given, worker.id)
-            if not silent:
+            dead = self._witness.silent(await workers.others(door.raw, self._clock.given, worker.id))
+            if not dead:
                 return []
             async with workers.freeing_alone(door.raw) as is_alone:
-                return await self._free(silent, worker.slot % PARTS) if is_alone else []
+                return await self._free(dead, worker.slot % PARTS) if is_alone else []
 
     async def _free(self, silent: Mapping[int, int], part: int) -> Sequence[int]:
         """Those of them who were not heard of since; all that they held is looked for once and freed by its keys."""

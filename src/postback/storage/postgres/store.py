@@ -88,6 +88,7 @@ class PostgresStore(PostgresQueue):
         dsn: str,
         clock: Clock | None = None,
         *,
+        steady: Clock | None = None,
         secret_keys: Sequence[bytes] = (),
         lease_ms: int = LEASE_MS,
         alone: bool = False,
@@ -96,11 +97,12 @@ class PostgresStore(PostgresQueue):
     ) -> "PostgresStore":
         """Bring the schema up to date, listen, and be ready. CannotOpen, or Unavailable where nobody answers.
 
-        `clock` is the database's own where none is given. `secret_keys` are those of its secrets, the one that seals
-        first. `alone` says that no other process works on the database, so that whoever enlists finds only the dead;
-        without it workers live by their heartbeat. `report` is told of each commit, on the loop.
+        `clock` is the database's own where none is given; `steady` counts milliseconds of one that does not jump.
+        `secret_keys` are those of its secrets, the one that seals first. `alone` says that no other process works on the
+        database, so that whoever enlists finds only the dead; without it workers live by their heartbeat. `report` is
+        told of each commit, on the loop.
         """
-        known = ServerClock(clock)
+        known = ServerClock(clock, steady)
         vault = await prepare(dsn, secret_keys, known)
         store = cls(dsn, vault, known, lease_ms=lease_ms, alone=alone, report=report)
         try:

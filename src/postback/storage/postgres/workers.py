@@ -15,6 +15,7 @@ from postback.storage.postgres.clock import NOW
 from postback.storage.postgres.journal import Raw, interrupt
 from postback.storage.postgres.now import turn_back
 from postback.storage.postgres.tasks import Task
+from postback.storage.postgres.witness import Registered
 
 DECLARED_DEAD: Final = 0
 """`beat_ms` of a worker whose claims are being freed: it stays in the table until none is left, however many processes
@@ -37,10 +38,10 @@ RETURNING t.now
 
 BEATS: Final = "SELECT id, goes_by, beat_ms, lease_ms FROM workers ORDER BY id"
 
-SILENT: Final = f"""
-SELECT w.id, w.beat_ms
+OTHERS: Final = f"""
+SELECT w.id, w.beat_ms, w.lease_ms, t.now, w.beat_ms = {DECLARED_DEAD}
 FROM (SELECT {NOW} AS now OFFSET 0) AS t, workers AS w
-WHERE w.beat_ms < t.now - w.lease_ms AND w.id <> $2
+WHERE w.id <> $2
 """  # noqa: S608
 
 # Whoever gives the worker something shares this lock until that is durable; one who frees it already has it.
@@ -115,9 +116,8 @@ async def heard_of(raw: Raw, now: int) -> Sequence[Peer]:
     ]
 
 
-async def silent(raw: Raw, given: int | None, worker: int) -> Mapping[int, int]:
-    """Others that were not heard of for their lease, those among them who are declared dead already: when each was."""
-    return {row[0]: row[1] for row in await raw.fetch(SILENT, given, worker)}
+async def others(raw: Raw, given: int | None, worker: int) -> Sequence[Registered]:
+    return [Registered(*row) for row in await raw.fetch(OTHERS, given, worker)]
 
 
 @asynccontextmanager
