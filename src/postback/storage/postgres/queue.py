@@ -8,7 +8,7 @@ from typing import Final
 from postback.domain.accounts import Actor
 from postback.domain.crews import Peer
 from postback.domain.deliveries import Accepted, Claim, NewDeliveries, Refused, Settled, Settlement
-from postback.domain.errors import Unavailable
+from postback.domain.errors import Unavailable, WorkerDeclaredDead
 from postback.domain.ids import config_text, delivery_text
 from postback.domain.jobs import JobKind
 from postback.ports import Job, LogFilter, Report, Waiting, Worker
@@ -20,6 +20,7 @@ from postback.storage.postgres.auditing import ServerAuditor
 from postback.storage.postgres.clock import ServerClock
 from postback.storage.postgres.connections import Door, Doors, Lost
 from postback.storage.postgres.journal import PARTS
+from postback.storage.postgres.lives import Lives
 from postback.storage.postgres.partitions import make_ahead
 from postback.storage.postgres.settling import Settling
 from postback.storage.postgres.tasks import Task, Tasks
@@ -37,7 +38,7 @@ EVER: Final = 1 << 62
 class PostgresQueue:
     """Keeps the port Queue for one process. `transact` runs a function in a transaction and reports it; `changed` is
     called inside one with an account whose configs it changes; `send_due` tells other processes of lanes, and
-    `send_workers` that workers came, went or go by another crew."""
+    `send_workers` that workers came, went or go by another crew. `lives` knows who is dead on this machine."""
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class PostgresQueue:
         changed: Callable[[str], None],
         send_due: Callable[[Collection[int]], None],
         send_workers: Callable[[], None],
+        lives: Lives,
     ) -> None:
         self._doors = doors
         self._clock = clock
@@ -65,7 +67,8 @@ class PostgresQueue:
         self._tasks = Tasks(doors, clock, transact, report, send_due)
         self._tokens = Tokens()
         self._unanswered = Unanswered()
-        self._witness = Witness(clock.steady)
+        self._witness = Witness(clock.steady, lives.is_over)
+        self._lives = lives
         self._made_ahead_at = -1
 
     # --- workers ------------------------------------------------------------------------------------------------
@@ -76,7 +79,9 @@ class PostgresQueue:
             async with self._doors.one() as door:
                 earlier = await workers.registered(door.raw)
             await self._free(dict.fromkeys(earlier, EVER), 0)
-        return await self._tasks.run(lambda task: workers.enlist(task, host, self._lease_ms))
+        worker = await self._tasks.run(lambda task: workers.enlist(task, host, self._lease_ms))
+        self._lives.begin(worker.id)
+        return worker
 
     async def retire(self, worker: Worker) -> None:
         await self._free({worker.id: EVER}, worker.slot % PARTS)
@@ -87,7 +92,11 @@ class PostgresQueue:
             task.is_sent = True
             return task.moment.is_at(await workers.beat(task.raw, task.moment.given, worker.id, goes_by))
 
-        now = await self._tasks.one(run, beats=True)
+        try:
+            now = await self._tasks.one(run, beats=True)
+        except WorkerDeclaredDead:
+            self._lives.end(worker.id)
+            raise
         async with self._doors.beating() as door:
             heard = await workers.heard_of(door.raw, now)
         if self._goes_by.get(worker.id) != goes_by:
@@ -100,7 +109,9 @@ class PostgresQueue:
         async with self._doors.one() as door:
             if not self._unanswered.is_empty:
                 self._send_due(await self._unanswered.release(door.raw, worker.id, self._clock()))
-            dead = self._witness.silent(await workers.others(door.raw, self._clock.given, worker.id))
+            others = await workers.others(door.raw, self._clock.given, worker.id)
+            self._lives.watch(one.id for one in others)
+            dead = self._witness.silent(others)
             if not dead:
                 return []
             async with workers.freeing_alone(door.raw) as is_alone:
@@ -116,6 +127,8 @@ class PostgresQueue:
             some = keys[start : start + workers.AT_ONCE]
             await self._tasks.run(partial(workers.free, dead=dead, keys=some), part)
         await self._tasks.run(lambda task: workers.forget(task.raw, dead))
+        for one in dead:
+            self._lives.end(one)
         self._send_workers()
         return dead
 

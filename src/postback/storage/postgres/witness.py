@@ -1,6 +1,6 @@
-"""What one process has itself seen of the others' heartbeats: the database's clock may jump, its own does not."""
+"""Who is dead, as one process sees it: by what it has itself seen of the others' heartbeats, and by their locks."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from postback.ports import Clock
@@ -18,10 +18,11 @@ class Registered(NamedTuple):
 
 
 class Witness:
-    """`steady` counts milliseconds of a clock that does not jump."""
+    """`steady` counts milliseconds of a clock that does not jump; `is_over` knows of some that they are dead for certain."""
 
-    def __init__(self, steady: Clock) -> None:
+    def __init__(self, steady: Clock, is_over: Callable[[int], bool]) -> None:
         self._steady = steady
+        self._is_over = is_over
         self._seen: dict[int, tuple[int, int]] = {}
 
     def silent(self, others: Iterable[Registered]) -> dict[int, int]:
@@ -36,7 +37,7 @@ class Witness:
             before_ms, since_ms = self._seen.get(one.id, (None, steady_ms))
             seen[one.id] = one.beat_ms, since_ms if one.beat_ms == before_ms else steady_ms
             is_silent = one.beat_ms < one.now - one.lease_ms and steady_ms - seen[one.id][1] > one.lease_ms
-            if one.is_declared or is_silent:
+            if one.is_declared or is_silent or self._is_over(one.id):
                 silent[one.id] = one.beat_ms
         self._seen = seen
         return silent
