@@ -17,6 +17,7 @@ from urllib.parse import parse_qs
 
 from postback.domain.accounts import Account
 from postback.domain.configs import ConfigState
+from postback.domain.crews import Peer
 from postback.domain.deliveries import Accepted, Claim, NewDeliveries, Refused, Settled, Settlement, Verdict
 from postback.domain.errors import Unavailable
 from postback.domain.jobs import JobKind
@@ -25,7 +26,7 @@ from postback.domain.records import Insert
 from postback.domain.telemetry import Fact, InternalError
 from postback.domain.wire import Answered, Outcome, Reason, Request, Timings, Unreachable
 from postback.engine.engine import Engine, Limits
-from postback.ports import Heartbeat, NewEvent, Waiting, Worker
+from postback.ports import NewEvent, Waiting, Worker
 from postback.storage.accounts import SqlAccounts
 from postback.storage.configs import SqlConfigs
 from postback.storage.records import SqlRecords
@@ -126,13 +127,13 @@ class ProcessQueue:
         self._queue = process.store
         self._has_started = False
 
-    async def enlist(self, host: str) -> Worker:
+    async def enlist(self, host: str, *, is_held: bool = False) -> Worker:
         self._process.lives += 1
         if not self._has_started:
             # Without a store there is no start at all: the process ends and is started again, which is no story.
             self._has_started = True
-            return await self._queue.enlist(host)
-        return await self._step(lambda: self._queue.enlist(host))
+            return await self._queue.enlist(host, is_held=is_held)
+        return await self._step(lambda: self._queue.enlist(host, is_held=is_held))
 
     async def retire(self, worker: Worker) -> None:
         await self._step(lambda: self._queue.retire(worker))
@@ -169,14 +170,20 @@ class ProcessQueue:
 
         return await self._step(settle)
 
-    async def beat(self, worker: Worker, goes_by: int = 0) -> Heartbeat:
-        async def beat() -> Heartbeat:
-            async with self._world.freeing_or_settling:
-                heard = await self._queue.beat(worker, goes_by)
+    async def beat(self, worker: Worker, goes_by: int = 0) -> Sequence[Peer]:
+        async def beat() -> Sequence[Peer]:
+            heard = await self._queue.beat(worker, goes_by)
             self._world.ledger.limits.beats(self._process, self._world.loop.time())
             return heard
 
         return await self._step(beat)
+
+    async def free_dead(self, worker: Worker) -> Sequence[int]:
+        async def free_dead() -> Sequence[int]:
+            async with self._world.freeing_or_settling:
+                return await self._queue.free_dead(worker)
+
+        return await self._step(free_dead)
 
     def on_workers(self, changed: Callable[[], None]) -> None:
         """Nobody tells: what there is to know comes with the heartbeat."""

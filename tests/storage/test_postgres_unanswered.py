@@ -142,7 +142,7 @@ async def test_what_was_accepted_before_the_connection_broke_is_answered_as_acce
     await given.conserved(store)
 
 
-async def test_what_nobody_could_be_asked_of_is_nobody_s_after_the_next_beat(
+async def test_what_nobody_could_be_asked_of_is_nobody_s_after_a_moment(
     store: PostgresStore, proxy: Proxy, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(accepting, "UNKNOWN_S", 0.3)
@@ -153,7 +153,7 @@ async def test_what_nobody_could_be_asked_of_is_nobody_s_after_the_next_beat(
         await store.accept(worker, given.units(1, claimed=True))
     proxy.refuses = False
     assert await given.claim(store, worker) == []
-    await store.beat(worker)
+    await store.free_dead(worker)
 
     [claim] = await given.claim(store, worker)
     assert claim.event.id == given.event_number(0).id
@@ -183,7 +183,7 @@ async def test_what_is_claimed_while_an_accept_stays_unanswered_is_still_its_wor
     await other.close()
     proxy.refuses = False
 
-    await store.beat(worker)
+    await store.free_dead(worker)
 
     left = await given.claim(store, worker)
     assert [claim.event.id for claim in left] == [given.event_number(0).id]
@@ -202,7 +202,7 @@ async def test_what_nobody_could_be_asked_of_is_nobody_s_also_where_others_of_it
 
     answers = await store.accept(worker, [alone, beside_a_change._replace(changes=[Insert(a_location())])])
     proxy.refuses = False
-    await store.beat(worker)
+    await store.free_dead(worker)
 
     assert isinstance(answers[0], Accepted)
     assert isinstance(answers[1], Refused)
@@ -212,7 +212,7 @@ async def test_what_nobody_could_be_asked_of_is_nobody_s_also_where_others_of_it
     await given.conserved(store)
 
 
-async def test_what_was_claimed_without_an_answer_is_nobody_s_after_the_next_beat(
+async def test_what_was_claimed_without_an_answer_is_nobody_s_after_a_moment(
     store: PostgresStore, proxy: Proxy, worker: Worker
 ) -> None:
     await store.accept(worker, given.units(3))
@@ -222,7 +222,7 @@ async def test_what_was_claimed_without_an_answer_is_nobody_s_after_the_next_bea
         await given.claim(store, worker)
     assert [row.worker for row in await given.owed_rows(store)] == [worker.id] * 3
     assert await given.claim(store, worker) == []
-    await store.beat(worker)
+    await store.free_dead(worker)
 
     assert len(await given.claim(store, worker)) == 3
     assert await given.log(store) == []

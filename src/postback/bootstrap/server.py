@@ -255,7 +255,7 @@ class _Server:
         if self._ask is None:
             return None
         if self._settings.is_on_a_server:
-            await demand_alone(self._store, self._settings.lease.total_seconds())
+            await demand_alone(self._store)
         return await self._held.look()
 
     async def _ask_whether_to_send(self, restored: Restored) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from postback.domain.errors import Unavailable, WorkerDeclaredDead
-from postback.domain.telemetry import StoreFailed, WorkerDied
+from postback.domain.telemetry import StoreFailed
 from postback.engine.lanes import Lanes
 from postback.engine.waiting import happens
 from postback.ports import Queue, Report, Worker
@@ -15,8 +15,8 @@ LOOKS_A_BEAT: Final = 5
 
 
 class Heart:
-    """`took_over` is called when a worker was found dead, `reallotted` when more or less of the lanes may be this
-    worker's. `now` is the loop's monotonic time in seconds."""
+    """`reallotted` is called when more or less of the lanes may be this worker's. `now` is the loop's monotonic time in
+    seconds."""
 
     def __init__(
         self,
@@ -26,7 +26,6 @@ class Heart:
         report: Report,
         *,
         beat_every_s: float,
-        took_over: Callable[[], None],
         reallotted: Callable[[], None],
     ) -> None:
         self.worker = Worker(0, 0, 0)
@@ -36,7 +35,6 @@ class Heart:
         self._now = now
         self._report = report
         self._beat_every_s = beat_every_s
-        self._took_over = took_over
         self._reallotted = reallotted
         self._beat_now = asyncio.Event()
         queue.on_workers(self.wake)
@@ -77,12 +75,8 @@ class Heart:
     async def _beat(self) -> None:
         while True:
             asked_at = self._now()
-            freed, peers = await self._queue.beat(self.worker, self._sharing.goes_by)
-            for worker in freed:
-                self._report(WorkerDied(worker))
+            peers = await self._queue.beat(self.worker, self._sharing.goes_by)
             if self._sharing.hear(peers, asked_at, self._now()):
                 self._reallotted()
-            if freed:
-                self._took_over()
             if not self._sharing.has_news(self._lanes.keeps_within):
                 return

@@ -27,13 +27,10 @@ from postback.storage.postgres.partitions import DAY_MS, TABLES, make_days
 from postback.storage.postgres.workers import notice_jump
 from postback.storage.secret_file import SecretFile
 from postback.storage.sqlite import conservation as on_sqlite
-from postback.storage.sqlite import workers as sqlite_workers
 from postback.storage.sqlite.connections import APPLICATION_ID, open_reader
 from postback.storage.sqlite.connections import Door as SourceDoor
 from postback.storage.tables import METADATA, attempts
 from postback.storage.vault import key_id
-
-LEASE_MS: Final = sqlite_workers.LEASE_MS
 
 FREED_AT_ONCE: Final = 500
 
@@ -303,7 +300,7 @@ def _plain(totals: Mapping[str, Mapping[int, int]]) -> Mapping[tuple[str, int], 
 
 async def _free(raw: Raw) -> int:
     """As a start on the old database would: no worker lives, and what one held is owed again, on record as interrupted."""
-    await notice_jump(raw, None, LEASE_MS)
+    await notice_jump(raw, None)
     now: int = await raw.fetchval(f"SELECT {NOW}", None)
     freed = 0
     while True:
