@@ -120,8 +120,18 @@ def test_an_event_goes_its_way_from_the_start_to_the_end(nodes: Callable[..., Li
     assert {path.name for path in node.folder.iterdir()} == {"said.txt", "log.txt"}
 
 
-def test_what_a_killed_server_has_claimed_is_taken_over_by_the_other(nodes: Callable[..., Live]) -> None:
-    first, second = nodes(POSTBACK_LEASE="2 s"), nodes(POSTBACK_LEASE="2 s")
+@pytest.mark.parametrize("lease", ["1 h on the same machine", "2 s on another"])
+def test_what_a_killed_server_has_claimed_is_taken_over_by_the_other(
+    nodes: Callable[..., Live], lease: str, tmp_path: Path
+) -> None:
+    """On the same machine at once, elsewhere after its lease."""
+    length, _, where = lease.partition(" on ")
+    first = nodes(POSTBACK_LEASE=length)
+    if where == "another":
+        (tmp_path / "elsewhere").mkdir()
+        second = nodes(POSTBACK_LEASE=length, TMPDIR=str(tmp_path / "elsewhere"))
+    else:
+        second = nodes(POSTBACK_LEASE=length)
     with socket.create_server(("127.0.0.1", 0)) as silent, Arrived() as arrived:
         silent_url = f"http://127.0.0.1:{silent.getsockname()[1]}/in"
         config = first.config(silent_url, "order.paid", format="json", response_timeout=30)
