@@ -47,6 +47,22 @@ def test_what_the_server_and_receivers_need_is_loaded_by_the_commands_that_need_
     assert LATER & set(loaded.stdout.split()) == set()
 
 
+def test_what_is_loaded_is_no_garbage_and_what_comes_later_may_be() -> None:
+    code = """if True:
+        import gc, sys
+        from postback import __main__
+
+        sys.argv[1:] = ["--version"]
+        try:
+            __main__.main()
+        except SystemExit:
+            print(gc.isenabled(), len(gc.get_objects()) < gc.get_freeze_count())
+    """
+    told = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
+
+    assert told.stdout.splitlines()[1:] == ["True True"]
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
