@@ -1,11 +1,11 @@
 """`python -m postback`, and the program `postback`."""
 
-from postback.cli.interrupted import ended_by_interrupt
+from postback.cli.loading import loading
 
 
 def main() -> None:
     """Run the command line."""
-    with ended_by_interrupt():
+    with loading():
         from postback.cli.app import main as run  # noqa: PLC0415 - it takes its time to load
     run()
 

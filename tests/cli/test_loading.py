@@ -47,6 +47,22 @@ def test_what_the_server_and_receivers_need_is_loaded_by_the_commands_that_need_
     assert LATER & set(loaded.stdout.split()) == set()
 
 
+def test_what_is_loaded_is_no_garbage_and_what_comes_later_may_be() -> None:
+    code = """if True:
+        import gc, sys
+        from postback import __main__
+
+        sys.argv[1:] = ["--version"]
+        try:
+            __main__.main()
+        except SystemExit:
+            print(gc.isenabled(), len(gc.get_objects()) < gc.get_freeze_count())
+    """
+    told = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
+
+    assert told.stdout.splitlines()[1:] == ["True True"]
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -61,18 +77,21 @@ def test_ctrl_c_while_modules_are_loaded_is_one_line_and_130(tmp_path: Path, nam
     """It was a traceback of whatever was just being loaded."""
     given = {"POSTBACK_DATABASE": "postgresql://127.0.0.1:9/x", "POSTBACK_SECRET_KEY": "a1" * 32}
     given["POSTBACK_LISTEN"] = "127.0.0.1:0"
-    loading = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", SLOW.format(name=name, words=words)],
         cwd=tmp_path,
         env=environment() | given,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    assert loading.stdout is not None
-    assert loading.stdout.readline() == "loading\n"
-    loading.send_signal(signal.SIGINT)
-    _, said = loading.communicate(timeout=PATIENCE_S)
+    ) as loading:
+        assert loading.stdout is not None
+        assert loading.stdout.readline() == "loading\n"
+        loading.send_signal(signal.SIGINT)
+        try:
+            _, said = loading.communicate(timeout=PATIENCE_S)
+        finally:
+            loading.kill()
 
     assert (loading.returncode, said) == (130, "error: interrupted before it had started\n")
 

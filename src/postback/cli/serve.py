@@ -9,6 +9,7 @@ import typer
 
 from postback.cli import restored
 from postback.cli.interrupted import ended_by_interrupt
+from postback.cli.loading import loading
 from postback.cli.output import CommandError, Exit, program
 from postback.domain import databases
 from postback.settings import Settings, load_settings, source_of
@@ -44,7 +45,7 @@ def serve(
     Every setting may also come from the environment (POSTBACK_LISTEN …) or from postback.toml; `postback settings` shows them.
     """
     # The server's libraries take half a second to load, which no other command should wait for.
-    with ended_by_interrupt():
+    with loading():
         from postback import bootstrap
 
     settings = load_settings(

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from postback.cli.interrupted import ended_by_interrupt
+from postback.cli.loading import loading
 from postback.cli.output import CommandError
 from postback.cli.serve import demand_server, end, say
 from postback.settings import Settings, load_settings
@@ -27,7 +28,7 @@ def worker(
     Every setting may also come from the environment or from postback.toml; `postback settings` shows them.
     """
     # The server's libraries take half a second to load, which no other command should wait for.
-    with ended_by_interrupt():
+    with loading():
         from postback import bootstrap
 
     settings = load_settings(
