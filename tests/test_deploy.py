@@ -224,6 +224,18 @@ def test_compose_sets_what_exists_and_keeps_no_secret() -> None:
                 )
 
 
+def test_a_server_behind_a_proxy_on_its_machine_opens_loopback_to_nobody() -> None:
+    """With the example's empty value a server listening on 127.0.0.1, as under systemd, let all configs call loopback."""
+    example = (DEPLOY / "environment.example").read_text("utf-8")
+    [given] = re.findall(r"^POSTBACK_ALLOW_NETWORKS=(.*)$", example, re.MULTILINE)
+    by_default = unit()["Service"]["Environment"].partition("POSTBACK_ALLOW_NETWORKS=")[2]
+
+    assert not Settings(listen="127.0.0.1:8080", allow_networks=given).allows_loopback
+    assert not Settings(listen="127.0.0.1:8080", allow_networks=by_default).allows_loopback
+    for service in ours().values():
+        assert service["environment"]["POSTBACK_ALLOW_NETWORKS"] == "${POSTBACK_ALLOW_NETWORKS:-none}"
+
+
 def test_what_compose_asks_for_stands_in_the_example_and_is_empty_there() -> None:
     asked = set(re.findall(r"\$\{(\w+)", (DEPLOY / "compose.yaml").read_text("utf-8")))
     example = dict(
@@ -233,6 +245,8 @@ def test_what_compose_asks_for_stands_in_the_example_and_is_empty_there() -> Non
     )
 
     assert set(example) == asked
+    # What is empty is not set, and that would open loopback to a server that listens there.
+    assert example.pop("POSTBACK_ALLOW_NETWORKS") == "none"
     assert set(example.values()) == {""}
     assert asked - {"POSTGRES_PASSWORD"} <= SETTINGS
 

@@ -277,6 +277,14 @@ def test_networks_are_listed_by_commas_spaces_or_as_a_toml_list(empty_folder: Pa
     assert load_settings().networks == wanted
 
 
+def test_none_closes_loopback_also_to_a_server_that_listens_there() -> None:
+    settings = load_settings(listen="127.0.0.1:80", allow_networks="none")
+
+    assert (settings.networks, settings.allows_loopback) == ((), False)
+    assert shown(settings, "allow_networks") == "none"
+    assert "expected auto, none, or networks such as" in refusal(allow_networks="none, 10.0.0.0/8")
+
+
 def test_networks_that_hold_loopback_are_told_to_do_so() -> None:
     assert load_settings(listen="10.0.0.1:80", allow_networks="127.0.0.1/32").allows_loopback
     assert not load_settings(allow_networks="10.0.0.0/8").allows_loopback

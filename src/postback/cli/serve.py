@@ -109,7 +109,7 @@ def announcement(started: "Started", processes: int = 1) -> str:
     if started.allows_loopback:
         parts.append(
             "! Receivers on this machine's loopback addresses may be called (POSTBACK_ALLOW_NETWORKS):\n"
-            "  right for trying it out, wrong where strangers may set up postback configs."
+            "  right for trying it out, wrong where strangers may set up postback configs; `none` closes them."
         )
     if started.needs_public_url:
         parts.append(
