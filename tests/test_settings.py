@@ -218,6 +218,20 @@ def test_where_a_database_listens_is_read_from_its_address(address: str, hosts: 
     assert databases.hosts(address, {"PGHOST": "from.outside", "PGPORT": "6543"} if "///db" in address else {}) == hosts
 
 
+@pytest.mark.parametrize(
+    ("address", "named"),
+    [
+        ("postgresql://me:hush@host/db", "the database db on host:5432"),
+        ("postgresql://[::1]:5433,other:1/db", "the database db on [::1]:5433, other:1"),
+        ("postgresql://me:hush@/db?host=/var/run&port=1", "the database db on the socket /var/run/.s.PGSQL.1"),
+        ("postgresql://host/?dbname=db", "the database db on host:5432"),
+        ("postgresql:///db", "the database db on this machine"),
+    ],
+)
+def test_a_database_is_named_with_all_that_leads_to_it_and_no_password(address: str, named: str) -> None:
+    assert databases.named(address, {}) == named
+
+
 def test_a_key_is_never_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTBACK_API_KEY", "too-short")
     assert "too-short" not in refusal()

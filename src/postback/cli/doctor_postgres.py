@@ -16,8 +16,9 @@ from postback.storage.balance import differences
 from postback.storage.postgres.clock import NOW
 from postback.storage.postgres.connections import Door, cause, told
 from postback.storage.postgres.conservation import balances, count_log, counted
-from postback.storage.postgres.opening import demand_fit, reach, shown
+from postback.storage.postgres.opening import demand_fit
 from postback.storage.postgres.partitions import AHEAD, DAY_MS, TABLES, existing
+from postback.storage.postgres.reaching import demand_writable, reach, shown
 from postback.storage.vault import key_id
 
 CHECK_S: Final = 5
@@ -56,6 +57,12 @@ async def _look(door: Door, settings: Settings, *, with_log: bool) -> AsyncItera
     else:
         durable = [f"{one} = {await raw.fetchval('SELECT current_setting($1)', one)}" for one in _DURABLE]
         yield Finding("durability", "ok", ", ".join(durable))
+    try:
+        await demand_writable(door, name)
+    except PostbackError as error:
+        yield Finding("writes", "wrong", str(error))
+    else:
+        yield Finding("writes", "ok", "taken: it is a primary")
     version = await door.run(migrations.version)
     if version is None:
         yield Finding("schema", "note", "there is none yet; the first `serve` makes it")

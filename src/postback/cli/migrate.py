@@ -75,7 +75,7 @@ def _move(settings: Settings, address: str) -> "Moved":
         with opened_to_move(path, settings.secret_keys) as source, _bars() as bars:
             return asyncio.run(move(source, address, bars.table, bars.counted))
     except Unavailable as error:
-        raise CommandError(f"{databases.shown(address)}: {error}; nothing was moved", Exit.NOT_REACHABLE) from error
+        raise CommandError(f"{error}; nothing was moved", Exit.NOT_REACHABLE) from error
 
 
 class _Bars:
