@@ -299,9 +299,9 @@ def test_without_the_extra_the_start_says_what_to_install(cli: Cli, monkeypatch:
     started, examined = cli("serve", "--listen", f"127.0.0.1:{free_port()}"), cli("doctor", "--json")
 
     assert started.code == 1
-    assert "pip install 'postback[postgres]'" in started.err
+    assert "pip install './postback[postgres]'" in started.err
     assert examined.code == 1
-    assert "pip install 'postback[postgres]'" in json.loads(examined.out)[-1]["text"]
+    assert "pip install './postback[postgres]'" in json.loads(examined.out)[-1]["text"]
 
 
 # --- the commands beside a server -------------------------------------------------------------------------------

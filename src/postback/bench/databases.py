@@ -174,7 +174,9 @@ async def _value(address: str, statement: str, then: Callable[[int], object] | N
     try:
         import asyncpg  # noqa: PLC0415 - an extra
     except ImportError:
-        raise BenchError("a PostgreSQL database needs the extra postgres: pip install 'postback[postgres]'") from None
+        raise BenchError(
+            "a PostgreSQL database needs the extra postgres: pip install './postback[postgres]' (./postback is the folder that was cloned)"
+        ) from None
     try:
         connection = await asyncpg.connect(address, timeout=10)
         try:

@@ -63,7 +63,10 @@ def _refuse_where_it_cannot(settings: Settings) -> None:
     if not Path(settings.database).exists():
         raise CommandError(f"{settings.database} does not exist: there is nothing to move", Exit.USAGE)
     if find_spec("asyncpg") is None:
-        raise CommandError("PostgreSQL needs the extra postgres: pip install 'postback[postgres]'", Exit.USAGE)
+        raise CommandError(
+            "PostgreSQL needs the extra postgres: pip install './postback[postgres]' (./postback is the folder that was cloned)",
+            Exit.USAGE,
+        )
 
 
 def _move(settings: Settings, address: str) -> "Moved":
