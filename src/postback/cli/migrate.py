@@ -130,7 +130,10 @@ def _tell(moved: "Moved", settings: Settings, address: str, *, as_json: bool) ->
     print("  POSTBACK_DATABASE    to that address, with its password")
     print(f"  POSTBACK_SECRET_KEY  {_secret_key(settings)}")
     print(f"\nThe operator keys are the same as before{_operator_key(settings)}.")
-    print(f"Start no server on {settings.database} again: it would deliver what is owed a second time.")
+    print(
+        f"No server starts on {settings.database} again, for it would deliver what is owed a second time: "
+        f"{settings.database}.moved beside it says where it went."
+    )
 
 
 def _secret_key(settings: Settings) -> str:

@@ -18,6 +18,7 @@ from postback.storage.committed import Uncommitted
 from postback.storage.database import CannotOpen
 from postback.storage.journal import DETAIL, OWED_COLUMNS, Owed
 from postback.storage.lockfile import LockFile
+from postback.storage.moved import MovedMark
 from postback.storage.postgres import conservation as on_postgres
 from postback.storage.postgres.clock import NOW
 from postback.storage.postgres.connections import BEGIN, SETTINGS, Door, cause
@@ -156,6 +157,8 @@ async def move(source: Source, dsn: str, watch: Watch, told: Told) -> Moved:
     try:
         await door.raw.execute(BEGIN)
         moved = await _move(source, door, name, watch, told)
+        # Before it stands, for whoever is killed in between.
+        MovedMark(source.path).set(name)
         await _commit(door, name)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, DBAPIError) as error:
         raise CannotMove(
@@ -339,5 +342,6 @@ async def _commit(door: Door, name: str) -> None:
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         raise CannotMove(
             f"the connection to {name} was lost at the very end, and whether the move stands is not known: give the same command "
-            f"again; it is refused as not empty where the move stands, and done where not ({in_words(error)})"
+            "again; it is refused as not empty where the move stands, and done where not. Until then no server starts on the "
+            f"file ({in_words(error)})"
         ) from error
