@@ -329,7 +329,7 @@ def test_doctor_and_keys_find_a_database_that_servers_are_at_work_on(
     found = {one["what"]: one for one in json.loads(examined.out)}
     assert (examined.code, {one["verdict"] for one in found.values()}) == (0, {"ok"}), found
     assert "fsync = on" in found["durability"]["text"]
-    assert found["workers"]["text"].startswith("0 on ")
+    assert found["workers"]["text"].startswith("1: number 0 on ")
     assert "7 days more" in found["partitions"]["text"]
     assert found["conservation"]["text"].startswith("1 accepted + 0 replayed = 1 delivered")
     assert found["log"]["text"].startswith("1 deliveries")

@@ -227,6 +227,12 @@ def _server(settings: Settings, *, is_running: bool) -> Iterator[Finding]:
     except CommandError as error:
         if error.code is Exit.NOT_REACHABLE and not is_running:
             yield Finding("server", "note", f"none answers at {url}")
+        elif error.code is Exit.NOT_REACHABLE:
+            yield Finding(
+                "server",
+                "wrong",
+                f"{error}; one runs, so it may listen elsewhere: set POSTBACK_LISTEN to where it does",
+            )
         else:
             yield Finding("server", "wrong", str(error))
     else:

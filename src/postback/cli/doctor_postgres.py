@@ -127,10 +127,19 @@ async def _workers(door: Door, now: int, lease_s: float) -> Finding:
     rows = await door.raw.fetch("SELECT slot, host, beat_ms FROM workers ORDER BY slot")
     alive = [row for row in rows if row[2] >= now - lease_s * 1000]
     silent = len(rows) - len(alive)
-    text = ", ".join(f"{row[0]} on {row[1]}" for row in alive) or "none: no server runs on this database"
+    text = _crew([(row[0], row[1]) for row in alive]) or "none: no server runs on this database"
     if silent and not alive:
         return Finding("workers", "note", f"{text}; of {silent} that ended without a word the next start takes over")
     return Finding("workers", "ok", text + (f"; {silent} not heard of, others take over" if silent else ""))
+
+
+def _crew(workers: Sequence[tuple[int, str]]) -> str:
+    """How many they are, and their numbers by host."""
+    hosts: dict[str, list[int]] = {}
+    for number, host in workers:
+        hosts.setdefault(host, []).append(number)
+    of_each = [f"{', '.join(map(str, numbers))} on {host}" for host, numbers in hosts.items()]
+    return f"{len(workers)}: {'number' if len(workers) == 1 else 'numbers'} {'; '.join(of_each)}" if workers else ""
 
 
 async def _secrets(door: Door, settings: Settings) -> Finding:
