@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from shutil import copyfile
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -22,6 +23,7 @@ from postback.cli.trial import environment
 from postback.receiver.server import Behaviour, TestReceiver
 from tests import postgres
 from tests.cli.calling import Cli
+from tests.databases import new_database
 from tests.live import KEY, Live
 from tests.patience import PATIENCE_S
 from tests.ports import free_port
@@ -288,12 +290,21 @@ def test_the_password_of_the_database_is_in_nothing_that_is_said(
     missing = call("serve", "--listen", "127.0.0.1:0", database=with_password.replace("/shop", "/shoq"), code=1)
     nobody = call("serve", "--listen", "127.0.0.1:0", database=with_password.replace(port, "9"), code=1)
     call("serve", "--listen", "127.0.0.1:0", database=with_password.replace(f":{port}", ":port"), code=2)
+    copyfile(new_database(), tmp_path / "to_move.db")
+    bare = with_password.replace(f":{quote(PASSWORD, safe='')}@", "@")
+    to_wrong = call("migrate", "--to", with_password.replace("hush", "hosh"), database="to_move.db", code=1)
+    to_bare = call("migrate", "--to", bare, database="to_move.db", code=1)
     call("--traceback", "serve", "--listen", "127.0.0.1:0", database=with_password + "?no_such=1", code=1)
     dry_run = call("retention", "--dry-run", code=2)
 
     assert refused.status == 422
     assert "where postback itself or its database listens" in refused.text
     assert "the user or the password in POSTBACK_DATABASE is wrong" in wrong
+    # It was said to be out of reach, with the exit code of that.
+    for told in (to_wrong, to_bare):
+        assert "does not let us in" in told
+        assert "the user or the password in --to is wrong" in told
+        assert "give the password as PGPASSWORD" in told
     assert "make the database first: CREATE DATABASE" in missing
     assert "cannot be reached" in nobody
     assert "is the server running there" in nobody
@@ -328,9 +339,9 @@ def test_without_the_extra_the_start_says_what_to_install(cli: Cli, monkeypatch:
     started, examined = cli("serve", "--listen", f"127.0.0.1:{free_port()}"), cli("doctor", "--json")
 
     assert started.code == 1
-    assert "pip install 'postback[postgres]'" in started.err
+    assert "pip install './postback[postgres]'" in started.err
     assert examined.code == 1
-    assert "pip install 'postback[postgres]'" in json.loads(examined.out)[-1]["text"]
+    assert "pip install './postback[postgres]'" in json.loads(examined.out)[-1]["text"]
 
 
 # --- the commands beside a server -------------------------------------------------------------------------------
@@ -358,7 +369,7 @@ def test_doctor_and_keys_find_a_database_that_servers_are_at_work_on(
     found = {one["what"]: one for one in json.loads(examined.out)}
     assert (examined.code, {one["verdict"] for one in found.values()}) == (0, {"ok"}), found
     assert "fsync = on" in found["durability"]["text"]
-    assert found["workers"]["text"].startswith("0 on ")
+    assert found["workers"]["text"].startswith("1: number 0 on ")
     assert "7 days more" in found["partitions"]["text"]
     assert found["conservation"]["text"].startswith("1 accepted + 0 replayed = 1 delivered")
     assert found["log"]["text"].startswith("1 deliveries")

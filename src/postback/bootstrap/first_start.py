@@ -39,6 +39,7 @@ class FirstStart:
             is_fresh = False
         except NotFound:
             is_fresh = True
+        others = await self._accounts.list_keys(None, Query(page_size=1, sort="created_ts"))
         key = await self._operator_key(is_fresh=is_fresh)
         if is_fresh:
             await self._make_default_account()
@@ -53,6 +54,7 @@ class FirstStart:
             needs_public_url=settings.needs_public_url,
             secret_path=settings.secret_file if settings.secret_key is None else None,
             keeps_no_key=settings.api_key is None and settings.key_file is None,
+            is_one_more=key is not None and bool(others.items),
         )
 
     async def _operator_key(self, *, is_fresh: bool) -> str | None:

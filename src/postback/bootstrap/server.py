@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -35,6 +36,7 @@ from postback.storage.audit import SqlAudit
 from postback.storage.backlog import backlog
 from postback.storage.configs import SqlConfigs
 from postback.storage.database import Sizes
+from postback.storage.in_use import has_configs
 from postback.storage.log import SqlLog
 from postback.storage.records import SqlRecords
 from postback.storage.stats import SqlStats
@@ -274,7 +276,8 @@ class _Server:
             return None
         services = self._services
         async with self._store.alone():
-            return await FirstStart(self._settings, services.accounts, services.records, services.clock, tell).make()
+            first = FirstStart(self._settings, services.accounts, services.records, services.clock, tell)
+            return replace(await first.make(), is_in_use=self._ask is not None or await has_configs(self._store))
 
     async def _answer(self, parts: asyncio.TaskGroup, taken: socket.socket | None) -> Callable[[], Awaitable[None]]:
         """Answer requests from now on; what is returned ends that, and returns when the last was answered."""

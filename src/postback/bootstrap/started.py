@@ -14,7 +14,8 @@ class Started:
     `listens_on` is where it does so, and `address` what links begin with, which may be a proxy's.
     `key` is the operator key where it was made just now; `key_path` is None where POSTBACK_API_KEY gives it, and where
     there is no file for it (`keeps_no_key`). `secret_path` is where the key of the secrets is, None where
-    POSTBACK_SECRET_KEY gives it. `needs_public_url`: links name an address that other machines cannot use.
+    POSTBACK_SECRET_KEY gives it. `needs_public_url`: links name an address that other machines cannot use. `is_one_more`:
+    there are other operator keys than the one that was made. `is_in_use`: nobody has to be shown how to begin.
     """
 
     listens_on: str
@@ -26,6 +27,8 @@ class Started:
     needs_public_url: bool
     secret_path: Path | None = None
     keeps_no_key: bool = False
+    is_one_more: bool = False
+    is_in_use: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,14 +122,14 @@ def announcement(started: "Started", processes: int = 1) -> str:
     if started.allows_loopback:
         parts.append(
             "! Receivers on this machine's loopback addresses may be called (POSTBACK_ALLOW_NETWORKS):\n"
-            "  right for trying it out, wrong where strangers may set up postback configs."
+            "  right for trying it out, wrong where strangers may set up postback configs; `none` closes them."
         )
     if started.needs_public_url:
         parts.append(
             f"! Links begin with {started.address}, which means nothing elsewhere: set POSTBACK_PUBLIC_URL (or\n"
             "  --public-url) to the address that others reach this server at."
         )
-    parts.append(_lines_to_try(started))
+    parts.append(_line_to_look(started) if started.is_in_use else _lines_to_try(started))
     return "\n\n".join(parts) + "\n"
 
 
@@ -146,7 +146,18 @@ def _about_key(started: "Started") -> str:
     path = started.key_path.absolute()
     if started.key is None:
         return f"The operator key is in {path}"
-    return f"Operator key, shown this once: {started.key}\n  kept, readable by its owner only, in {path}"
+    made = f"Operator key, shown this once: {started.key}\n  kept, readable by its owner only, in {path}"
+    if not started.is_one_more:
+        return made
+    return (
+        f"{made}\n"
+        f"  It was made because none that is valid stood there, and is one more: `{program()} keys list` shows the others.\n"
+        "  If you have the file of the first one, put it back, and revoke this one."
+    )
+
+
+def _line_to_look(started: "Started") -> str:
+    return f"What is delivered, in another terminal: {program()} deliveries list --url {started.address}"
 
 
 def _lines_to_try(started: "Started") -> str:

@@ -17,7 +17,7 @@ def worker(
     allow_networks: Annotated[
         str | None,
         typer.Option(
-            help="Private networks (CIDR, separated by commas) that postbacks may be sent to; auto: none, for a worker."
+            help="Private networks (CIDR, separated by commas) that postbacks may be sent to; auto and none: no such network."
         ),
     ] = None,
     processes: Annotated[int | None, typer.Option(help=Settings.model_fields["processes"].description)] = None,

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import StaticPool
 
 from postback.domain.errors import Unavailable
+from postback.storage.postgres.dialing import NEXT, dial
 
 T = TypeVar("T")
 
@@ -218,15 +219,15 @@ class Doors:
 async def connect(dsn: str, settings: Mapping[str, str], command_s: float | None = COMMAND_S) -> Door:
     """One connection outside any pool: for the start, and for listening. Raises Lost."""
     try:
-        raw = await asyncpg.connect(
+        raw = await dial(
             dsn,
-            timeout=CONNECT_S,
+            CONNECT_S,
             command_timeout=command_s,
             server_settings={"application_name": NAME},
             statement_cache_size=512,
         )
         await _set(raw, settings)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (*NEXT, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise Lost(f"the database cannot be reached: {told(error)}") from error
     return Door(raw)
 
@@ -245,6 +246,8 @@ def told(error: BaseException) -> str:
     """An error in words that may be logged: without its detail, in which there may be people's records."""
     if isinstance(error, asyncpg.PostgresError):
         return f"{error.args[0] if error.args else type(error).__name__} ({error.sqlstate})"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return str(error) or type(error).__name__
 
 

@@ -19,8 +19,9 @@ from postback.storage.postgres.clock import ServerClock
 from postback.storage.postgres.connections import Door, Doors, cause
 from postback.storage.postgres.lives import LOOK_S, Lives
 from postback.storage.postgres.notifying import Notices
-from postback.storage.postgres.opening import prepare, shown
+from postback.storage.postgres.opening import prepare
 from postback.storage.postgres.queue import PostgresQueue
+from postback.storage.postgres.reaching import shown
 from postback.storage.vault import Vault
 
 T = TypeVar("T")
