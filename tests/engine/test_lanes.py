@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+import pytest
+
 from postback.domain.configs import ConfigState, PostbackConfig
 from postback.domain.crews import CONNECTIONS
 from postback.domain.wire import Answered, Outcome, Reason, Timings, Unreachable
@@ -221,3 +223,25 @@ def test_an_edit_moves_the_lane_to_the_new_host_and_caps_its_window() -> None:
 
     assert (old.in_flight, lane.host.in_flight) == (0, 1)
     assert lane.window.size == 2
+
+
+def test_beyond_so_many_lanes_those_are_forgotten_that_would_be_made_anew_as_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that has used up its rate would have its tokens again, and one that is to wait would not wait."""
+    monkeypatch.setattr("postback.engine.lanes.LANES_KEPT", 0)
+    lanes, [idle, slow, paused] = lanes_with(3, rate_limit=0.1)
+    idle.bucket = None
+    assert slow.bucket is not None
+    slow.bucket.take(100.0)
+    paused.paused_until = 104.0
+
+    lanes.forget_idle(now=103.9)
+    assert set(lanes.lanes) == {2, 3}
+    assert list(lanes.of(slow.account)) == [slow, paused]
+
+    lanes.forget_idle(now=109.9)
+    assert set(lanes.lanes) == {2}
+
+    lanes.forget_idle(now=110.0)
+    assert set(lanes.lanes) == set()

@@ -200,7 +200,7 @@ class Dispatcher:
         now = self._now()
         if now >= self._next_look:
             self._next_look = now + LOOK_EVERY_S
-            self._lanes.forget_idle()
+            self._lanes.forget_idle(now)
             for lane in await self._due.find(self.worker, int(LOOK_EVERY_S * 1000)):
                 self._is_due(lane)
             if self._due.next_in_ms is not None:

@@ -85,9 +85,15 @@ class Lane:
     def places(self) -> int:
         return self.in_flight + self.reserved + len(self.waiting)
 
-    @property
-    def is_idle(self) -> bool:
-        return not self.taken and not self.window.shrunk and not self.spilled
+    def is_idle(self, now: float) -> bool:
+        """Whether one that is made anew would be the same."""
+        return (
+            not self.taken
+            and not self.window.shrunk
+            and not self.spilled
+            and now >= self.paused_until
+            and (self.bucket is None or self.bucket.is_full(now))
+        )
 
     def is_held(self, now: float) -> bool:
         return self.holds or now < self.paused_until
@@ -275,11 +281,11 @@ class Lanes:
         while host.blocked and not host.is_full:
             yield host.blocked.popleft()
 
-    def forget_idle(self) -> None:
+    def forget_idle(self, now: float) -> None:
         """Lanes without work and without anything learned are made anew when they are needed."""
         if len(self.lanes) <= LANES_KEPT:
             return
-        self.lanes = {key: lane for key, lane in self.lanes.items() if not lane.is_idle}
+        self.lanes = {key: lane for key, lane in self.lanes.items() if not lane.is_idle(now)}
         self._by_account = {}
         for lane in self.lanes.values():
             self._by_account.setdefault(lane.account, []).append(lane)
