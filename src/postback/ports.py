@@ -9,7 +9,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from postback.domain.accounts import Account, Actor, ApiKey
 from postback.domain.configs import ConfigState, PostbackConfig, Snapshot
-from postback.domain.crews import Peer
+from postback.domain.crews import NOTHING, Keys, Peer
 from postback.domain.deliveries import Accepted, Claim, Idempotency, NewDeliveries, Refused, Settled, Settlement, State
 from postback.domain.events import Event
 from postback.domain.ids import config_text
@@ -95,14 +95,14 @@ class Queue(Protocol):
     async def keep_test(self, worker: Worker, settlement: Settlement, *, by: Actor | None = None) -> None:
         """Put a test on record: its event and its one attempt, marked as a test. Nothing is owed, nothing is counted."""
 
-    async def beat(self, worker: Worker, goes_by: int = 0) -> Heartbeat:
-        """I live, and go by that crew. Whoever does not live any more loses its claims: interrupted, owed again.
+    async def beat(self, worker: Worker, goes_by: int = 0, keeps: Keys = NOTHING) -> Heartbeat:
+        """I live, go by that crew, and keep that from before it. Whoever does not live any more loses its claims: interrupted, owed again.
 
         WorkerDeclaredDead when others took this worker for dead.
         """
 
     def on_workers(self, changed: Callable[[], None]) -> None:
-        """Call `changed()` on the loop, as far as word of it comes, when others come, go, or go by another crew."""
+        """Call `changed()` on the loop, as far as word of it comes, when others come, go, go by another crew or keep less."""
 
     async def replay(self, account: str, event_id: int, config_id: int, *, by: Actor | None = None) -> None:
         """Owe a finished delivery again, now, its policy anew. Conflict while it is owed or its config is gone."""

@@ -184,6 +184,36 @@ async def test_who_joins_waits_until_the_others_are_within_their_share(scene: Sc
     assert first.town.at_once("r0") <= 3
 
 
+async def test_a_receiver_that_hangs_keeps_only_its_own_lane_while_another_worker_joins(
+    scene: Scene, join: Join
+) -> None:
+    for n in range(8):
+        await scene.add_config(n, rate_limit=50.0, max_in_flight=1, retry=RetryPolicy())
+    first = await join()
+    hanging, healthy = range(4), range(4, 8)
+    for n in hanging:
+        scene.receives(f"r{n}", slowly(60.0))
+    await first.publish(1)
+    await scene.pass_(1)
+
+    second = await join()
+    await scene.pass_(6)
+    moved = {n for n in range(8) if owner([first, second], n) is second}
+    assert moved & set(hanging)
+    assert moved & set(healthy)
+    await first.publish(1)
+    await scene.until(lambda: all(len(scene.posts(f"r{n}")) == 2 for n in healthy), 3)
+
+    assert all(len(scene.posts(f"r{n}")) == 1 for n in hanging)
+    assert not second.engine._sharing.is_agreed
+    await scene.rest(within_s=130)
+    for n in hanging:
+        earlier, later = (post.at for post in scene.posts(f"r{n}"))
+        assert 60 <= later - earlier < 63
+    assert {n for n in range(8) if second.town.most_at_once[f"r{n}"]} == moved
+    assert second.engine._sharing.is_agreed
+
+
 async def test_a_lane_that_moves_gives_back_what_waits_and_its_new_owner_begins_with_no_tokens(
     scene: Scene, join: Join
 ) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs
 
 from postback.domain.accounts import Account
 from postback.domain.configs import ConfigState
+from postback.domain.crews import NOTHING, Keys
 from postback.domain.deliveries import Accepted, Claim, NewDeliveries, Refused, Settled, Settlement, Verdict
 from postback.domain.errors import Unavailable
 from postback.domain.jobs import JobKind
@@ -168,10 +169,10 @@ class ProcessQueue:
 
         return await self._step(settle)
 
-    async def beat(self, worker: Worker, goes_by: int = 0) -> Heartbeat:
+    async def beat(self, worker: Worker, goes_by: int = 0, keeps: Keys = NOTHING) -> Heartbeat:
         async def beat() -> Heartbeat:
             async with self._world.freeing_or_settling:
-                heard = await self._queue.beat(worker, goes_by)
+                heard = await self._queue.beat(worker, goes_by, keeps)
             self._world.ledger.limits.beats(self._process, self._world.loop.time())
             return heard
 

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import update
 
-from postback.domain.crews import Peer
+from postback.domain.crews import Peer, host_key
 from postback.domain.deliveries import Verdict
 from postback.domain.errors import WorkerDeclaredDead
 from postback.ports import Heartbeat
@@ -128,6 +128,18 @@ async def test_a_heartbeat_brings_who_else_was_heard_of_lately_and_which_crew_ea
     assert (await store.beat(first, 5)).peers == [Peer(first.id, 5), Peer(second.id, 9), Peer(third.id, 7)]
     await store.retire(second)
     assert (await store.beat(third, 8)).peers == [Peer(first.id, 5), Peer(third.id, 8)]
+
+
+async def test_a_heartbeat_brings_what_others_keep_from_before_they_went_by_their_crew(shared_store: Store) -> None:
+    store = shared_store
+    first, second = await store.enlist("here"), await store.enlist("here")
+    keeps = frozenset({*range(CONFIG_ID, CONFIG_ID + 998), host_key("a.example", 443), (1 << 63) - 1})
+
+    await store.beat(second, 5, keeps)
+    assert set((await store.beat(first, 5)).peers) == {Peer(first.id, 5), Peer(second.id, 5, keeps)}
+
+    await store.beat(second, 5)
+    assert set((await store.beat(first, 5)).peers) == {Peer(first.id, 5), Peer(second.id, 5)}
 
 
 async def test_who_missed_two_heartbeats_is_not_among_them_and_keeps_its_claims_to_the_end_of_the_lease(

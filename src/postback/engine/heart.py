@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from postback.domain.crews import Keys
 from postback.domain.errors import Unavailable, WorkerDeclaredDead
 from postback.domain.telemetry import StoreFailed, WorkerDied
 from postback.engine.lanes import Lanes
@@ -15,8 +16,8 @@ LOOKS_A_BEAT: Final = 5
 
 
 class Heart:
-    """`took_over` is called when a worker was found dead, `reallotted` when more or less of the lanes may be this
-    worker's. `now` is the loop's monotonic time in seconds."""
+    """`took_over` is called when a worker was found dead, `reallotted` when more or less of these lanes and hosts, or of
+    all, may be this worker's. `now` is the loop's monotonic time in seconds."""
 
     def __init__(
         self,
@@ -27,7 +28,7 @@ class Heart:
         *,
         beat_every_s: float,
         took_over: Callable[[], None],
-        reallotted: Callable[[], None],
+        reallotted: Callable[[Keys | None], None],
     ) -> None:
         self.worker = Worker(0, 0, 0)
         self._queue = queue
@@ -77,12 +78,14 @@ class Heart:
     async def _beat(self) -> None:
         while True:
             asked_at = self._now()
-            freed, peers = await self._queue.beat(self.worker, self._sharing.goes_by)
+            freed, peers = await self._queue.beat(self.worker, self._sharing.goes_by, self._sharing.keeps)
             for worker in freed:
                 self._report(WorkerDied(worker))
             if self._sharing.hear(peers, asked_at, self._now()):
-                self._reallotted()
+                self._reallotted(None)
+            elif self._sharing.let_go:
+                self._reallotted(self._sharing.let_go)
             if freed:
                 self._took_over()
-            if not self._sharing.has_news(self._lanes.keeps_within):
+            if not self._sharing.has_news(self._lanes.over):
                 return

@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Final
 
 from postback.domain.accounts import Actor
+from postback.domain.crews import NOTHING, Keys, Peer
 from postback.domain.deliveries import Accepted, Claim, NewDeliveries, Refused, Settled, Settlement
 from postback.domain.errors import Unavailable
 from postback.domain.ids import config_text, delivery_text
@@ -34,7 +35,7 @@ EVER: Final = 1 << 62
 class PostgresQueue:
     """Keeps the port Queue for one process. `transact` runs a function in a transaction and reports it; `changed` is
     called inside one with an account whose configs it changes; `send_due` tells other processes of lanes, and
-    `send_workers` that workers came, went or go by another crew."""
+    `send_workers` that workers came, went, go by another crew or keep less."""
 
     def __init__(
         self,
@@ -58,7 +59,7 @@ class PostgresQueue:
         self._changed = changed
         self._send_due = send_due
         self._send_workers = send_workers
-        self._goes_by: dict[int, int] = {}
+        self._told: dict[int, Peer] = {}
         self._tasks = Tasks(doors, clock, transact, report, send_due)
         self._tokens = Tokens()
         self._unanswered = Unanswered()
@@ -77,20 +78,22 @@ class PostgresQueue:
 
     async def retire(self, worker: Worker) -> None:
         await self._free(worker.id, EVER, worker.slot % PARTS)
-        self._goes_by.pop(worker.id, None)
+        self._told.pop(worker.id, None)
 
-    async def beat(self, worker: Worker, goes_by: int = 0) -> Heartbeat:
+    async def beat(self, worker: Worker, goes_by: int = 0, keeps: Keys = NOTHING) -> Heartbeat:
+        me = Peer(worker.id, goes_by, keeps)
+
         async def run(task: Task) -> int:
             task.is_sent = True
-            return task.moment.is_at(await workers.beat(task.raw, task.moment.given, worker.id, goes_by))
+            return task.moment.is_at(await workers.beat(task.raw, task.moment.given, me))
 
         now = await self._tasks.one(run)
         async with self._doors.one() as door:
             if not self._unanswered.is_empty:
                 self._send_due(await self._unanswered.release(door.raw, worker.id, now))
             heard = await workers.heard_of(door.raw, now, self._lease_ms)
-        if self._goes_by.get(worker.id) != goes_by:
-            self._goes_by[worker.id] = goes_by
+        if self._told.get(worker.id) != me:
+            self._told[worker.id] = me
             self._send_workers()
         for one in heard.freed:
             await self._free(one, now - self._lease_ms, worker.slot % PARTS)

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Final
 
-from postback.domain.crews import Peer, in_touch_ms
+from postback.domain.crews import Peer, in_touch_ms, keys_of, keys_text
 from postback.domain.errors import Unavailable, WorkerDeclaredDead
 from postback.domain.ids import SLOTS, first_id_at
 from postback.ports import Heartbeat, Worker
@@ -26,13 +26,13 @@ _LOCK: Final = 0x70_6F_73_74_0004
 # A time before the last heartbeat is not written: by that others know that the clock went back.
 BEAT: Final = f"""
 UPDATE workers
-SET beat_ms = greatest(beat_ms, t.now), goes_by = $3
+SET beat_ms = greatest(beat_ms, t.now), goes_by = $3, keeps = $4
 FROM (SELECT {NOW} AS now OFFSET 0) AS t
 WHERE id = $2 AND beat_ms > {DECLARED_DEAD}
 RETURNING t.now
 """  # noqa: S608
 
-BEATS: Final = "SELECT id, goes_by, beat_ms FROM workers ORDER BY id"
+BEATS: Final = "SELECT id, goes_by, keeps, beat_ms FROM workers ORDER BY id"
 
 # Whoever gives the worker something shares this lock until that is durable; one who frees it already has it.
 DECLARE_DEAD: Final = f"""
@@ -72,9 +72,9 @@ async def notice_jump(raw: Raw, given: int | None, lease_ms: int) -> None:
         await turn_back(raw, now, last_beat, asked_for_after_ms=last_beat + lease_ms)
 
 
-async def beat(raw: Raw, given: int | None, worker: int, goes_by: int) -> int:
+async def beat(raw: Raw, given: int | None, me: Peer) -> int:
     """A statement that is its own transaction; when that was."""
-    now: int | None = await raw.fetchval(BEAT, given, worker, goes_by)
+    now: int | None = await raw.fetchval(BEAT, given, me.id, me.goes_by, keys_text(me.keeps))
     if now is None:
         raise WorkerDeclaredDead("this worker was not heard of for too long, and others have its claims now")
     return now
@@ -87,11 +87,11 @@ async def registered(raw: Raw) -> Sequence[int]:
 async def heard_of(raw: Raw, now: int, lease_ms: int) -> Heartbeat:
     """Who was not heard of for a lease, those among them who are declared dead already; and who was lately."""
     silent, peers = [], []
-    for worker, goes_by, beat_ms in await raw.fetch(BEATS):
+    for worker, goes_by, keeps, beat_ms in await raw.fetch(BEATS):
         if beat_ms < now - lease_ms:
             silent.append(worker)
         elif beat_ms >= now - in_touch_ms(lease_ms):
-            peers.append(Peer(worker, goes_by))
+            peers.append(Peer(worker, goes_by, keys_of(keeps)))
     return Heartbeat(silent, peers)
 
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from postback.domain.accounts import Actor
+from postback.domain.crews import NOTHING, Keys, Peer
 from postback.domain.deliveries import Accepted, Claim, NewDeliveries, Refused, Settled, Settlement
 from postback.domain.errors import Unavailable
 from postback.domain.events import Event
@@ -168,8 +169,9 @@ class SqliteStore:
     async def retire(self, worker: Worker) -> None:
         await self._submit(lambda raw: workers.retire(raw, self._now.ms, worker.id))
 
-    async def beat(self, worker: Worker, goes_by: int = 0) -> Heartbeat:
-        return await self._submit(lambda raw: workers.beat(raw, self._now.ms, self._lease_ms, worker.id, goes_by))
+    async def beat(self, worker: Worker, goes_by: int = 0, keeps: Keys = NOTHING) -> Heartbeat:
+        me = Peer(worker.id, goes_by, keeps)
+        return await self._submit(lambda raw: workers.beat(raw, self._now.ms, self._lease_ms, me))
 
     def on_workers(self, changed: Callable[[], None]) -> None:
         """Never called: no other process works on the file."""

@@ -3,7 +3,7 @@
 import sqlite3
 from typing import Final
 
-from postback.domain.crews import Peer, in_touch_ms
+from postback.domain.crews import Peer, in_touch_ms, keys_of, keys_text
 from postback.domain.errors import Unavailable, WorkerDeclaredDead
 from postback.domain.ids import SLOTS, IdSource
 from postback.ports import Heartbeat, Worker
@@ -32,18 +32,21 @@ def enlist(raw: sqlite3.Connection, now: int, ids: IdSource, host: str, *, alone
     return worker
 
 
-def beat(raw: sqlite3.Connection, now: int, lease_ms: int, worker: int, goes_by: int) -> Heartbeat:
-    own = raw.execute("SELECT 1 FROM workers WHERE id = ?", (worker,)).fetchone()
+def beat(raw: sqlite3.Connection, now: int, lease_ms: int, me: Peer) -> Heartbeat:
+    own = raw.execute("SELECT 1 FROM workers WHERE id = ?", (me.id,)).fetchone()
     if own is None:
         raise WorkerDeclaredDead("this worker was not heard of for too long, and others have its claims now")
-    raw.execute("UPDATE workers SET beat_ms = ?, goes_by = ? WHERE id = ?", (now, goes_by, worker))
+    raw.execute(
+        "UPDATE workers SET beat_ms = ?, goes_by = ?, keeps = ? WHERE id = ?",
+        (now, me.goes_by, keys_text(me.keeps), me.id),
+    )
     dead = [row[0] for row in raw.execute("SELECT id FROM workers WHERE beat_ms < ?", (now - lease_ms,))]
     for one in dead:
         retire(raw, now, one)
     heard_of = raw.execute(
-        "SELECT id, goes_by FROM workers WHERE beat_ms >= ? ORDER BY id", (now - in_touch_ms(lease_ms),)
+        "SELECT id, goes_by, keeps FROM workers WHERE beat_ms >= ? ORDER BY id", (now - in_touch_ms(lease_ms),)
     )
-    return Heartbeat(dead, [Peer(*row) for row in heard_of])
+    return Heartbeat(dead, [Peer(worker, goes_by, keys_of(keeps)) for worker, goes_by, keeps in heard_of])
 
 
 def retire(raw: sqlite3.Connection, now: int, worker: int) -> None:
