@@ -95,14 +95,14 @@ class Queue(Protocol):
     async def keep_test(self, worker: Worker, settlement: Settlement, *, by: Actor | None = None) -> None:
         """Put a test on record: its event and its one attempt, marked as a test. Nothing is owed, nothing is counted."""
 
-    async def beat(self, worker: Worker, goes_by: int = 0, keeps: Keys = NOTHING) -> Heartbeat:
-        """I live, go by that crew, and keep that from before it. Whoever does not live any more loses its claims: interrupted, owed again.
+    async def beat(self, worker: Worker, goes_by: int = 0, *, keeps: Keys = NOTHING, leaves: bool = False) -> Heartbeat:
+        """I live, and say of myself what a Peer does. Whoever does not live any more loses its claims: interrupted, owed again.
 
         WorkerDeclaredDead when others took this worker for dead.
         """
 
     def on_workers(self, changed: Callable[[], None]) -> None:
-        """Call `changed()` on the loop, as far as word of it comes, when others come, go, go by another crew or keep less."""
+        """Call `changed()` on the loop, as far as word of it comes, when others come, go, or say something else."""
 
     async def replay(self, account: str, event_id: int, config_id: int, *, by: Actor | None = None) -> None:
         """Owe a finished delivery again, now, its policy anew. Conflict while it is owed or its config is gone."""

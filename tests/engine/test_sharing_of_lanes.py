@@ -117,6 +117,34 @@ def test_what_is_kept_stays_so_when_yet_another_joins() -> None:
     assert sharing.part(WIDE) == 64 // 3
 
 
+def test_who_leaves_has_nothing_and_all_others_go_on_without_it_but_for_what_it_has_under_way() -> None:
+    leaving = joined(8, Peer(7, mark_of((7, 8))))
+    assert leaving.part(WIDE) == 32
+    leaving.leave()
+    assert [leaving.part(WIDE), leaving.newest_part(WIDE), leaving.connections(HOST), leaving.newest_connections] == [
+        0
+    ] * 4
+    assert leaving.has_news(lambda: frozenset({WIDE.id}))
+    said = Peer(8, leaving.goes_by, leaving.keeps, leaving.leaves)
+    assert said == Peer(8, mark_of((7, 8)), frozenset({WIDE.id}), leaves=True)
+
+    staying = joined(7, Peer(8, mark_of((7, 8))))
+    beat(staying, said, now=1.0)
+    assert [staying.part(config) for config in (WIDE, SMALL[10], OWNED[0])] == [32, 11, 5]
+    assert staying.since == 1.0
+    beat(staying, Peer(8, 0, leaves=True), now=2.0)
+    assert staying.part(WIDE) == 64
+    assert staying.is_agreed
+
+
+def test_who_joins_while_the_last_one_leaves_begins_after_what_that_one_began() -> None:
+    sharing = joined(8, Peer(7, mark_of((7,)), leaves=True), now=5.0)
+    beat(sharing, now=6.0)
+
+    assert sharing.part(WIDE) == 64
+    assert sharing.since == 5.0
+
+
 def test_who_would_have_too_much_to_name_says_nothing_of_the_crew_before_it_is_less() -> None:
     sharing = joined(7)
     sharing.hear([Peer(7, sharing.goes_by), Peer(8, 0)], 0.0, 0.0)
@@ -165,6 +193,7 @@ class Member:
     hangs: dict[int, float] = field(default_factory=dict)
     answer: tuple[list[Peer], float] | None = None
     is_frozen: bool = False
+    is_leaving: bool = False
 
     def part(self, key: int) -> int:
         return self.sharing.part(CONFIGS[key]) if key in CONFIGS else self.sharing.connections(key)
@@ -177,7 +206,7 @@ class Member:
 
 
 class History:
-    """Workers that come, go, freeze, and hear late of each other, in an order that the seed says."""
+    """Workers that come, leave, die, freeze, and hear late of each other, in an order that the seed says."""
 
     def __init__(self, seed: int) -> None:
         self.dice = random.Random(seed)
@@ -187,6 +216,7 @@ class History:
         self.rows: dict[int, tuple[Peer, float]] = {}
         self.used_last: dict[int, tuple[Member, float]] = {}
         self.kept = 0
+        self.left = 0
         self.join()
 
     def join(self) -> None:
@@ -196,6 +226,12 @@ class History:
         self.rows[self.next_id] = Peer(self.next_id, 0), self.now
         self.next_id += 1
 
+    def leave(self, member: Member) -> None:
+        """It begins nothing more, and ends when all that it has under way has ended."""
+        if sum(not one.is_leaving for one in self.members.values()) > 1:
+            member.is_leaving = True
+            member.sharing.leave()
+
     def end(self, worker: int, *, well: bool) -> None:
         del self.members[worker]
         if well:
@@ -204,8 +240,11 @@ class History:
     def ask(self, member: Member) -> None:
         """The heartbeat takes effect in the store; its answer comes later."""
         sharing = member.sharing
-        self.rows[sharing.worker] = Peer(sharing.worker, sharing.goes_by, sharing.keeps), self.now
+        if self.dice.random() < 0.5:
+            sharing.has_news(member.over)
+        self.rows[sharing.worker] = Peer(sharing.worker, sharing.goes_by, sharing.keeps, sharing.leaves), self.now
         self.kept += bool(sharing.keeps)
+        self.left += bool(sharing.keeps) and sharing.leaves
         member.answer = [peer for peer, at in self.rows.values() if at >= self.now - IN_TOUCH_S], self.now
 
     def hear(self, member: Member) -> None:
@@ -227,6 +266,8 @@ class History:
             if self.now < member.sharing.trusted_until:
                 under_way = self.begin(member, key, under_way)
             member.busy[key] = under_way
+        if member.is_leaving and not any(member.busy.values()):
+            self.end(member.sharing.worker, well=True)
 
     def begin(self, member: Member, key: int, under_way: int) -> int:
         wanted = self.dice.randint(0, member.part(key))
@@ -250,10 +291,15 @@ class History:
         if chance < 0.02 and len(self.members) < 6:
             self.join()
         elif chance < 0.03 and len(self.members) > 1:
-            self.end(self.dice.choice(list(self.members)), well=self.dice.random() < 0.5)
+            staying = [worker for worker, member in self.members.items() if not member.is_leaving]
+            dying = self.dice.choice(list(self.members))
+            if staying != [dying]:
+                self.end(dying, well=self.dice.random() < 0.5)
         elif chance < 0.05:
             member = self.dice.choice(list(self.members.values()))
             member.is_frozen = not member.is_frozen
+        elif chance < 0.06:
+            self.leave(self.dice.choice(list(self.members.values())))
         awake = [member for member in self.members.values() if not member.is_frozen]
         if awake:
             member = self.dice.choice(awake)
@@ -275,10 +321,12 @@ class History:
         """Nothing happens any more but heartbeats, and attempts end."""
         for _ in range(40):
             self.now += 1.0
-            for member in self.members.values():
+            for member in list(self.members.values()):
                 member.is_frozen = False
                 member.hangs.clear()
                 self.work(member)
+                if member.sharing.worker not in self.members:
+                    continue
                 if member.answer is None:
                     self.ask(member)
                 self.hear(member)
@@ -314,3 +362,4 @@ def test_the_histories_are_bad_enough_to_prove_something() -> None:
             history.step()
 
     assert sum(history.kept for history in histories) > 20, "hardly anybody had more than a new crew gave it"
+    assert sum(history.left for history in histories) > 5, "hardly anybody left that had something under way"

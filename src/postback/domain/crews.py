@@ -28,16 +28,18 @@ SILENT_BEATS: Final = 2
 class Peer(NamedTuple):
     """A worker that was heard of lately; `goes_by` is the mark of the crew that it minds, 0 of none.
 
-    `keeps` names what it still has more of under way than that crew gives it.
+    `keeps` names what it still has more of under way than that crew gives it. One that `leaves` begins nothing more
+    whatever the crew: it keeps all that it has under way.
     """
 
     id: int
     goes_by: int
     keeps: Keys = NOTHING
+    leaves: bool = False
 
 
 def crew_of(peers: Iterable[Peer]) -> Crew:
-    return tuple(sorted(peer.id for peer in peers))
+    return tuple(sorted(peer.id for peer in peers if not peer.leaves))
 
 
 def host_key(host: str, port: int) -> int:

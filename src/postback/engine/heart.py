@@ -75,17 +75,27 @@ class Heart:
         """Another worker has come, gone, or goes by another crew; or `run` is to stop."""
         self._beat_now.set()
 
+    def leave(self) -> None:
+        """Nothing more is begun here: others may have all but what is still under way, once they are told."""
+        self._sharing.leave()
+        self._reallotted(None)
+        self.wake()
+
     async def _beat(self) -> None:
+        sharing = self._sharing
+        sharing.has_news(self._lanes.over)
         while True:
             asked_at = self._now()
-            freed, peers = await self._queue.beat(self.worker, self._sharing.goes_by, self._sharing.keeps)
+            freed, peers = await self._queue.beat(
+                self.worker, sharing.goes_by, keeps=sharing.keeps, leaves=sharing.leaves
+            )
             for worker in freed:
                 self._report(WorkerDied(worker))
-            if self._sharing.hear(peers, asked_at, self._now()):
+            if sharing.hear(peers, asked_at, self._now()):
                 self._reallotted(None)
-            elif self._sharing.let_go:
-                self._reallotted(self._sharing.let_go)
+            elif sharing.let_go:
+                self._reallotted(sharing.let_go)
             if freed:
                 self._took_over()
-            if not self._sharing.has_news(self._lanes.over):
+            if not sharing.has_news(self._lanes.over):
                 return

@@ -23,7 +23,8 @@ class Sharing:
 
     Each lane and each host has a history of its own, so that one that hangs does not keep the others: a member names
     those of which it still has more under way than the new crew gives it, and for these alone the crews before it are
-    minded by all until it names them no more.
+    minded by all until it names them no more. Who leaves is part of no crew from the moment when others are told, and
+    names all that it still has under way.
     """
 
     def __init__(self, in_touch_s: float = math.inf) -> None:
@@ -32,6 +33,8 @@ class Sharing:
         """The mark to tell others: of the newest crew that this worker minds."""
         self.keeps = NOTHING
         """To tell with it: that of which this worker is not yet within what that crew gives it."""
+        self.leaves = False
+        """To tell with it: that nothing more is begun here, and all that is under way is kept."""
         self.let_go = NOTHING
         """What was kept until the last heartbeat, and is no more."""
         self.trusted_until = math.inf
@@ -43,15 +46,21 @@ class Sharing:
         self._crews: list[Crew] = [(AT_FIRST,)]
         self._kept: dict[Crew, Keys] = {}
         self._is_new = True
+        self._is_leaving = False
 
     def begin(self, worker: int) -> None:
         """As this worker, which is known to nobody yet and has nothing."""
         self.worker = worker
         self.goes_by = 0
         self.keeps = NOTHING
+        self.leaves = False
         self.trusted_until = -math.inf
         self._crews = [NOBODY]
         self._kept = {}
+
+    def leave(self) -> None:
+        """Has nothing from now on."""
+        self._is_leaving = True
 
     @property
     def crew(self) -> Crew:
@@ -61,6 +70,8 @@ class Sharing:
     @property
     def is_agreed(self) -> bool:
         """Whether all others mind the same crew, as far as is known, and nothing is kept from before it."""
+        if self._is_leaving:
+            return self.leaves and not self.keeps
         return len(self._crews) == 1 and self.crew != NOBODY and not self._kept and not self.keeps
 
     def hear(self, peers: Sequence[Peer], asked_at: float, now: float) -> bool:
@@ -75,41 +86,44 @@ class Sharing:
             self.begin(self.worker)
         self.trusted_until = asked_at + self._in_touch_s
         crew = crew_of(peers)
+        # Also of one that leaves nobody knows when it last began something.
+        self._is_new = self._is_new and len(peers) == 1
         if crew != self.crew:
             self._crews = [*(known for known in self._crews if known != crew), crew]
-        elif all(peer.goes_by == mark_of(crew) for peer in peers):
+        elif all(peer.leaves or peer.goes_by == mark_of(crew) for peer in peers):
             self._agree(crew, NOTHING.union(*(peer.keeps for peer in peers)), now)
         return self._crews != before
 
     def has_news(self, over: Callable[[], Keys]) -> bool:
-        """Whether others are to be told that this worker minds the newest crew, or that it keeps less from before it;
-        `over` says of what it has more under way than that gives it."""
-        mark, keeps = mark_of(self.crew), self.keeps
-        if self.goes_by != mark:
+        """Whether others are to be told that this worker minds the newest crew, that it leaves, or that it keeps less than
+        before; `over` says of what it has more under way than the newest crew gives it."""
+        told = self.goes_by, self.leaves, self.keeps
+        mark, leaves, keeps = mark_of(self.crew), self._is_leaving, self.keeps
+        if (self.goes_by, self.leaves) != (mark, leaves):
             keeps = over()
             if len(keeps) > KEPT_MAX:
                 return False
         elif keeps:
             keeps &= over()
-        if (self.goes_by, self.keeps) == (mark, keeps):
-            return False
-        self.goes_by, self.keeps = mark, keeps
-        return True
+        self.goes_by, self.leaves, self.keeps = mark, leaves, keeps
+        return (mark, leaves, keeps) != told
 
     def part(self, config: PostbackConfig) -> int:
         """How many attempts of the config may be under way here."""
+        if self._is_leaving:
+            return 0
         return min(part_of(self.worker, crew, config) for crew in self._minded(config.id))
 
     def newest_part(self, config: PostbackConfig) -> int:
-        return part_of(self.worker, self.crew, config)
+        return 0 if self._is_leaving else part_of(self.worker, self.crew, config)
 
     def connections(self, host: int) -> int:
         """How many attempts may be under way here to a host and port, by its key."""
-        return min(map(_connections, self._minded(host)))
+        return 0 if self._is_leaving else min(map(_connections, self._minded(host)))
 
     @property
     def newest_connections(self) -> int:
-        return _connections(self.crew)
+        return 0 if self._is_leaving else _connections(self.crew)
 
     def _minded(self, key: int) -> Sequence[Crew]:
         if not self._kept:
@@ -120,7 +134,7 @@ class Sharing:
         if self._crews == [crew]:
             self.let_go = NOTHING.union(*self._kept.values()) - keeps
         else:
-            if not (self._is_new and len(crew) == 1 and self._crews == [NOBODY, crew]):
+            if not (self._is_new and self._crews == [NOBODY, crew]):
                 self.since = now
             self._is_new = False
         kept = {known: keys & keeps for known, keys in self._kept.items()}

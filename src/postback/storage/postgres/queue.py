@@ -35,7 +35,7 @@ EVER: Final = 1 << 62
 class PostgresQueue:
     """Keeps the port Queue for one process. `transact` runs a function in a transaction and reports it; `changed` is
     called inside one with an account whose configs it changes; `send_due` tells other processes of lanes, and
-    `send_workers` that workers came, went, go by another crew or keep less."""
+    `send_workers` that workers came, went or say something else."""
 
     def __init__(
         self,
@@ -80,8 +80,8 @@ class PostgresQueue:
         await self._free(worker.id, EVER, worker.slot % PARTS)
         self._told.pop(worker.id, None)
 
-    async def beat(self, worker: Worker, goes_by: int = 0, keeps: Keys = NOTHING) -> Heartbeat:
-        me = Peer(worker.id, goes_by, keeps)
+    async def beat(self, worker: Worker, goes_by: int = 0, *, keeps: Keys = NOTHING, leaves: bool = False) -> Heartbeat:
+        me = Peer(worker.id, goes_by, keeps, leaves)
 
         async def run(task: Task) -> int:
             task.is_sent = True

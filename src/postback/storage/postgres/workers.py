@@ -26,13 +26,13 @@ _LOCK: Final = 0x70_6F_73_74_0004
 # A time before the last heartbeat is not written: by that others know that the clock went back.
 BEAT: Final = f"""
 UPDATE workers
-SET beat_ms = greatest(beat_ms, t.now), goes_by = $3, keeps = $4
+SET beat_ms = greatest(beat_ms, t.now), goes_by = $3, keeps = $4, leaves = $5
 FROM (SELECT {NOW} AS now OFFSET 0) AS t
 WHERE id = $2 AND beat_ms > {DECLARED_DEAD}
 RETURNING t.now
 """  # noqa: S608
 
-BEATS: Final = "SELECT id, goes_by, keeps, beat_ms FROM workers ORDER BY id"
+BEATS: Final = "SELECT id, goes_by, keeps, leaves, beat_ms FROM workers ORDER BY id"
 
 # Whoever gives the worker something shares this lock until that is durable; one who frees it already has it.
 DECLARE_DEAD: Final = f"""
@@ -74,7 +74,7 @@ async def notice_jump(raw: Raw, given: int | None, lease_ms: int) -> None:
 
 async def beat(raw: Raw, given: int | None, me: Peer) -> int:
     """A statement that is its own transaction; when that was."""
-    now: int | None = await raw.fetchval(BEAT, given, me.id, me.goes_by, keys_text(me.keeps))
+    now: int | None = await raw.fetchval(BEAT, given, me.id, me.goes_by, keys_text(me.keeps), me.leaves)
     if now is None:
         raise WorkerDeclaredDead("this worker was not heard of for too long, and others have its claims now")
     return now
@@ -87,11 +87,11 @@ async def registered(raw: Raw) -> Sequence[int]:
 async def heard_of(raw: Raw, now: int, lease_ms: int) -> Heartbeat:
     """Who was not heard of for a lease, those among them who are declared dead already; and who was lately."""
     silent, peers = [], []
-    for worker, goes_by, keeps, beat_ms in await raw.fetch(BEATS):
+    for worker, goes_by, keeps, leaves, beat_ms in await raw.fetch(BEATS):
         if beat_ms < now - lease_ms:
             silent.append(worker)
         elif beat_ms >= now - in_touch_ms(lease_ms):
-            peers.append(Peer(worker, goes_by, keys_of(keeps)))
+            peers.append(Peer(worker, goes_by, keys_of(keeps), leaves))
     return Heartbeat(silent, peers)
 
 

@@ -169,8 +169,8 @@ class SqliteStore:
     async def retire(self, worker: Worker) -> None:
         await self._submit(lambda raw: workers.retire(raw, self._now.ms, worker.id))
 
-    async def beat(self, worker: Worker, goes_by: int = 0, keeps: Keys = NOTHING) -> Heartbeat:
-        me = Peer(worker.id, goes_by, keeps)
+    async def beat(self, worker: Worker, goes_by: int = 0, *, keeps: Keys = NOTHING, leaves: bool = False) -> Heartbeat:
+        me = Peer(worker.id, goes_by, keeps, leaves)
         return await self._submit(lambda raw: workers.beat(raw, self._now.ms, self._lease_ms, me))
 
     def on_workers(self, changed: Callable[[], None]) -> None:

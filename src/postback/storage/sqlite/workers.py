@@ -37,16 +37,18 @@ def beat(raw: sqlite3.Connection, now: int, lease_ms: int, me: Peer) -> Heartbea
     if own is None:
         raise WorkerDeclaredDead("this worker was not heard of for too long, and others have its claims now")
     raw.execute(
-        "UPDATE workers SET beat_ms = ?, goes_by = ?, keeps = ? WHERE id = ?",
-        (now, me.goes_by, keys_text(me.keeps), me.id),
+        "UPDATE workers SET beat_ms = ?, goes_by = ?, keeps = ?, leaves = ? WHERE id = ?",
+        (now, me.goes_by, keys_text(me.keeps), me.leaves, me.id),
     )
     dead = [row[0] for row in raw.execute("SELECT id FROM workers WHERE beat_ms < ?", (now - lease_ms,))]
     for one in dead:
         retire(raw, now, one)
     heard_of = raw.execute(
-        "SELECT id, goes_by, keeps FROM workers WHERE beat_ms >= ? ORDER BY id", (now - in_touch_ms(lease_ms),)
+        "SELECT id, goes_by, keeps, leaves FROM workers WHERE beat_ms >= ? ORDER BY id", (now - in_touch_ms(lease_ms),)
     )
-    return Heartbeat(dead, [Peer(worker, goes_by, keys_of(keeps)) for worker, goes_by, keeps in heard_of])
+    return Heartbeat(
+        dead, [Peer(one, goes_by, keys_of(keeps), bool(leaves)) for one, goes_by, keeps, leaves in heard_of]
+    )
 
 
 def retire(raw: sqlite3.Connection, now: int, worker: int) -> None:
