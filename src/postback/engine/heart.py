@@ -79,7 +79,9 @@ class Heart:
         """Nothing more is begun here: others may have all but what is still under way, once they are told."""
         self._sharing.leave()
         self._reallotted(None)
-        self.wake()
+        if self._lanes.over():
+            # Else the worker ends at once, which is told as well.
+            self.wake()
 
     async def _beat(self) -> None:
         sharing = self._sharing
