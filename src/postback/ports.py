@@ -9,7 +9,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from postback.domain.accounts import Account, Actor, ApiKey
 from postback.domain.configs import ConfigState, PostbackConfig, Snapshot
-from postback.domain.crews import Peer
+from postback.domain.crews import NOTHING, Keys, Peer
 from postback.domain.deliveries import Accepted, Claim, Idempotency, NewDeliveries, Refused, Settled, Settlement, State
 from postback.domain.events import Event
 from postback.domain.ids import config_text
@@ -89,8 +89,10 @@ class Queue(Protocol):
     async def keep_test(self, worker: Worker, settlement: Settlement, *, by: Actor | None = None) -> None:
         """Put a test on record: its event and its one attempt, marked as a test. Nothing is owed, nothing is counted."""
 
-    async def beat(self, worker: Worker, goes_by: int = 0) -> Sequence[Peer]:
-        """I live, and go by that crew. Who else was heard of lately, this worker among them.
+    async def beat(
+        self, worker: Worker, goes_by: int = 0, *, keeps: Keys = NOTHING, leaves: bool = False
+    ) -> Sequence[Peer]:
+        """I live, and say of myself what a Peer does. Who else was heard of lately, this worker among them.
 
         WorkerDeclaredDead when others took this worker for dead.
         """
@@ -102,7 +104,7 @@ class Queue(Protocol):
         """
 
     def on_workers(self, changed: Callable[[], None]) -> None:
-        """Call `changed()` on the loop, as far as word of it comes, when others come, go, or go by another crew."""
+        """Call `changed()` on the loop, as far as word of it comes, when others come, go, or say something else."""
 
     async def replay(self, account: str, event_id: int, config_id: int, *, by: Actor | None = None) -> None:
         """Owe a finished delivery again, now, its policy anew. Conflict while it is owed or its config is gone."""

@@ -3,7 +3,7 @@
 Time is virtual (`tests/doubles.py`), the store is a real one (`tests/simulation/stores.py`), and the engine is the one
 that ships.
 Faults: receivers that fail, hang, refuse and pause; workers that die between any two steps; workers that
-freeze, are taken for dead and come back; stores that refuse a write; config edits; jumps of the wall clock.
+freeze, are taken for dead and come back; workers that are replaced; stores that refuse a write; config edits; jumps of the wall clock.
 """
 
 import asyncio
@@ -11,13 +11,14 @@ import json
 import random
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qs
 
 from postback.domain.accounts import Account
 from postback.domain.configs import ConfigState
-from postback.domain.crews import Peer
+from postback.domain.crews import NOTHING, Keys, Peer
 from postback.domain.deliveries import Accepted, Claim, NewDeliveries, Refused, Settled, Settlement, Verdict
 from postback.domain.errors import Unavailable
 from postback.domain.jobs import JobKind
@@ -170,9 +171,11 @@ class ProcessQueue:
 
         return await self._step(settle)
 
-    async def beat(self, worker: Worker, goes_by: int = 0) -> Sequence[Peer]:
+    async def beat(
+        self, worker: Worker, goes_by: int = 0, *, keeps: Keys = NOTHING, leaves: bool = False
+    ) -> Sequence[Peer]:
         async def beat() -> Sequence[Peer]:
-            heard = await self._queue.beat(worker, goes_by)
+            heard = await self._queue.beat(worker, goes_by, keeps=keeps, leaves=leaves)
             self._world.ledger.limits.beats(self._process, self._world.loop.time())
             return heard
 
@@ -309,6 +312,7 @@ class Network:
             async with asyncio.timeout(grace_s):
                 await self._is_idle.wait()
         except TimeoutError:
+            self._world.ledger.limits.hangs_up(self._process, self._world.loop.time())
             for call, (timer, _, started) in list(self._under_way.items()):
                 timer.cancel()
                 self._end(call, Unreachable(Reason.INTERRUPTED, "stopped", _timings(self._world.loop.time() - started)))
@@ -423,8 +427,13 @@ class World:
                 continue
             kind = self.dice.choice(("contact.created", "contact.updated", "contact.deleted"))
             event = NewEvent(account=ACCOUNT, type=kind, location_id=LOCATION_ID, data=b'{"number":%d}' % number)
-            asking = asyncio.ensure_future(process.engine.intake.publish([event]))
-            self._asked.append(asking)
+            self._asked.append(asyncio.ensure_future(self._ask(process.engine, event)))
+
+    async def _ask(self, engine: Engine, event: NewEvent) -> Sequence[Accepted | Refused]:
+        with suppress(Unavailable):
+            return await engine.intake.publish([event])
+        # It is about to end.
+        return []
 
     async def edit(self) -> None:
         """A change of some config, as its owner might make it."""
@@ -459,8 +468,16 @@ class World:
         process.task = asyncio.ensure_future(engine.run(process.stopping))
         self.processes.append(process)
 
+    async def end_process(self, process: Process) -> None:
+        """In good order, which takes as long as the grace, or longer where the store refuses."""
+        process.stopping.set()
+        assert process.task is not None
+        await process.task
+        process.is_dead = True
+        await self.stores.leave(process.store)
+
     async def trouble(self) -> None:
-        """Kill, freeze, edit, jump: one of them every few seconds."""
+        """Kill, freeze, replace, edit, jump: one of them every few seconds."""
         while self.loop.time() < TROUBLE_S:
             await asyncio.sleep(self.dice.random() * 20)
             living = [process for process in self.processes if not process.is_dead]
@@ -475,7 +492,11 @@ class World:
                 process.thawed.clear()
                 await asyncio.sleep(self.dice.random() * 3 * LEASE_S)
                 process.thawed.set()
-            elif what < 0.65:
+            elif what < 0.6:
+                # One that was started before it takes its place.
+                await self.start_process()
+                await self.end_process(process)
+            elif what < 0.75:
                 self.jump(self.dice.choice((-86_400.0, -60.0, -3.0, 3.0, 60.0, 3_600.0)))
             else:
                 await self.edit()

@@ -103,7 +103,7 @@ async def test_what_is_due_is_told_to_all_many_at_a_time(both: tuple[Heard, Hear
     assert len(there.due) < 20
 
 
-async def test_others_are_told_when_a_worker_goes_by_another_crew_or_ends_and_not_at_each_heartbeat(
+async def test_others_are_told_when_a_worker_goes_by_another_crew_keeps_less_leaves_or_ends_and_not_at_each_heartbeat(
     both: tuple[Heard, Heard],
 ) -> None:
     here, there = both
@@ -118,10 +118,16 @@ async def test_others_are_told_when_a_worker_goes_by_another_crew_or_ends_and_no
     await then(1)
     await here.store.beat(worker, 5)
     await then(1)
-    await here.store.beat(worker, 6)
+    await here.store.beat(worker, 6, keeps=frozenset({CONFIG_ID}))
     await then(2)
-    await here.store.retire(worker)
+    await here.store.beat(worker, 6, keeps=frozenset({CONFIG_ID}))
+    await then(2)
+    await here.store.beat(worker, 6)
     await then(3)
+    await here.store.beat(worker, 6, leaves=True)
+    await then(4)
+    await here.store.retire(worker)
+    await then(5)
 
 
 async def test_whoever_lost_its_connection_is_told_that_all_may_have_changed(

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import update
 
-from postback.domain.crews import Peer
+from postback.domain.crews import Peer, host_key
 from postback.domain.deliveries import Verdict
 from postback.domain.errors import WorkerDeclaredDead
 from postback.storage.sqlite import SqliteStore
@@ -190,6 +190,30 @@ async def test_a_heartbeat_brings_who_else_was_heard_of_lately_and_which_crew_ea
     assert await store.beat(first, 5) == [Peer(first.id, 5), Peer(second.id, 9), Peer(third.id, 7)]
     await store.retire(second)
     assert await store.beat(third, 8) == [Peer(first.id, 5), Peer(third.id, 8)]
+
+
+async def test_a_heartbeat_brings_what_others_keep_from_before_they_went_by_their_crew(shared_store: Store) -> None:
+    store = shared_store
+    first, second = await store.enlist("here"), await store.enlist("here")
+    keeps = frozenset({*range(CONFIG_ID, CONFIG_ID + 998), host_key("a.example", 443), (1 << 63) - 1})
+
+    await store.beat(second, 5, keeps=keeps)
+    assert set((await store.beat(first, 5)).peers) == {Peer(first.id, 5), Peer(second.id, 5, keeps)}
+
+    await store.beat(second, 5)
+    assert set((await store.beat(first, 5)).peers) == {Peer(first.id, 5), Peer(second.id, 5)}
+
+
+async def test_who_leaves_says_so_with_its_heartbeats_and_keeps_its_claims(shared_store: Store) -> None:
+    store = shared_store
+    staying, leaving = await store.enlist("here"), await store.enlist("here")
+    claim = await given.a_claim_of(store, leaving)
+
+    heard = await store.beat(leaving, 5, keeps=frozenset({CONFIG_ID}), leaves=True)
+
+    assert set(heard.peers) == {Peer(staying.id, 0), Peer(leaving.id, 5, frozenset({CONFIG_ID}), leaves=True)}
+    assert (await store.beat(staying, 5)).freed == []
+    assert (await store.settle(leaving, [a_settlement(claim)])).moved == 1
 
 
 async def test_who_missed_two_heartbeats_is_not_among_them_and_keeps_its_claims_to_the_end_of_the_lease(

@@ -152,6 +152,7 @@ class Engine:
             self._dispatcher.wake()
             await looking
             self._is_ending = True
+            self._heart.leave()
             ending = parts.create_task(self._sender.close(0 if self._is_hurried else self._limits.grace_s))
             await self._dispatcher.drain()
             await ending

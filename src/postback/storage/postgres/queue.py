@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 
 from postback.domain.accounts import Actor
-from postback.domain.crews import Peer
+from postback.domain.crews import NOTHING, Keys, Peer
 from postback.domain.deliveries import Accepted, Claim, NewDeliveries, Refused, Settled, Settlement
 from postback.domain.errors import Unavailable, WorkerDeclaredDead
 from postback.domain.ids import config_text, delivery_text
@@ -38,7 +38,7 @@ EVER: Final = 1 << 62
 class PostgresQueue:
     """Keeps the port Queue for one process. `transact` runs a function in a transaction and reports it; `changed` is
     called inside one with an account whose configs it changes; `send_due` tells other processes of lanes, and
-    `send_workers` that workers came, went or go by another crew. `lives` knows who is dead on this machine."""
+    `send_workers` that workers came, went or say something else. `lives` knows who is dead on this machine."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class PostgresQueue:
         self._changed = changed
         self._send_due = send_due
         self._send_workers = send_workers
-        self._goes_by: dict[int, int] = {}
+        self._told: dict[int, Peer] = {}
         self._tasks = Tasks(doors, clock, transact, report, send_due)
         self._tokens = Tokens()
         self._unanswered = Unanswered(clock)
@@ -84,13 +84,20 @@ class PostgresQueue:
         return worker
 
     async def retire(self, worker: Worker) -> None:
-        await self._free({worker.id: EVER}, worker.slot % PARTS, waits=True)
-        self._goes_by.pop(worker.id, None)
+        if not await self._tasks.run(lambda task: workers.retire(task.raw, worker.id)):
+            await self._free({worker.id: EVER}, worker.slot % PARTS, waits=True)
+        self._lives.end(worker.id)
+        self._send_workers()
+        self._told.pop(worker.id, None)
 
-    async def beat(self, worker: Worker, goes_by: int = 0) -> Sequence[Peer]:
+    async def beat(
+        self, worker: Worker, goes_by: int = 0, *, keeps: Keys = NOTHING, leaves: bool = False
+    ) -> Sequence[Peer]:
+        me = Peer(worker.id, goes_by, keeps, leaves)
+
         async def run(task: Task) -> int:
             task.is_sent = True
-            return task.moment.is_at(await workers.beat(task.raw, task.moment.given, worker.id, goes_by))
+            return task.moment.is_at(await workers.beat(task.raw, task.moment.given, me))
 
         try:
             now = await self._tasks.one(run, beats=True)
@@ -99,8 +106,8 @@ class PostgresQueue:
             raise
         async with self._doors.beating() as door:
             heard = await workers.heard_of(door.raw, now)
-        if self._goes_by.get(worker.id) != goes_by:
-            self._goes_by[worker.id] = goes_by
+        if self._told.get(worker.id) != me:
+            self._told[worker.id] = me
             self._send_workers()
         return heard
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from postback.domain.crews import Peer, in_touch_ms
+from postback.domain.crews import Peer, in_touch_ms, keys_of, keys_text
 from postback.domain.errors import Unavailable, WorkerDeclaredDead
 from postback.domain.ids import SLOTS, first_id_at
 from postback.ports import Worker
@@ -30,13 +30,13 @@ _FREEING: Final = 0x70_6F_73_74_0008
 # A time before the last heartbeat is not written: by that others know that the clock went back.
 BEAT: Final = f"""
 UPDATE workers
-SET beat_ms = greatest(beat_ms, t.now), goes_by = $3
+SET beat_ms = greatest(beat_ms, t.now), goes_by = $3, keeps = $4, leaves = $5
 FROM (SELECT {NOW} AS now OFFSET 0) AS t
 WHERE id = $2 AND beat_ms > {DECLARED_DEAD}
 RETURNING t.now
 """  # noqa: S608
 
-BEATS: Final = "SELECT id, goes_by, beat_ms, lease_ms FROM workers ORDER BY id"
+BEATS: Final = "SELECT id, goes_by, keeps, leaves, beat_ms, lease_ms FROM workers ORDER BY id"
 
 OTHERS: Final = f"""
 SELECT w.id, w.beat_ms, w.lease_ms, t.now, w.beat_ms = {DECLARED_DEAD}
@@ -97,9 +97,9 @@ async def notice_jump(raw: Raw, given: int | None) -> None:
         await turn_back(raw, now, last_beat, asked_for_after_ms=may_live_until)
 
 
-async def beat(raw: Raw, given: int | None, worker: int, goes_by: int) -> int:
+async def beat(raw: Raw, given: int | None, me: Peer) -> int:
     """A statement that is its own transaction; when that was."""
-    now: int | None = await raw.fetchval(BEAT, given, worker, goes_by)
+    now: int | None = await raw.fetchval(BEAT, given, me.id, me.goes_by, keys_text(me.keeps), me.leaves)
     if now is None:
         raise WorkerDeclaredDead("this worker was not heard of for too long, and others have its claims now")
     return now
@@ -112,8 +112,8 @@ async def registered(raw: Raw) -> Sequence[int]:
 async def heard_of(raw: Raw, now: int) -> Sequence[Peer]:
     """Who was heard of lately, by the lease of each."""
     return [
-        Peer(worker, goes_by)
-        for worker, goes_by, beat_ms, lease_ms in await raw.fetch(BEATS)
+        Peer(worker, goes_by, keys_of(keeps), bool(leaves))
+        for worker, goes_by, keeps, leaves, beat_ms, lease_ms in await raw.fetch(BEATS)
         if beat_ms >= now - in_touch_ms(lease_ms)
     ]
 
@@ -131,6 +131,15 @@ async def freeing_alone(raw: Raw) -> AsyncIterator[bool]:
     finally:
         if is_alone and not raw.is_closed():
             await raw.execute("SELECT pg_advisory_unlock($1)", _FREEING)
+
+
+async def retire(raw: Raw, worker: int) -> bool:
+    """In a transaction: waits for what is under way in its name, then it is gone, if it holds nothing. Whether it is."""
+    await raw.execute(LOCK, [worker])
+    if await held(raw, [worker]):
+        return False
+    await raw.execute("DELETE FROM workers WHERE id = $1", worker)
+    return True
 
 
 async def declare_dead(raw: Raw, silent: Mapping[int, int], *, waits: bool = False) -> Sequence[int]:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from postback.domain.accounts import Actor
-from postback.domain.crews import Peer
+from postback.domain.crews import NOTHING, Keys, Peer
 from postback.domain.deliveries import Accepted, Claim, NewDeliveries, Refused, Settled, Settlement
 from postback.domain.errors import Unavailable
 from postback.domain.events import Event
@@ -175,8 +175,11 @@ class SqliteStore:
     async def retire(self, worker: Worker) -> None:
         await self._submit(lambda raw: workers.retire(raw, self._now.ms, worker.id))
 
-    async def beat(self, worker: Worker, goes_by: int = 0) -> Sequence[Peer]:
-        return await self._submit(lambda raw: workers.beat(raw, self._now.ms, worker.id, goes_by))
+    async def beat(
+        self, worker: Worker, goes_by: int = 0, *, keeps: Keys = NOTHING, leaves: bool = False
+    ) -> Sequence[Peer]:
+        me = Peer(worker.id, goes_by, keeps, leaves)
+        return await self._submit(lambda raw: workers.beat(raw, self._now.ms, me))
 
     async def free_dead(self, worker: Worker) -> Sequence[int]:
         return await self._submit(lambda raw: workers.free_dead(raw, self._now.ms, worker.id, alone=self._alone))

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
-from postback.domain.crews import Peer, in_touch_ms
+from postback.domain.crews import Peer, in_touch_ms, keys_of, keys_text
 from postback.domain.errors import Unavailable, WorkerDeclaredDead
 from postback.domain.ids import SLOTS, IdSource
 from postback.ports import Worker
@@ -33,15 +33,18 @@ def enlist(raw: sqlite3.Connection, now: int, ids: IdSource, host: str, lease_ms
     return worker
 
 
-def beat(raw: sqlite3.Connection, now: int, worker: int, goes_by: int) -> Sequence[Peer]:
-    own = raw.execute("SELECT 1 FROM workers WHERE id = ?", (worker,)).fetchone()
+def beat(raw: sqlite3.Connection, now: int, me: Peer) -> Sequence[Peer]:
+    own = raw.execute("SELECT 1 FROM workers WHERE id = ?", (me.id,)).fetchone()
     if own is None:
         raise WorkerDeclaredDead("this worker was not heard of for too long, and others have its claims now")
-    raw.execute("UPDATE workers SET beat_ms = ?, goes_by = ? WHERE id = ?", (now, goes_by, worker))
+    raw.execute(
+        "UPDATE workers SET beat_ms = ?, goes_by = ?, keeps = ?, leaves = ? WHERE id = ?",
+        (now, me.goes_by, keys_text(me.keeps), me.leaves, me.id),
+    )
     return [
-        Peer(other, of_other)
-        for other, of_other, beat_ms, lease_ms in raw.execute(
-            "SELECT id, goes_by, beat_ms, lease_ms FROM workers ORDER BY id"
+        Peer(other, goes_by, keys_of(keeps), bool(leaves))
+        for other, goes_by, keeps, leaves, beat_ms, lease_ms in raw.execute(
+            "SELECT id, goes_by, keeps, leaves, beat_ms, lease_ms FROM workers ORDER BY id"
         )
         if beat_ms >= now - in_touch_ms(lease_ms)
     ]
