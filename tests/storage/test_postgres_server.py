@@ -55,8 +55,8 @@ async def test_while_the_server_is_gone_all_is_unavailable_at_once_and_afterward
     own_server: postgres.Server, dsn: str, how: str
 ) -> None:
     store = await PostgresStore.open(dsn, ClockDouble(), secret_keys=[postgres.KEY])
-    heard: list[str] = []
-    store.watch(heard.append)
+    told = asyncio.Event()
+    store.watch_all(told.set)
     await asyncio.gather(*(add(store, f"before_{n}") for n in range(20)))
     before = await given.account_ids(store)
 
@@ -75,8 +75,7 @@ async def test_while_the_server_is_gone_all_is_unavailable_at_once_and_afterward
     await add(store, ACCOUNT)
     assert len(await given.account_ids(store)) == 21
     async with asyncio.timeout(20):
-        while before[0] not in heard:
-            await asyncio.sleep(0.02)
+        await told.wait()
     assert store.broken is None
     await store.close()
 
