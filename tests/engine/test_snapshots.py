@@ -332,6 +332,31 @@ async def test_what_is_edited_while_its_lane_waits_for_the_configs_of_others_is_
     assert (len(scene.posts("r0")), len(scene.posts("moved"))) == (1, 1)
 
 
+async def test_what_is_due_of_an_account_that_may_have_changed_waits_until_it_is_read(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process with lanes of 6,600 accounts needs half a minute to read them all again, and sends meanwhile."""
+    names = await accounts(scene, 20)
+    config = await scene.add_config(99)
+    scene.receives("r99", 500)
+    configs = Watched(scene.configs)
+    monkeypatch.setattr(scene, "configs", configs)
+    await scene.start()
+    for name in names:
+        await scene.publish(account=name, location_id=None)
+    await scene.publish()
+    await scene.pass_(58)
+    scene.store._watchers.clear()
+    await configs._configs.change(replace(config, url="http://moved.example/elsewhere"))
+    configs.slow_s = 3.0
+
+    configs.all_changed()
+    await scene.pass_(10)
+
+    assert (len(scene.posts("r99")), len(scene.posts("moved"))) == (1, 1)
+    await scene.pass_(40)
+
+
 async def test_an_account_that_is_gone_is_not_asked_for_again(scene: Scene) -> None:
     configs = Watched(scene.configs)
     snapshots = Snapshots(configs)

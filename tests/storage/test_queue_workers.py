@@ -198,10 +198,10 @@ async def test_a_heartbeat_brings_what_others_keep_from_before_they_went_by_thei
     keeps = frozenset({*range(CONFIG_ID, CONFIG_ID + 998), host_key("a.example", 443), (1 << 63) - 1})
 
     await store.beat(second, 5, keeps=keeps)
-    assert set((await store.beat(first, 5)).peers) == {Peer(first.id, 5), Peer(second.id, 5, keeps)}
+    assert set(await store.beat(first, 5)) == {Peer(first.id, 5), Peer(second.id, 5, keeps)}
 
     await store.beat(second, 5)
-    assert set((await store.beat(first, 5)).peers) == {Peer(first.id, 5), Peer(second.id, 5)}
+    assert set(await store.beat(first, 5)) == {Peer(first.id, 5), Peer(second.id, 5)}
 
 
 async def test_who_leaves_says_so_with_its_heartbeats_and_keeps_its_claims(shared_store: Store) -> None:
@@ -211,8 +211,8 @@ async def test_who_leaves_says_so_with_its_heartbeats_and_keeps_its_claims(share
 
     heard = await store.beat(leaving, 5, keeps=frozenset({CONFIG_ID}), leaves=True)
 
-    assert set(heard.peers) == {Peer(staying.id, 0), Peer(leaving.id, 5, frozenset({CONFIG_ID}), leaves=True)}
-    assert (await store.beat(staying, 5)).freed == []
+    assert set(heard) == {Peer(staying.id, 0), Peer(leaving.id, 5, frozenset({CONFIG_ID}), leaves=True)}
+    assert await store.free_dead(staying) == []
     assert (await store.settle(leaving, [a_settlement(claim)])).moved == 1
 
 

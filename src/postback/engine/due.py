@@ -27,7 +27,7 @@ class Due:
         self._queue = queue
         self._snapshots = snapshots
         self._lanes = lanes
-        # Configs that have no lane, each with its account.
+        # Configs that have no lane, or one that may go by old configs, each with its account.
         self._unopened: dict[int, str] = {}
 
     @property
@@ -45,7 +45,7 @@ class Due:
                 self.next_in_ms = min(waiting.due_in_ms, self.next_in_ms or waiting.due_in_ms)
                 continue
             lane = self._lanes.lanes.get(waiting.config_id)
-            if lane is None:
+            if lane is None or self._snapshots.is_behind(waiting.account):
                 self._unopened[waiting.config_id] = waiting.account
             else:
                 due.append(lane)

@@ -54,6 +54,10 @@ class Snapshots:
         # One caller that gives up must not take the answer from the others.
         return await asyncio.shield(loading)
 
+    def is_behind(self, account: str) -> bool:
+        """Whether it may have changed, and is still to be read."""
+        return account in self._behind or account in self._loading
+
     def forget(self, account: str) -> None:
         """What is held has been overtaken: the next one to ask reads it anew."""
         if account in self._loading:
