@@ -73,3 +73,17 @@ async def test_whoever_is_last_takes_the_folder_away(tmp_path: Path, pipe: tuple
     seat.leave()
 
     assert not folder.exists()
+
+
+def test_it_is_without_a_parent_as_soon_as_nobody_can_give_it_orders(tmp_path: Path) -> None:
+    """The pipe's end came first, the other parent a moment later: the folder stayed behind."""
+    reads, writes = os.pipe()
+    seat = a_seat(tmp_path, reads, os.getppid())
+
+    before = seat.is_orphaned
+    os.write(writes, b"s")
+    os.close(writes)
+    after = seat.is_orphaned
+    os.close(reads)
+
+    assert (before, after) == (False, True)

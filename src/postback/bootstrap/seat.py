@@ -1,6 +1,7 @@
 """One process of several: which one it is, and what joins it to its parent and to the others."""
 
 import os
+import select
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,10 @@ class Seat:
 
     @property
     def is_orphaned(self) -> bool:
-        return os.getppid() != self.parent
+        """From the end of its orders on, which the system makes a moment before it gives the process another parent."""
+        orders = select.poll()
+        orders.register(self.orders, 0)
+        return any(events & select.POLLHUP for _, events in orders.poll(0)) or os.getppid() != self.parent
 
     def leave(self) -> None:
         """Without a parent, whoever is last takes the folder away; to the others it is not empty."""
