@@ -80,6 +80,18 @@ class Server:
         """As it was started; `immediate` is as if it had crashed in between."""
         self._run("pg_ctl", "restart", "--wait", "--silent", f"--log={self.folder / 'log'}", f"--mode={mode}")
 
+    def follow(self, primary: "Server") -> None:
+        """Make it the standby of one that runs."""
+        self.folder.mkdir(mode=0o755)
+        if _other_user() is not None:
+            shutil.chown(self.folder, _other_user())
+        where = f"--dbname=host={primary.folder} user=postgres"
+        copy = f"--pgdata={self.folder / 'data'}"
+        self._run("pg_basebackup", "--write-recovery-conf", "--checkpoint=fast", "--no-sync", where, copy)
+
+    def promote(self) -> None:
+        self._run("pg_ctl", "promote", "--wait", "--silent")
+
     def dsn(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@/{database}?host={quote(str(self.folder))}"
 

@@ -11,18 +11,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
+import asyncpg
 import pytest
 
 from postback.bench import proc
 from postback.bench.bench import Wanted, result
 from postback.bench.cases import CASES, POSTGRESQL, SQLITE, Case, Target
 from postback.bench.databases import database, with_name
-from postback.bench.errors import WrongWord
+from postback.bench.errors import BenchError, WrongWord
 from postback.bench.large import LARGE
 from postback.bench.load import Job, prepared
 from postback.bench.plans import Measured
 from postback.bench.raw import Raw
 from postback.bench.server import percentile_ms
+from tests import postgres
 
 BURN = "import time\nwhile time.process_time() < 0.2: pass\n"
 FAMILY = f"""
@@ -204,3 +207,25 @@ def test_the_cases_on_large_stores_run_when_they_are_asked_for_or_named() -> Non
     assert list(asked.cases) == list(CASES)
     assert list(replace(asked, is_large=True).cases) == [*CASES, *LARGE]
     assert [case.name for case in replace(asked, names=["drain", "batch"]).cases] == ["batch", "drain"]
+
+
+@pytest.mark.anyio
+async def test_a_server_that_makes_no_database_is_named_with_what_would_help(anyio_backend: str) -> None:
+    """It said `at its socket`, and `permission denied to create database`."""
+    async with postgres.empty_database() as dsn:
+        connection = await asyncpg.connect(dsn)
+        await connection.execute("CREATE ROLE guest_of_the_bench LOGIN")
+        try:
+            guest = dsn.replace("postgres@", "guest_of_the_bench:hush@")
+            with pytest.raises(BenchError) as refused:
+                await anyio.to_thread.run_sync(lambda: database(guest, Path()).__enter__())
+        finally:
+            await connection.execute("DROP ROLE guest_of_the_bench")
+            await connection.close()
+    with pytest.raises(BenchError, match=r"PostgreSQL at /nowhere:7 did not do it: No such file"):
+        await anyio.to_thread.run_sync(lambda: database("postgresql:///x?host=/nowhere&port=7", Path()).__enter__())
+
+    folder = dsn.partition("host=")[2]
+    assert f"PostgreSQL at {folder} did not do it: permission denied to create database" in str(refused.value)
+    assert "name a user with CREATEDB" in str(refused.value)
+    assert "hush" not in str(refused.value)

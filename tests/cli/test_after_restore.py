@@ -157,6 +157,7 @@ def test_a_restored_copy_sends_nothing_until_it_is_released_and_never_what_was_c
     assert "3 deliveries owed; accepted before the copy was made: 3" in greeting
     assert f"        3  default  {copy.config}  http://127.0.0.1:{copy.port}/in" in greeting
     assert "SECOND TIME" in greeting
+    assert "Try it" not in greeting.rpartition("postback listens on")[2]
     assert "Nobody can answer here" in greeting
     assert cancelled.code == 0, cancelled
     assert "owed          3\nowed_in_copy  2" in shown.out, shown
@@ -208,6 +209,8 @@ def test_what_is_said_names_what_is_newer_what_is_not_sent_and_what_goes_on() ->
 
     text = question(Restored(Known(NOON, 5), owing, NOON + 2 * day_ms + 3_700_000, never, never))
     many = question(Restored(Known(NOON, 5), replace(owing, owed=COUNTED_MAX), NOON + 61_000, never, never))
+    theirs = question(Restored(Known(NOON, 5), replace(owing, most=most[1:]), NOON, never, never))
+    only_jobs = question(Restored(Known(NOON, 5), replace(owing, owed=0, in_copy=0, most=[]), NOON, never, never))
     empty = question(Restored(Known(None, 0), replace(owing, owed=0, replays=0, most=[]), NOON, never, never))
 
     assert "The copy knows of nothing after 2026-09-21T14:13:20.000Z, 2 d 1 h ago." in text
@@ -215,6 +218,12 @@ def test_what_is_said_names_what_is_newer_what_is_not_sent_and_what_goes_on() ->
     assert "1 job that replays deliveries goes on when it is let go." in text
     assert f"3  other  {config_text(2)}  https://b.example/in  (paused: not sent)" in text
     assert f"1  other  {config_text(3)}  –  (deleted: not sent)" in text
+    # They can be pasted as they are; placeholders stood there.
+    assert f"deliveries cancel --config {config_text(1)} --dry-run " in text
+    assert "deliveries cancel --until 2026-09-21T14:13:20.001Z --dry-run " in text
+    assert "--account" not in text
+    assert f"deliveries cancel --config {config_text(2)} --account other --dry-run " in theirs
+    assert "deliveries cancel --config pbc_… --dry-run " in only_jobs
     assert "1 min 1 s ago" in many
     assert "2,000,000 deliveries or more owed" in many
     assert "The copy knows of nothing that ever happened." in empty
@@ -304,6 +313,8 @@ def test_only_the_word_yes_lets_it_deliver_and_anything_else_is_asked_again(
     with arrivals(file_copy.port) as arrived:
         for typed in ("y\n", "\n", "no\n"):
             asked = terminal.text.count("Nothing is delivered yet")
+            # The question stands above, once.
+            assert terminal.text.count("In another terminal, meanwhile") == 1
             terminal.type(typed)
             until(lambda asked=asked: terminal.text.count("Nothing is delivered yet") == asked + 1)  # type: ignore[misc]
         time.sleep(QUIET_S)

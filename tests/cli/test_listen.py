@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from postback.cli.listen import as_object, shown_body, shown_headers
+from postback.cli.arrivals import as_object, shown_body, shown_headers
 from postback.receiver.server import Behaviour, Received, TestReceiver
 from tests.cli.calling import Cli, Ended
 from tests.patience import PATIENCE_S

@@ -135,11 +135,7 @@ def test_while_one_is_dead_the_others_answer_and_it_comes_back(start: Callable[.
     node.end(signal.SIGTERM)
 
     deaths = node.lines("a process ended by itself; it is started again")
-    assert [(line["process"], line["how"], line["in_s"]) for line in deaths] == [
-        (1, "SIGKILL", 0.0),
-        (2, "SIGKILL", 0.0),
-        (1, "SIGKILL", 0.5),
-    ]
+    assert [(line["process"], line["how"]) for line in deaths] == [(1, "SIGKILL"), (2, "SIGKILL"), (1, "SIGKILL")]
     assert node.process.returncode == 0
 
 
@@ -203,6 +199,18 @@ async def test_the_second_request_ends_what_is_under_way_and_nothing_is_lost(
     assert node.process.returncode == 0
     assert await ask(dsn, "SELECT count(*) FROM owed WHERE claim IS NULL") == 4
     assert len(node.lines("attempt interrupted")) == 4
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_request_that_comes_when_it_has_ended_changes_nothing(start: Callable[..., Live], processes: str) -> None:
+    """It said that it has stopped, and was killed by the signal that came then: a supervisor saw a failure."""
+    node = start(POSTBACK_PROCESSES=processes)
+    node.process.send_signal(signal.SIGTERM)
+    while node.process.poll() is None:
+        node.process.send_signal(signal.SIGTERM)
+
+    assert node.process.returncode == 0
+    assert node.said.endswith("postback has stopped; nothing that was accepted is lost\n")
 
 
 def test_a_second_server_on_the_port_gets_one_clear_line(
@@ -271,15 +279,16 @@ def asked_of_one_that_answers(node: Live) -> str:
     raise AssertionError("nobody answers")
 
 
-def test_a_process_that_is_told_to_end_by_itself_ends_well_and_is_started_again(start: Callable[..., Live]) -> None:
+def test_a_process_that_is_told_to_end_ends_well_and_another_takes_its_place(start: Callable[..., Live]) -> None:
     node = start()
     before = pids(node)[2]
     os.kill(before, signal.SIGTERM)
     until(lambda: pids(node)[2] != before)
     node.end(signal.SIGTERM)
 
-    [death] = node.lines("a process ended by itself; it is started again")
-    assert (death["process"], death["how"]) == (2, "exit code 0")
+    [renewed] = node.lines("a process ended on SIGTERM; another takes its place")
+    assert (renewed["process"], renewed["level"]) == (2, "info")
+    assert node.lines("a process ended by itself; it is started again") == []
     assert node.process.returncode == 0
 
 

@@ -63,6 +63,8 @@ def test_serve_says_where_the_key_is_and_its_lines_work_when_pasted(tmp_path: Pa
     assert second.stop() == 0
     assert key not in said
     assert str(tmp_path / "postback.db.key") in said
+    # It has configs by now.
+    assert "Try it" not in said
 
 
 @pytest.mark.usefixtures("was_served")
@@ -126,11 +128,29 @@ def test_whoever_listens_on_all_addresses_is_told_to_name_one(tmp_path: Path) ->
 
     assert "set POSTBACK_PUBLIC_URL" in hinted
     assert "set POSTBACK_PUBLIC_URL" not in said
+    assert f"postback listens on {named.url}\n" in said
+    assert "links begin with https://postback.example.com" in said
+
+
+@pytest.mark.usefixtures("was_served")
+def test_a_key_that_is_made_beside_others_is_said_to_be_one_more(cli: Cli, tmp_path: Path) -> None:
+    """After a restore without postback.db.key it looked like the operator key of a new database."""
+    (tmp_path / "postback.db.key").unlink()
+
+    served = Served(tmp_path)
+    said = served.announced()
+    assert served.stop() == 0
+
+    assert "Operator key, shown this once: " in said
+    assert "is one more: " in said
+    assert " keys list` shows the others" in said
+    assert len(json.loads(cli("keys", "list", "--json").out)) == 2
 
 
 def test_without_a_location_the_lines_to_try_begin_with_one() -> None:
     said = announcement(
         Started(
+            listens_on="http://127.0.0.1:1",
             address="http://127.0.0.1:1",
             key=None,
             key_path=None,

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
+import pytest
+
 from postback.domain.configs import ConfigState, PostbackConfig
-from postback.domain.crews import CONNECTIONS
+from postback.domain.crews import CONNECTIONS, Peer, mark_of
 from postback.domain.wire import Answered, Outcome, Reason, Timings, Unreachable
 from postback.engine.lanes import Lane, Lanes
 from postback.engine.refill import Refill
+from postback.engine.sharing import Sharing
 from postback.engine.windows import LANE_START
 from tests.build import a_claim, a_config, a_destination, answered
 
@@ -221,3 +224,65 @@ def test_an_edit_moves_the_lane_to_the_new_host_and_caps_its_window() -> None:
 
     assert (old.in_flight, lane.host.in_flight) == (0, 1)
     assert lane.window.size == 2
+
+
+def test_beyond_so_many_lanes_those_are_forgotten_that_would_be_made_anew_as_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that has used up its rate would have its tokens again, and one that is to wait would not wait."""
+    monkeypatch.setattr("postback.engine.lanes.LANES_KEPT", 0)
+    lanes, [idle, slow, paused] = lanes_with(3, rate_limit=0.1)
+    idle.bucket = None
+    assert slow.bucket is not None
+    slow.bucket.take(100.0)
+    paused.paused_until = 104.0
+
+    lanes.forget_idle(now=103.9)
+    assert set(lanes.lanes) == {2, 3}
+    assert list(lanes.of(slow.account)) == [slow, paused]
+
+    lanes.forget_idle(now=109.9)
+    assert set(lanes.lanes) == {2}
+
+    lanes.forget_idle(now=110.0)
+    assert set(lanes.lanes) == set()
+
+
+def test_a_host_of_which_another_worker_has_more_than_its_share_holds_its_lanes_alone_until_it_has_no_more() -> None:
+    sharing = Sharing(10.0)
+    sharing.begin(7)
+    lanes = Lanes(5_000, 1 << 30, sharing)
+    lane, neighbour = open_lane(lanes, a_config(id=1)), open_lane(lanes, a_config(id=2), "http://other.example/")
+
+    def hear(*keeps: int) -> None:
+        crew = mark_of((7, 8))
+        sharing.has_news(lanes.over)
+        sharing.hear([Peer(7, sharing.goes_by), Peer(8, crew, frozenset(keeps))], 0.0, 0.0)
+
+    hear()
+    hear(lane.host.key)
+    lanes.reallot()
+    assert (lane.room(now=0.0), neighbour.room(now=0.0)) == (0, 2 * LANE_START)
+    assert not lane.is_elsewhere
+
+    hear()
+    assert lanes.reallot(sharing.let_go) == [lane]
+    assert lane.room(now=0.0) == 2 * LANE_START
+    assert (lane.host.window.size, neighbour.host.window.size) == (CONNECTIONS // 2, CONNECTIONS // 2)
+
+
+def test_lanes_and_hosts_that_are_over_what_a_new_crew_gives_are_named() -> None:
+    sharing = Sharing()
+    lanes = Lanes(5_000, 1 << 30, sharing)
+    many = [open_lane(lanes, a_config(id=n)) for n in range(1, 41)]
+    wide = open_lane(lanes, a_config(id=41), "http://other.example/")
+    for lane in (*many, wide):
+        run(lanes, lane, answered(200), count=2)
+        for _ in range(offer(lanes, lane, 6)):
+            lanes.start(lane, now=0.0)
+    assert lanes.over() == frozenset()
+
+    for crew in ((0, 8), range(12)):
+        sharing.hear([Peer(worker, 0) for worker in crew], 0.0, 0.0)
+        within = wide.in_flight <= 64 // len(crew)
+        assert lanes.over() == {many[0].host.key} | (set() if within else {lane.config.id for lane in (*many, wide)})

@@ -35,6 +35,7 @@ async def opener(
 
     async def open_postgres(*, alone: bool = True, **otherwise: Any) -> given.Store:
         keys = [postgres.KEY]
+        otherwise = {"lives": tmp_path / "lives", **otherwise}
         opened.append(await PostgresStore.open(dsn, clock, secret_keys=keys, alone=alone, **otherwise))
         return opened[-1]
 

@@ -143,22 +143,22 @@ async def test_no_deadline_passes_while_a_handshake_waits_for_its_turn(
         outcome = await post(sender, receiver.url, deadlines=Deadlines(connect_s=0.5, response_s=0.5, total_s=0.5))
 
     assert status_of(outcome) == 200
-    assert outcome.timings.total_ms > 800
+    assert outcome.timings.total_ms > 600
     assert outcome.timings.sent_after_ms is not None
-    assert outcome.timings.sent_after_ms > 800
+    assert outcome.timings.sent_after_ms > 600
 
 
 async def test_the_time_to_connect_goes_on_when_its_turn_has_come(
     open_sender: OpenSender, trusting: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, silent: int
 ) -> None:
-    monkeypatch.setattr(module, "HELD_S", 0.5)
+    monkeypatch.setattr(module, "HELD_S", 1.0)
     sender = open_sender(context=trusting)
     await hanging(sender, silent, BEGUN_MAX)
     late = await post(sender, to_silent(silent), deadlines=Deadlines(connect_s=0.4, response_s=5, total_s=5))
 
     assert reason_in(late) is Reason.TLS_ERROR
     assert "did not end within 0.4 s" in str(late)
-    assert 700 <= late.timings.total_ms <= 1_500
+    assert 600 <= late.timings.total_ms <= 2_000
 
 
 async def test_receivers_that_hang_in_their_handshake_keep_nobody_else_waiting(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from postback.bench import proc
 from postback.bench.errors import BenchError, WrongWord
@@ -19,6 +19,7 @@ SQLITE: Final = "sqlite"
 POSTGRESQL: Final = ("postgresql://", "postgres://")
 _FRAME_HEADER: Final = 24
 _LOOK_EVERY_S: Final = 0.02
+_CONNECT_S: Final = 10
 
 
 class Database(Protocol):
@@ -174,14 +175,33 @@ async def _value(address: str, statement: str, then: Callable[[int], object] | N
     try:
         import asyncpg  # noqa: PLC0415 - an extra
     except ImportError:
-        raise BenchError("a PostgreSQL database needs the extra postgres: pip install 'postback[postgres]'") from None
+        raise BenchError(
+            "a PostgreSQL database needs the extra postgres: pip install './postback[postgres]' (./postback is the folder that was cloned)"
+        ) from None
     try:
-        connection = await asyncpg.connect(address, timeout=10)
+        connection = await asyncpg.connect(address, timeout=_CONNECT_S)
         try:
             value = await connection.fetchval(statement)
             return value if then is None else then(value)
         finally:
             await connection.close()
     except (OSError, ValueError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        where = urlsplit(address)
-        raise BenchError(f"PostgreSQL at {where.hostname or 'its socket'} did not do it: {error}") from error
+        raise BenchError(f"PostgreSQL at {_place(address)} did not do it: {_why(error)}") from error
+
+
+def _place(address: str) -> str:
+    """Where its server is, without the password."""
+    parts = urlsplit(address)
+    options = dict(parse_qsl(parts.query))
+    port = f":{options['port']}" if "port" in options else ""
+    return parts.netloc.rpartition("@")[2] or f"{options.get('host', 'this machine')}{port}"
+
+
+def _why(error: Exception) -> str:
+    import asyncpg  # noqa: PLC0415 - an extra
+
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        return f"{error}; name a user with CREATEDB: ALTER ROLE … CREATEDB"
+    if isinstance(error, TimeoutError) and not str(error):
+        return f"no answer within {_CONNECT_S} s"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

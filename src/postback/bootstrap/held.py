@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -80,13 +79,13 @@ class AfterRestore:
         return None if known_ms is None else rfc3339(known_ms)
 
 
-async def hold_alone(store: Store, lease_s: float) -> None:
+async def hold_alone(store: Store) -> None:
     """On record, so that whoever else starts on the database refuses to. CannotStart where another worker lives: it
     delivers already, and to hold this one would hold nothing."""
     is_new = await hold(store, socket.gethostname())
     try:
         await _until_others_would_be_seen()
-        await _demand_alone(store, lease_s)
+        await _demand_alone(store)
     except BaseException:
         if is_new:
             await store.write(let_go)
@@ -111,25 +110,25 @@ async def _until_others_would_be_seen() -> None:
             await never.wait()
 
 
-async def _demand_alone(store: Store, lease_s: float) -> None:
-    """Who was alive when the copy was made is registered in it, and may have been heard of just before: only who is heard
-    of again lives."""
-    before = await _beats(store)
-    if not any(beat_ms > store.clock() - lease_s * 1000 for beat_ms in before.values()):
+async def _demand_alone(store: Store) -> None:
+    """CannotStart where another worker lives: it delivers already, and to hold this one would hold nothing.
+
+    Who was alive when the copy was made is registered in it, and may have been heard of just before: only who is heard
+    of again lives. How often that is follows from its own lease.
+    """
+    before = {one.id: one for one in await heard_of(store)}
+    leases_ms = [one.lease_ms for one in before.values() if one.beat_ms > store.clock() - one.lease_ms]
+    if not leases_ms:
         return
     never = asyncio.Event()
     try:
-        async with asyncio.timeout(lease_s / BEATS_A_LEASE * BEATS_WAITED):
+        async with asyncio.timeout(max(leases_ms) / 1000 / BEATS_A_LEASE * BEATS_WAITED):
             await never.wait()
     except TimeoutError:
-        after = await _beats(store)
-    alive = sorted({host for (worker, host), beat_ms in after.items() if beat_ms > before.get((worker, host), 0)})
+        after = await heard_of(store)
+    alive = sorted({one.host for one in after if one.id not in before or one.beat_ms > before[one.id].beat_ms})
     if alive:
         raise CannotStart(
             f"another server or worker is at work on this database (on {', '.join(alive)}) and delivers what is owed: "
             "stop all of them, start one with --after-restore, and the others when it is released"
         )
-
-
-async def _beats(store: Store) -> Mapping[tuple[int, str], int]:
-    return {(one.id, one.host): one.beat_ms for one in await heard_of(store)}

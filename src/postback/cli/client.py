@@ -1,7 +1,7 @@
 """Speaks to the running server for a person: where its address and key come from, and what is said when it refuses."""
 
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -51,9 +51,11 @@ class NotReachable(CommandError):
 class Refused(CommandError):
     """The server answered with an error; the message is the server's own."""
 
-    def __init__(self, status: int | None, message: str) -> None:
+    def __init__(self, status: int | None, message: str, errors: Mapping[str, Sequence[str]] | None = None) -> None:
         super().__init__(message, Exit.NOT_ALLOWED if status in (401, 403) else Exit.FAILED)
         self.status = status
+        self.errors = errors or {}
+        """Field → messages, where the server names fields."""
 
 
 class Client:
@@ -105,7 +107,8 @@ class Client:
         try:
             yield
         except library.Refused as error:
-            raise Refused(error.status, self._words(error, path)) from None
+            errors = error.errors if isinstance(error, library.InvalidValue) else None
+            raise Refused(error.status, self._words(error, path), errors) from None
         except library.NotReachable as error:
             raise NotReachable(str(error)) from None
         except library.BadAnswer as error:

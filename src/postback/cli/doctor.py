@@ -62,6 +62,7 @@ def examine(settings: Settings, *, with_log: bool = False) -> Iterator[Finding]:
     yield from _private_file("secret key", settings.secret_file, is_given=settings.secret_key is not None)
     yield from _disk(database)
     if database.exists():
+        yield from _moved(database)
         yield from _database(database, settings, with_log=with_log)
     else:
         yield Finding("database", "note", f"{database} does not exist yet; the first `serve` makes it")
@@ -122,6 +123,15 @@ def _disk(database: Path) -> Iterator[Finding]:
     yield Finding("disk", verdict, f"{free >> 20:,} MiB free in {folder}")
     if not os.access(folder, os.W_OK):
         yield Finding("disk", "wrong", f"{folder} cannot be written")
+
+
+def _moved(database: Path) -> Iterator[Finding]:
+    # Its libraries take a while to load, which no other command should wait for.
+    from postback.storage.moved import MovedMark
+
+    mark = MovedMark(database)
+    if (name := mark.read()) is not None:
+        yield Finding("moved", "note", f"to {name}, as {mark.path.name} says; no server starts on this file")
 
 
 def _database(path: Path, settings: Settings, *, with_log: bool) -> Iterator[Finding]:
@@ -217,6 +227,12 @@ def _server(settings: Settings, *, is_running: bool) -> Iterator[Finding]:
     except CommandError as error:
         if error.code is Exit.NOT_REACHABLE and not is_running:
             yield Finding("server", "note", f"none answers at {url}")
+        elif error.code is Exit.NOT_REACHABLE:
+            yield Finding(
+                "server",
+                "wrong",
+                f"{error}; one runs, so it may listen elsewhere: set POSTBACK_LISTEN to where it does",
+            )
         else:
             yield Finding("server", "wrong", str(error))
     else:

@@ -17,8 +17,9 @@ from postback.storage.postgres.clock import NOW
 from postback.storage.postgres.connections import Door, cause, told
 from postback.storage.postgres.conservation import balances, count_log, counted
 from postback.storage.postgres.keys import registered
-from postback.storage.postgres.opening import demand_fit, reach, shown
+from postback.storage.postgres.opening import demand_fit
 from postback.storage.postgres.partitions import AHEAD, DAY_MS, TABLES, existing
+from postback.storage.postgres.reaching import demand_writable, reach, shown
 from postback.storage.vault import key_id
 
 CHECK_S: Final = 5
@@ -57,6 +58,12 @@ async def _look(door: Door, settings: Settings, *, with_log: bool) -> AsyncItera
     else:
         durable = [f"{one} = {await raw.fetchval('SELECT current_setting($1)', one)}" for one in _DURABLE]
         yield Finding("durability", "ok", ", ".join(durable))
+    try:
+        await demand_writable(door, name)
+    except PostbackError as error:
+        yield Finding("writes", "wrong", str(error))
+    else:
+        yield Finding("writes", "ok", "taken: it is a primary")
     version = await door.run(migrations.version)
     if version is None:
         yield Finding("schema", "note", "there is none yet; the first `serve` makes it")
@@ -121,10 +128,19 @@ async def _workers(door: Door, now: int, lease_s: float) -> Finding:
     rows = await door.raw.fetch("SELECT slot, host, beat_ms FROM workers ORDER BY slot")
     alive = [row for row in rows if row[2] >= now - lease_s * 1000]
     silent = len(rows) - len(alive)
-    text = ", ".join(f"{row[0]} on {row[1]}" for row in alive) or "none: no server runs on this database"
+    text = _crew([(row[0], row[1]) for row in alive]) or "none: no server runs on this database"
     if silent and not alive:
         return Finding("workers", "note", f"{text}; of {silent} that ended without a word the next start takes over")
     return Finding("workers", "ok", text + (f"; {silent} not heard of, others take over" if silent else ""))
+
+
+def _crew(workers: Sequence[tuple[int, str]]) -> str:
+    """How many they are, and their numbers by host."""
+    hosts: dict[str, list[int]] = {}
+    for number, host in workers:
+        hosts.setdefault(host, []).append(number)
+    of_each = [f"{', '.join(map(str, numbers))} on {host}" for host, numbers in hosts.items()]
+    return f"{len(workers)}: {'number' if len(workers) == 1 else 'numbers'} {'; '.join(of_each)}" if workers else ""
 
 
 async def _secrets(door: Door, settings: Settings) -> Finding:

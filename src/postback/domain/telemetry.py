@@ -140,7 +140,7 @@ class StoreFailed:
     error: str
 
 
-STORE_WRITES: Final = ("accept", "beat", "claim", "keep", "release", "replay", "settle", "tell", "watch")
+STORE_WRITES: Final = ("accept", "beat", "claim", "free", "keep", "release", "replay", "settle", "tell", "watch")
 """Each `what` that there is."""
 
 

@@ -9,6 +9,7 @@ from itertools import count
 from typing import Final, TypeVar
 
 from postback.domain.configs import ConfigState, PostbackConfig, Snapshot
+from postback.domain.crews import Keys
 from postback.domain.deliveries import Claim, Settlement, Verdict
 from postback.domain.errors import Unavailable
 from postback.domain.telemetry import AttemptFinished, Claimed, StaleSettlements, StoreFailed
@@ -91,6 +92,7 @@ class Dispatcher:
         # Lanes that may hold more than they will start soon, or may start more than before.
         self._to_relieve: set[int] = set()
         snapshots.renewed = self._renew
+        snapshots.in_use = lanes.accounts
 
     # --- what the intake asks -----------------------------------------------------------------------------------
 
@@ -171,9 +173,9 @@ class Dispatcher:
                 self._lanes.leave(lane, len(claim.event.data))
             self._left(len(claims))
 
-    def reallot(self) -> None:
-        """Other workers share the lanes now: give back what is theirs, and look for what is this one's."""
-        self._to_relieve.update(lane.config.id for lane in self._lanes.reallot())
+    def reallot(self, keys: Keys | None = None) -> None:
+        """Other workers share these lanes and hosts now, or all: give back what is theirs, look for what is this one's."""
+        self._to_relieve.update(lane.config.id for lane in self._lanes.reallot(keys))
         self.wake()
 
     # --- looking ------------------------------------------------------------------------------------------------
@@ -200,7 +202,7 @@ class Dispatcher:
         now = self._now()
         if now >= self._next_look:
             self._next_look = now + LOOK_EVERY_S
-            self._lanes.forget_idle()
+            self._lanes.forget_idle(now)
             for lane in await self._due.find(self.worker, int(LOOK_EVERY_S * 1000)):
                 self._is_due(lane)
             if self._due.next_in_ms is not None:

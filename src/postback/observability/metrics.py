@@ -145,7 +145,9 @@ class Metrics(Collector):
             "delivery_latency_seconds", "From the acceptance of an event to its acknowledgement."
         )
         yield _counter("stale_settlements", "Outcomes whose claim no longer held; they decided nothing.", self.stale)
-        yield _counter("workers_found_dead", "Other workers found dead.", self.dead)
+        yield _counter(
+            "workers_found_dead", "Other workers found dead, counted by the one that freed what they held.", self.dead
+        )
         yield _counter("internal_errors", "Bugs met on the way of an event or a delivery.", self.bugs)
         yield _counter("log_lines_lost", "Log lines that stderr did not take.", self.lines_lost)
         failures = _labelled(

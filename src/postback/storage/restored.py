@@ -18,11 +18,12 @@ _REASON: Final = "after a restore"
 
 
 class Heard(NamedTuple):
-    """A worker that is registered, and when it was last heard of (unix ms)."""
+    """A worker that is registered, when it was last heard of (unix ms), and how long it may be silent."""
 
     id: int
     host: str
     beat_ms: int
+    lease_ms: int
 
 
 async def copy_of(database: Database) -> Copy:
@@ -44,7 +45,8 @@ async def owing(database: Database, configs: Configs, copy: Copy) -> Owing:
 async def heard_of(database: Database) -> Sequence[Heard]:
     return await database.read(
         lambda connection: [
-            Heard(*row) for row in connection.execute(select(workers.c.id, workers.c.host, workers.c.beat_ms))
+            Heard(*row)
+            for row in connection.execute(select(workers.c.id, workers.c.host, workers.c.beat_ms, workers.c.lease_ms))
         ]
     )
 

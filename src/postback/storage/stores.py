@@ -63,5 +63,5 @@ def demand_driver() -> None:
     if any(find_spec(name) is None for name in ("asyncpg", "greenlet")):
         raise CannotOpen(
             "POSTBACK_DATABASE names a PostgreSQL database, which needs the extra postgres: "
-            "pip install 'postback[postgres]'"
+            "pip install './postback[postgres]' (./postback is the folder that was cloned)"
         )

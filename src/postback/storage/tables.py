@@ -8,7 +8,6 @@ from typing import Final
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     CheckConstraint,
     Column,
     ForeignKeyConstraint,
@@ -20,7 +19,6 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     UniqueConstraint,
-    false,
     text,
 )
 
@@ -286,7 +284,7 @@ workers = Table(
     Column("goes_by", BigInteger, nullable=False, server_default="0"),
     # Lanes and hosts of which it still has more than that crew gives it, and whether it takes nothing more.
     Column("keeps", _TEXT, nullable=False, server_default=""),
-    Column("leaves", Boolean, nullable=False, server_default=false()),
+    Column("leaves", SmallInteger, nullable=False, server_default="0"),
     # For so long it may be silent before it counts as dead.
     Column("lease_ms", BigInteger, nullable=False, server_default="30000"),
     CheckConstraint("slot BETWEEN 0 AND 511", name="slots_fit_into_ids"),

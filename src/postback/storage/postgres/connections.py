@@ -1,8 +1,9 @@
-"""Connections to the server: a few that work and a few that read, each also as SQLAlchemy sees it, made anew when lost."""
+"""Connections to the server: a few that work, a few that read and one for the heartbeat, each also as SQLAlchemy sees it,
+made anew when lost."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, NoReturn, TypeVar
 
 import asyncpg
@@ -12,12 +13,14 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import StaticPool
 
 from postback.domain.errors import Unavailable
+from postback.storage.postgres.dialing import NEXT, dial
 from postback.storage.postgres.outage import Outage
 
 T = TypeVar("T")
 
 WORKING: Final = 6
 READING: Final = 4
+BEATING: Final = 1
 """How many connections of each kind one process has at most."""
 
 CONNECT_S: Final = 5
@@ -177,6 +180,7 @@ class Doors:
     ) -> None:
         self._working = _Pool(dsn, {**SETTINGS, **SETTINGS_OF_WORK}, working, outage)
         self._reading = _Pool(dsn, SETTINGS, reading, outage)
+        self._beating = _Pool(dsn, {**SETTINGS, **SETTINGS_OF_WORK}, BEATING, outage)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Door]:
@@ -209,19 +213,18 @@ class Doors:
                 await _undo(door)
                 _raise(error, door, unknown=False)
 
-    @asynccontextmanager
-    async def one(self) -> AsyncIterator[Door]:
+    def one(self) -> AbstractAsyncContextManager[Door]:
         """No transaction: each single statement is its own. Lost says `unknown`, whatever the statement was."""
-        async with self._working.door() as door:
-            try:
-                yield door
-            except Exception as error:  # noqa: BLE001 (told as it is, or in other words)
-                _raise(error, door, unknown=True)
+        return _single(self._working)
+
+    def beating(self) -> AbstractAsyncContextManager[Door]:
+        """As `one`, for the heartbeat alone: whatever makes others wait for a connection does not make this worker look dead."""
+        return _single(self._beating)
 
     async def close(self) -> None:
         """After it every use raises Unavailable. Those in use are closed when they come back."""
-        await self._working.close()
-        await self._reading.close()
+        for pool in (self._working, self._reading, self._beating):
+            await pool.close()
 
     async def _once(self, work: Callable[[Door], Awaitable[T]]) -> T:
         async with self.transaction() as door:
@@ -231,15 +234,15 @@ class Doors:
 async def connect(dsn: str, settings: Mapping[str, str], command_s: float | None = COMMAND_S) -> Door:
     """One connection outside any pool: for the start, and for listening. Raises Lost."""
     try:
-        raw = await asyncpg.connect(
+        raw = await dial(
             dsn,
-            timeout=CONNECT_S,
+            CONNECT_S,
             command_timeout=command_s,
             server_settings={"application_name": NAME},
             statement_cache_size=512,
         )
         await _set(raw, settings)
-    except OF_DRIVER as error:
+    except (*NEXT, *OF_DRIVER) as error:
         raise Lost(f"the database cannot be reached: {told(error)}") from error
     return Door(raw)
 
@@ -264,6 +267,8 @@ def told(error: BaseException) -> str:
         return "the connection broke amid a statement"
     if isinstance(error, TimeoutError) and not str(error):
         return "no answer in time"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return str(error) or type(error).__name__
 
 
@@ -379,6 +384,15 @@ class _Pool:
             door.discard()
             return
         self._idle.append(door)
+
+
+@asynccontextmanager
+async def _single(pool: _Pool) -> AsyncIterator[Door]:
+    async with pool.door() as door:
+        try:
+            yield door
+        except Exception as error:  # noqa: BLE001 (told as it is, or in other words)
+            _raise(error, door, unknown=True)
 
 
 async def _commit(door: Door) -> None:

@@ -95,7 +95,7 @@ class KeyWatch:
     `changed` is called once configs may be read that could not be. What is missing and what is not any more is reported.
     """
 
-    def __init__(self, doors: Doors, vault: Vault, report: Report, changed: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, doors: Doors, vault: Vault, report: Report, changed: Callable[[], None]) -> None:
         self._doors = doors
         self._vault = vault
         self._report = report
@@ -139,7 +139,7 @@ class KeyWatch:
             self._told = self._missing
             self._report(KeysMissing(sorted(self._missing)))
         if is_better:
-            await self._changed()
+            self._changed()
 
     async def _look_until_closed(self) -> None:
         while not self._closing.is_set():
