@@ -110,6 +110,17 @@ def test_who_lives_or_has_ended_in_good_order_is_not_found_dead(folder: Path, lo
     assert (while_it_lives, looking.is_over(7), looking.is_over(8), looking.is_over(1)) == (False,) * 4
 
 
+def test_who_ends_last_leaves_nothing(folder: Path, looking: Lives) -> None:
+    lives = Lives(folder)
+    lives.begin(7)
+    lives.end(7)
+    assert [path.name for path in folder.iterdir()] == ["1"]
+
+    looking.end(1)
+
+    assert not folder.exists()
+
+
 def test_who_has_died_is_told_of_once_until_it_is_watched_again(folder: Path, looking: Lives) -> None:
     lives = Lives(folder)
     lives.begin(7)

@@ -16,6 +16,8 @@ LOOK_S: Final = 0.5
 KEPT_S: Final = 86_400
 """After so long the file of one that is dead says nothing that its lease has not said."""
 
+TRIES: Final = 5
+
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -38,9 +40,8 @@ class Lives:
         """It lives, until `end` or the end of this process, however that comes."""
         with suppress(OSError):
             folder = self._wanted or Path(gettempdir()) / f"postback-workers-{os.geteuid()}"
-            _make(folder)
+            self._own[worker] = descriptor = _locked(folder, worker, self._machine)
             self._folder = folder
-            self._own[worker] = descriptor = _locked(folder / str(worker), self._machine)
             _sweep(folder, os.fstat(descriptor).st_mtime - KEPT_S)
 
     def end(self, worker: int) -> None:
@@ -49,6 +50,8 @@ class Lives:
         if self._folder is not None:
             with suppress(OSError):
                 (self._folder / str(worker)).unlink()
+                # Whoever is last takes it away; to the others it is not empty.
+                self._folder.rmdir()
         descriptor = self._own.pop(worker, None)
         if descriptor is not None:
             os.close(descriptor)
@@ -104,10 +107,18 @@ def _make(folder: Path) -> None:
         raise PermissionError(f"{folder} is not this user's alone")
 
 
-def _locked(path: Path, text: bytes) -> int:
-    """A descriptor of the new file, which nobody sees without its lock."""
-    unseen = path.with_suffix(".new")
-    descriptor = os.open(unseen, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+def _locked(folder: Path, worker: int, text: bytes) -> int:
+    """A descriptor of the worker's new file, which nobody sees without its lock."""
+    path, unseen = folder / str(worker), folder / f"{worker}.new"
+    for left in reversed(range(TRIES)):
+        _make(folder)
+        try:
+            descriptor = os.open(unseen, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+            break
+        except FileNotFoundError:
+            # Somebody else has just been the last.
+            if not left:
+                raise
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.write(descriptor, text)
