@@ -15,7 +15,7 @@ import pytest
 from postback.storage.postgres.dialing import dial
 from tests import postgres
 from tests.cli.calling import Cli, Ended
-from tests.cli.test_serve_postgres import Arrived, ask, on, until
+from tests.cli.test_serve_postgres import Arrived, ask, on, run, until
 from tests.live import Live
 from tests.ports import free_port
 
@@ -87,16 +87,18 @@ def test_a_standby_is_told_from_a_primary_by_the_start_and_by_doctor(
     assert "is a standby" in found["writes"]["text"]
 
 
-async def test_a_database_that_is_set_to_be_read_only_is_refused(dsn: str, call: Callable[..., Ended]) -> None:
+async def test_a_database_that_is_set_to_be_read_only_is_refused(dsn: str, tmp_path: Path) -> None:
     """It started, said that it listens, and then failed with every write that begins no transaction."""
     await ask(
         dsn,
         "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$",
     )
 
-    ended = await anyio.to_thread.run_sync(lambda: call(dsn, "serve", "--listen", f"127.0.0.1:{free_port()}"))
+    listen = f"127.0.0.1:{free_port()}"
+    ended = await anyio.to_thread.run_sync(lambda: run(tmp_path, "serve", "--listen", listen, **on(dsn)))
 
-    assert (ended.code, "default_transaction_read_only = on: nothing would be written" in ended.err) == (1, True), ended
+    assert ended.returncode == 1, ended
+    assert "default_transaction_read_only = on: nothing would be written" in ended.stderr
 
 
 def test_when_the_primary_dies_and_its_standby_is_promoted_all_goes_on_there(tmp_path: Path) -> None:

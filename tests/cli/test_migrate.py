@@ -19,6 +19,7 @@ from postback.storage.sqlite import SqliteStore
 from tests import postgres
 from tests.build import CONFIG_ID, a_config
 from tests.cli.calling import Cli, Ended
+from tests.cli.test_serve_postgres import run
 from tests.doubles import ClockDouble
 from tests.ports import free_port
 from tests.storage import given
@@ -83,7 +84,8 @@ async def test_a_file_that_was_moved_is_started_on_no_more(
 ) -> None:
     """Only a sentence said so, and a start on it delivered everything a second time."""
     moved = await call(cli, "migrate", "--to", dsn)
-    started = await call(cli, "serve", "--listen", f"127.0.0.1:{free_port()}")
+    listen = f"127.0.0.1:{free_port()}"
+    started = await anyio.to_thread.run_sync(lambda: run(database.parent, "serve", "--listen", listen))
     looked = json.loads((await call(cli, "doctor", "--json")).out)
     mark = database.with_name("postback.db.moved")
     where = mark.read_text().strip()
@@ -91,9 +93,9 @@ async def test_a_file_that_was_moved_is_started_on_no_more(
     store = await SqliteStore.open(database, ClockDouble())
     await store.close()
 
-    assert (moved.code, started.code) == (0, 1), started
-    assert f"was moved to {where}" in started.err
-    assert "would deliver what is owed a second time" in started.err
+    assert (moved.code, started.returncode) == (0, 1), started
+    assert f"was moved to {where}" in started.stderr
+    assert "would deliver what is owed a second time" in started.stderr
     assert PASSWORD not in where
     assert [one["verdict"] for one in looked if one["what"] == "moved"] == ["note"]
 

@@ -167,7 +167,7 @@ def test_a_standby_is_refused_with_what_to_name_instead_and_doctor_finds_it_wron
     assert "target_session_attrs=read-write" in started.stderr
     assert "is a standby" in looked.stdout
     assert looked.returncode == 1, looked
-    assert "none of its servers is the one that target_session_attrs asks for" in nobody.stderr
+    assert "none of its servers takes writes, as target_session_attrs asks" in nobody.stderr
     assert "Traceback" not in nobody.stderr
 
 

@@ -85,7 +85,7 @@ async def hold_alone(store: Store) -> None:
     is_new = await hold(store, socket.gethostname())
     try:
         await _until_others_would_be_seen()
-        await _demand_alone(store)
+        await demand_alone(store)
     except BaseException:
         if is_new:
             await store.write(let_go)
@@ -110,7 +110,7 @@ async def _until_others_would_be_seen() -> None:
             await never.wait()
 
 
-async def _demand_alone(store: Store) -> None:
+async def demand_alone(store: Store) -> None:
     """CannotStart where another worker lives: it delivers already, and to hold this one would hold nothing.
 
     Who was alive when the copy was made is registered in it, and may have been heard of just before: only who is heard

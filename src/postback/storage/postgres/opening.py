@@ -89,17 +89,7 @@ def _no_sessions(name: str) -> CannotOpen:
 
 
 async def demand_fit(door: Door, name: str) -> None:
-    """CannotOpen for a server that is too old, that takes no writes, or that would lose what it has answered for."""
-    if await door.raw.fetchval("SELECT pg_is_in_recovery()"):
-        raise CannotOpen(
-            f"{name} is a standby, which takes no writes: name the primary in POSTBACK_DATABASE, or both with "
-            "?target_session_attrs=read-write (postgresql://user@one,other/name?target_session_attrs=read-write)"
-        )
-    if await door.raw.fetchval("SHOW default_transaction_read_only") == "on":
-        raise CannotOpen(
-            f"{name} runs with default_transaction_read_only = on: it would take no writes; turn it off, also for the user "
-            "and the database (ALTER ROLE …, ALTER DATABASE … RESET default_transaction_read_only)"
-        )
+    """CannotOpen for a server that is too old, or that would lose what it has answered for."""
     version = int(await door.raw.fetchval("SHOW server_version_num"))
     if version < VERSION_MIN:
         found = await door.raw.fetchval("SHOW server_version")
