@@ -42,8 +42,11 @@ CHECKS = {
 }
 
 # The whole suite in several processes, one more than processors, since some tests wait more than they work; the tests of
-# a file stay together, for what they share.
-TOGETHER = ["--numprocesses", str(min((os.cpu_count() or 1) + 1, 4)), "--dist", "loadfile"]
+# a file stay together, for what they share; which files begin is said in tests/conftest.py.
+TOGETHER = [
+    *("--numprocesses", str(min((os.cpu_count() or 1) + 1, 4))),
+    *("--dist", "loadfile", "--no-loadscope-reorder"),
+]
 
 PROOFS = ["tests/proof", "tests/simulation", "tests/storage/test_postgres_races.py", "tests/cli/test_bench.py"]
 

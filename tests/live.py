@@ -9,15 +9,17 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
+from shutil import copyfile
 from typing import Any, NamedTuple, Self
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from postback.cli.trial import environment
+from tests.databases import new_database
+from tests.patience import PATIENCE_S
 from tests.ports import free_port
 
 KEY = "operator-key-of-these-tests-only"
-SECONDS = 20
 
 
 class Reply(NamedTuple):
@@ -50,6 +52,9 @@ class Live:
             self.end(signal.SIGTERM)
 
     def start(self) -> None:
+        database = self.folder / "postback.db"
+        if "POSTBACK_DATABASE" not in self.settings and not database.exists():
+            copyfile(new_database(), database)
         with (self.folder / "said.txt").open("ab") as said, (self.folder / "log.txt").open("ab") as log:
             self.process = subprocess.Popen(
                 [
@@ -68,7 +73,7 @@ class Live:
 
     def end(self, how: signal.Signals) -> None:
         self.process.send_signal(how)
-        self.process.wait(SECONDS)
+        self.process.wait(PATIENCE_S)
 
     @property
     def log(self) -> str:
@@ -99,7 +104,7 @@ class Live:
             sent["authorization"] = f"Bearer {key}"
         data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
         try:
-            with urlopen(Request(self.url + path, data, sent, method=method), timeout=SECONDS) as answer:
+            with urlopen(Request(self.url + path, data, sent, method=method), timeout=PATIENCE_S) as answer:
                 reply = Reply(answer.status, answer.read().decode())
         except HTTPError as error:
             reply = Reply(error.code, error.read().decode())
@@ -130,7 +135,7 @@ class Live:
         with closing(sqlite3.connect(self.folder / "postback.db")) as connection:
             return connection.execute(query, values).fetchall()
 
-    def until(self, holds: Callable[[], object], seconds: float = SECONDS) -> None:
+    def until(self, holds: Callable[[], object], seconds: float = PATIENCE_S) -> None:
         end = time.monotonic() + seconds
         while not holds():
             assert self.process.poll() is None, f"it ended: {self.log[-2000:]}"

@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+from tests.patience import PATIENCE_S
+
 _WAIT_FOR_EVER = 3600.0
 
 
@@ -37,7 +39,7 @@ class Receiver:
     errors: list[Exception] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def has(self, requests: int, *, within_s: float = 5.0) -> None:
+    async def has(self, requests: int, *, within_s: float = PATIENCE_S) -> None:
         """Wait until so many requests have arrived."""
         async with asyncio.timeout(within_s):
             while len(self.received) < requests:

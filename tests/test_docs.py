@@ -56,6 +56,17 @@ def test_the_settings_file_that_is_shown_is_one(monkeypatch: pytest.MonkeyPatch,
     assert settings.model_fields_set == set(tomllib.loads(block.text))
 
 
+def test_nobody_is_told_to_ask_an_index_for_it() -> None:
+    """`pip install 'postback[postgres]'` would install whatever somebody has put there under that name."""
+    source = [path.read_text("utf-8") for path in (manual.ROOT / "src").rglob("*.py")]
+    pages = [path.read_text("utf-8") for path in manual.PAGES]
+
+    asked = [word for text in (*source, *pages) for word in re.findall(r"pip install[^\n]*?(\S*postback\[\w+\])", text)]
+
+    assert len(asked) >= 6
+    assert [word for word in asked if not word.lstrip("'").startswith("./")] == []
+
+
 @pytest.mark.parametrize("path", manual.PAGES, ids=lambda path: path.name)
 def test_no_page_names_a_setting_that_does_not_exist(path: Path) -> None:
     named = set(re.findall(r"POSTBACK_[A-Z_]+", path.read_text("utf-8")))

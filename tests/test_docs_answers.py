@@ -20,10 +20,10 @@ from postback.cli.trial import trial_server
 from postback.receiver.server import Behaviour, Received, TestReceiver
 from tests import manual
 from tests.manual import Block
+from tests.patience import PATIENCE_S
 
 SERVER: Final = "http://127.0.0.1:8080"
 RECEIVER: Final = "http://127.0.0.1:9000"
-COMES_WITHIN_S: Final = 10.0
 
 _ID: Final = (
     r"(?:loc|pbc|evt|con|bat|chg|key|rpl|aud)_[0-9a-z]{13}|dlv_[0-9a-z]{26}|pbk_[0-9a-z]+|whsec_[0-9A-Za-z+/]+=*"
@@ -74,7 +74,7 @@ class Play:
         body = None if asked.body is None else self.real(asked.body).encode()
         request = urllib.request.Request(self._client.url + self.real(asked.target), body, headers, method=asked.method)
         try:
-            with urllib.request.urlopen(request, timeout=COMES_WITHIN_S) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
                 status, text = answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -157,7 +157,7 @@ def test_the_three_steps_of_the_readme_work_as_they_stand(play: Play) -> None:
     statuses = [play.ask(asked)[0] for asked in requests]
 
     assert statuses == [201, 201]
-    received = play.heard.get(timeout=COMES_WITHIN_S)
+    received = play.heard.get(timeout=PATIENCE_S)
     [paragraph] = [line for line in text.splitlines() if line.startswith("The receiver has been sent")]
     parameters = parse_qs(received.body.decode())
     assert [f"{name}={parameters[name][0]}" for name in ("type", "resource", "number_of_attempts")] == [
@@ -166,7 +166,7 @@ def test_the_three_steps_of_the_readme_work_as_they_stand(play: Play) -> None:
 
 
 def test_every_figure_of_the_metrics_is_in_the_manual_with_its_sentence(play: Play) -> None:
-    with urllib.request.urlopen(f"{play.url}/metrics", timeout=COMES_WITHIN_S) as answer:
+    with urllib.request.urlopen(f"{play.url}/metrics", timeout=PATIENCE_S) as answer:
         shown = answer.read().decode()
 
     figures = re.findall(r"^# HELP (\S+) (.*)$", shown, re.MULTILINE)
@@ -201,7 +201,7 @@ def compare_answer(play: Play, block: Block, shown: str | None) -> None:
     """Asked until the answer is the page's, where a look changes nothing: deliveries take their time."""
     asked = as_shown(block)
     at = f"line {block.line}: {asked.method} {asked.target}"
-    end = time.monotonic() + (COMES_WITHIN_S if asked.method == "GET" else 0)
+    end = time.monotonic() + (PATIENCE_S if asked.method == "GET" else 0)
     while True:
         status, answer = play.ask(asked)
         try:
@@ -220,9 +220,9 @@ def compare_answer(play: Play, block: Block, shown: str | None) -> None:
 def compare_postback(play: Play, documented: str, data: str | None) -> None:
     """The next one to this path: the head to the letter, of the body as much as the page shows."""
     *head, _, shown_body = documented.splitlines()
-    received = play.heard.get(timeout=COMES_WITHIN_S)
+    received = play.heard.get(timeout=PATIENCE_S)
     while received.path != head[0].split()[1]:
-        received = play.heard.get(timeout=COMES_WITHIN_S)
+        received = play.heard.get(timeout=PATIENCE_S)
     lines = [f"{received.method} {received.path} HTTP/1.1"]
     lines += [f"{name}: {value}" for name, value in received.headers]
     body = received.body.decode("ascii")

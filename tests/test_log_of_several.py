@@ -18,6 +18,7 @@ import pytest
 from postback.observability import SharedStream, start_logging
 from postback.observability.line import AttemptLine
 from tests import manual
+from tests.patience import PATIENCE_S
 
 WRITER = """
 import sys
@@ -59,7 +60,7 @@ def test_long_lines_of_several_processes_in_a_pipe_that_is_full_are_not_mixed(tm
             read += said
             # Slower than they write, so that the pipe is full.
             time.sleep(0.0002)
-        assert [writer.wait(20) for writer in writers] == [0, 0, 0]
+        assert [writer.wait(PATIENCE_S) for writer in writers] == [0, 0, 0]
 
     lines = [json.loads(line) for line in read.splitlines()]
     assert Counter((line["process"], line["event"]) for line in lines) == {

@@ -21,6 +21,7 @@ from postback.domain.catalog import CATALOG
 from postback.domain.facts import row_of
 from postback.domain.messaging import MESSAGING
 from postback.formats import FORMATS
+from tests.patience import PATIENCE_S
 from tests.proof.harness import Server, until
 
 DISCRIMINATORS = {"DELIVERY_DATE", "answer_date", "stop_date"}
@@ -108,7 +109,11 @@ class Customer:
         return found
 
     def warning(self, settings: str, url: str) -> str:
-        until(lambda: self.sees(settings)["configs"][url]["warning"] is not None, 10, "the settings show a warning")
+        until(
+            lambda: self.sees(settings)["configs"][url]["warning"] is not None,
+            PATIENCE_S,
+            "the settings show a warning",
+        )
         warning = self.sees(settings)["configs"][url]["warning"]
         assert abs(time.time() - datetime.fromisoformat(warning["since"]).timestamp()) < 60
         text: str = warning["text"]
@@ -133,7 +138,7 @@ class Customer:
             delivery = self.delivery(event_id)
             return delivery["state"] == state and bool(delivery["attempts"])
 
-        until(is_so, 10, f"the delivery was tried and is {state}")
+        until(is_so, PATIENCE_S, f"the delivery was tried and is {state}")
         return self.delivery(event_id)
 
 
@@ -338,4 +343,8 @@ def test_both_systems_hear_of_the_same_event(customer: Customer) -> None:
 
     customer.hears_of("sms.delivered")
 
-    until(lambda: {hit.path for hit in customer.receiver.hits} == {"/xml", "/callback"}, 10, "both get their postback")
+    until(
+        lambda: {hit.path for hit in customer.receiver.hits} == {"/xml", "/callback"},
+        PATIENCE_S,
+        "both get their postback",
+    )

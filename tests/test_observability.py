@@ -16,12 +16,15 @@ from postback.domain.ids import config_text, delivery_text
 from postback.domain.telemetry import (
     AttemptFinished,
     Backlog,
+    Claimed,
     Committed,
     InHand,
     InternalError,
     StaleSettlements,
     Standing,
     StoreFailed,
+    StoreFound,
+    StoreLost,
     WorkerDied,
 )
 from postback.domain.wire import Note, Reason, Timings, Unreachable
@@ -39,7 +42,9 @@ class Bench:
         self.registry = CollectorRegistry()
         self.metrics = Metrics(self.registry)
         self.stream = stream or io.StringIO()
-        self.report = Observer(self.metrics, start_logging(level, self.stream, self.metrics.line_lost))
+        self.now = 0.0
+        log = start_logging(level, self.stream, self.metrics.line_lost)
+        self.report = Observer(self.metrics, log, lambda: self.now)
 
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.stream.getvalue().split("\n") if line]
@@ -147,10 +152,35 @@ def test_attempts_are_counted_by_verdict_and_reason_once_they_are_on_record() ->
     assert samples["postback_store_commit_rows_sum",] == 10
 
 
+def test_a_failure_of_the_store_is_counted_each_time_and_told_once_in_half_a_minute() -> None:
+    bench = Bench()
+
+    for what in ("beat", "claim", "settle"):
+        bench.report(StoreFailed(what, "the connection is lost"))
+    bench.report(StoreFailed("settle", "the disk is full"))
+    bench.report(StoreLost("the database pb", "refused", 0))
+    bench.report(StoreFailed("beat", "refused"))
+    bench.report(StoreFound("the database pb", 21.04))
+    bench.now = 31
+    bench.report(StoreFailed("beat", "the disk is full"))
+
+    failed = "the store did not take a write; it is tried again"
+    assert [(line["event"], line.get("what")) for line in bench.lines()] == [
+        (failed, "beat"),
+        (failed, "settle"),
+        ("the database cannot be reached; it is tried again", None),
+        ("the database answers again", None),
+        (failed, "beat"),
+    ]
+    assert [line.get("after_s") for line in bench.lines() if "database" in line] == [None, 21.0]
+    assert bench.samples()["postback_store_failures_total", "beat"] == 3
+
+
 def test_the_other_facts_are_counted_and_those_that_matter_logged() -> None:
     bench = Bench()
 
     bench.report(Committed(0.001, 8, events=3, deliveries=5))
+    bench.report(Claimed(0.02))
     bench.report(StaleSettlements(2))
     bench.report(WorkerDied(7))
     bench.report(StoreFailed("settle", "disk I/O error"))
@@ -162,6 +192,8 @@ def test_the_other_facts_are_counted_and_those_that_matter_logged() -> None:
     samples = bench.samples()
     assert samples["postback_events_accepted_total",] == 3
     assert samples["postback_deliveries_accepted_total",] == 5
+    assert samples["postback_claim_seconds_bucket", "0.01"] == 0
+    assert samples["postback_claim_seconds_bucket", "0.025"] == 1
     assert samples["postback_stale_settlements_total",] == 2
     assert samples["postback_workers_found_dead_total",] == 1
     assert samples["postback_store_failures_total", "settle"] == 1

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import postback
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -111,7 +112,7 @@ def test_without_the_oldest_postgresql_ci_fails_and_nobody_else(tmp_path: Path) 
     def run(**more: str) -> subprocess.CompletedProcess[str]:
         environment = {"PATH": str(tmp_path), **more}
         return subprocess.run(
-            ["bash", str(script)], env=environment, capture_output=True, text=True, check=False, timeout=20
+            ["bash", str(script)], env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE_S
         )
 
     alone, in_ci = run(), run(CI="true")

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.proof.harness import KEY, Server, until
 
 LOCATION = "23948sdnfia1129i9asf92"
@@ -147,7 +148,7 @@ class Client:
     def post(self, path: str, text: str) -> tuple[int, Any]:
         """The text as it stands in the document, with our location and receiver in it."""
         text = text.replace(LOCATION, self.location_id).replace(RECEIVER, self.receiver.url)
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=PATIENCE_S)
         try:
             headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
             connection.request("POST", path, text.encode(), headers)
@@ -166,7 +167,7 @@ class Client:
         found: dict[str, Any] = answer["delivery"]
         return found
 
-    def ends(self, within_s: float = 10) -> dict[str, Any]:
+    def ends(self, within_s: float = PATIENCE_S) -> dict[str, Any]:
         until(lambda: self.delivery()["state"] not in {"pending", "claimed"}, within_s, "the delivery comes to an end")
         return self.delivery()
 
@@ -306,7 +307,7 @@ def test_update_and_delete_are_posted_as_well(client: Client) -> None:
     contact_id = answer["contact"]["id"]
     client.server.call("PUT", f"/v2/contacts/{contact_id}", {"contact": {"first_name": "Ann"}})
     client.server.call("DELETE", f"/v2/contacts/{contact_id}")
-    until(lambda: len(client.receiver.hits) == 3, 10, "all three changes are posted")
+    until(lambda: len(client.receiver.hits) == 3, PATIENCE_S, "all three changes are posted")
 
     posted = {dict(hit.parameters)["type"]: json.loads(dict(hit.parameters)["data"]) for hit in client.receiver.hits}
     assert set(posted) == {"CREATE", "UPDATE", "DELETE"}

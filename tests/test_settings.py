@@ -218,6 +218,20 @@ def test_where_a_database_listens_is_read_from_its_address(address: str, hosts: 
     assert databases.hosts(address, {"PGHOST": "from.outside", "PGPORT": "6543"} if "///db" in address else {}) == hosts
 
 
+@pytest.mark.parametrize(
+    ("address", "named"),
+    [
+        ("postgresql://me:hush@host/db", "the database db on host:5432"),
+        ("postgresql://[::1]:5433,other:1/db", "the database db on [::1]:5433, other:1"),
+        ("postgresql://me:hush@/db?host=/var/run&port=1", "the database db on the socket /var/run/.s.PGSQL.1"),
+        ("postgresql://host/?dbname=db", "the database db on host:5432"),
+        ("postgresql:///db", "the database db on this machine"),
+    ],
+)
+def test_a_database_is_named_with_all_that_leads_to_it_and_no_password(address: str, named: str) -> None:
+    assert databases.named(address, {}) == named
+
+
 def test_a_key_is_never_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTBACK_API_KEY", "too-short")
     assert "too-short" not in refusal()
@@ -275,6 +289,14 @@ def test_networks_are_listed_by_commas_spaces_or_as_a_toml_list(empty_folder: Pa
     (empty_folder / "postback.toml").write_text('allow_networks = ["10.0.0.0/8", "fd00::/8"]\n')
 
     assert load_settings().networks == wanted
+
+
+def test_none_closes_loopback_also_to_a_server_that_listens_there() -> None:
+    settings = load_settings(listen="127.0.0.1:80", allow_networks="none")
+
+    assert (settings.networks, settings.allows_loopback) == ((), False)
+    assert shown(settings, "allow_networks") == "none"
+    assert "expected auto, none, or networks such as" in refusal(allow_networks="none, 10.0.0.0/8")
 
 
 def test_networks_that_hold_loopback_are_told_to_do_so() -> None:

@@ -232,7 +232,9 @@ def test_a_setting_that_needs_the_extra_says_so_and_ends_the_start(
     monkeypatch.chdir(tmp_path)
     settings = load_settings(otel_endpoint="http://127.0.0.1:4318", listen="127.0.0.1:0")
 
-    with pytest.raises(bootstrap.CannotStart, match=r"POSTBACK_OTEL_ENDPOINT is set.*pip install 'postback\[otel\]'"):
+    with pytest.raises(
+        bootstrap.CannotStart, match=r"POSTBACK_OTEL_ENDPOINT is set.*pip install '\./postback\[otel\]'"
+    ):
         bootstrap.serve(settings, lambda _: None)
     assert list(tmp_path.iterdir()) == []
 

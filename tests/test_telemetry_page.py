@@ -18,13 +18,17 @@ from postback.domain.telemetry import (
     STORE_WRITES,
     AttemptFinished,
     Backlog,
+    Claimed,
     Committed,
     EventTraced,
     InHand,
     InternalError,
+    KeysMissing,
     StaleSettlements,
     Standing,
     StoreFailed,
+    StoreFound,
+    StoreLost,
     TestFinished,
     WorkerDied,
     WorkerEnlisted,
@@ -144,8 +148,10 @@ def test_every_other_fact_that_is_logged_is_on_the_page() -> None:
     facts = [
         *(StaleSettlements(1), WorkerEnlisted(1), WorkerDied(1)),
         *(StoreFailed("settle", "full"), InternalError(KeyError("a bug"))),
+        *(StoreLost("the database", "gone", 0), StoreFound("the database", 1.5)),
+        *(KeysMissing(["1ffd"]), KeysMissing([])),
     ]
-    silent = [Committed(0.1, 1), EventTraced(an_event(), None, NOON, NOON, 1)]
+    silent = [Committed(0.1, 1), Claimed(0.1), EventTraced(an_event(), None, NOON, NOON, 1)]
     lines = lines_of(*facts, *silent)
 
     said = {line: (level, fields) for line, level, fields, _ in manual.table(PAGE, "line")}

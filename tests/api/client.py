@@ -5,8 +5,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from shutil import copyfile
-from tempfile import TemporaryDirectory
+from shutil import copyfile, copytree
 from typing import Any
 from urllib.parse import unquote
 
@@ -37,6 +36,7 @@ from postback.storage.sqlite import SqliteStore
 from postback.storage.stats import SqlStats
 from postback.storage.troubles import SqlTroubles
 from tests.build import answered
+from tests.databases import new_database
 from tests.doubles import ClockDouble
 
 PUBLIC_URL = "https://api.example"
@@ -248,10 +248,13 @@ class Api:
         return deliveries
 
 
-async def open_api(path: Path, clock: ClockDouble, **changes: Any) -> Api:
-    """An API with the account `default` and the operator key OPERATOR, on an empty store. Its engine does not run, and is
-    held, so that there is something to release."""
-    copyfile(await _empty_database(), path / "postback.db")
+async def open_api(path: Path, clock: ClockDouble, made: Path | None = None, **changes: Any) -> Api:
+    """An API with the account `default` and the operator key OPERATOR, on an empty store, or on a copy of that in the
+    folder `made`. Its engine does not run, and is held, so that there is something to release."""
+    if made is None:
+        copyfile(new_database(), path / "postback.db")
+    else:
+        copytree(made, path, dirs_exist_ok=True)
     store = await SqliteStore.open(path / "postback.db", clock)
     configs, accounts = SqlConfigs(store), SqlAccounts(store)
     worker = await store.enlist("here")
@@ -295,23 +298,10 @@ async def open_api(path: Path, clock: ClockDouble, **changes: Any) -> Api:
             **changes,
         }
     )
-    await accounts.save(Account(id=ACCOUNT_DEFAULT, created_ms=clock(), modified_ms=clock()))
+    if made is None:
+        await accounts.save(Account(id=ACCOUNT_DEFAULT, created_ms=clock(), modified_ms=clock()))
     await services.account_actions.add_operator_key("of the test", OPERATOR)
     return Api(Client(build(services)), services, store, worker, intake, sender, clock, woken)
-
-
-async def _empty_database() -> Path:
-    """Made once, since making the schema takes longer than most tests."""
-    if not _EMPTY:
-        folder = TemporaryDirectory(prefix="postback-tests-")
-        store = await SqliteStore.open(Path(folder.name) / "empty.db", ClockDouble())
-        await store.close()
-        _EMPTY.append(folder)
-    return Path(_EMPTY[0].name) / "empty.db"
-
-
-_EMPTY: list[TemporaryDirectory[str]] = []
-"""Removed with the process."""
 
 
 async def _no_figures() -> bytes:

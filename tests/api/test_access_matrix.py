@@ -1,13 +1,16 @@
 """Every route with no key, with keys that lack its scope, and with the key of another account."""
 
 import asyncio
-from typing import Any
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
 from postback.domain.accounts import Scope
 from postback.resources import RESOURCES
-from tests.api.client import Api, Client
+from tests.api.client import Api, Client, open_api
+from tests.doubles import ClockDouble
 
 pytestmark = pytest.mark.anyio
 
@@ -107,9 +110,38 @@ IDS = {
 """Well-formed ids of nothing."""
 
 
+class Made(NamedTuple):
+    """The folder of a store, and what is in it, by its name in braces."""
+
+    folder: Path
+    things: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = tmp_path_factory.mktemp("made")
+
+    async def make() -> dict[str, str]:
+        api = await open_api(folder, ClockDouble())
+        things = await one_of_each_kind(api)
+        await api.store.close()
+        return things
+
+    return Made(folder, asyncio.run(make()))
+
+
 @pytest.fixture
-async def things(api: Api) -> dict[str, str]:
-    return await one_of_each_kind(api)
+def things(made: Made) -> dict[str, str]:
+    return made.things
+
+
+@pytest.fixture
+async def api(made: Made, tmp_path: Path, clock: ClockDouble, anyio_backend: str) -> AsyncIterator[Api]:
+    """On a copy of that store, some time later."""
+    clock.pass_(seconds=60)
+    api = await open_api(tmp_path, clock, made.folder)
+    yield api
+    await api.store.close()
 
 
 async def one_of_each_kind(api: Api) -> dict[str, str]:

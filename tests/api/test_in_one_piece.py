@@ -12,7 +12,8 @@ import pytest
 from postback.actions.access import Access, Principal
 from postback.api.publish import PATH, Publish
 from postback.domain.accounts import Actor, Scope
-from tests.live import KEY, SECONDS, Live
+from tests.live import KEY, Live
+from tests.patience import PATIENCE_S
 
 EVENT = b'{"event": {"type": "order.paid", "data": {"id": "1"}}}'
 ID = re.compile(rb"evt_[0-9a-z]+")
@@ -39,7 +40,7 @@ def a_request(body: bytes = EVENT, *headers: str, key: str | None = KEY, line: s
 
 def connected(live: Live) -> socket.socket:
     host, port = live.url.removeprefix("http://").split(":")
-    connection = socket.create_connection((host, int(port)), SECONDS)
+    connection = socket.create_connection((host, int(port)), PATIENCE_S)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
 
@@ -64,7 +65,7 @@ def answers(connection: socket.socket, number: int) -> list[bytes]:
 
 
 def is_closed(connection: socket.socket) -> bool:
-    connection.settimeout(SECONDS)
+    connection.settimeout(PATIENCE_S)
     return connection.recv(1) == b""
 
 

@@ -30,7 +30,12 @@ APP = framework(SimpleNamespace(base_url=SERVER))  # type: ignore[arg-type]
 DOCUMENT: Mapping[str, Any] = APP.state.document()
 SCHEMAS: Mapping[str, Any] = DOCUMENT["components"]["schemas"]
 OPERATIONS = [one for operations in grouped(DOCUMENT).values() for one in operations]  # type: ignore[arg-type]
-things = test_access_matrix.things
+
+
+@pytest.fixture
+async def things(api: Api) -> dict[str, str]:
+    return await test_access_matrix.one_of_each_kind(api)
+
 
 HOSTILE = """<script>alert(1)</script>"><img src=x onerror='alert(2)'>&amp;"""
 

@@ -11,16 +11,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
+import asyncpg
 import pytest
 
 from postback.bench import proc
-from postback.bench.bench import result
+from postback.bench.bench import Wanted, result
 from postback.bench.cases import CASES, POSTGRESQL, SQLITE, Case, Target
 from postback.bench.databases import database, with_name
-from postback.bench.errors import WrongWord
+from postback.bench.errors import BenchError, WrongWord
+from postback.bench.large import LARGE
 from postback.bench.load import Job, prepared
 from postback.bench.plans import Measured
 from postback.bench.raw import Raw
+from postback.bench.server import percentile_ms
+from tests import postgres
 
 BURN = "import time\nwhile time.process_time() < 0.2: pass\n"
 FAMILY = f"""
@@ -166,3 +171,61 @@ def test_an_address_that_is_none_of_postgresql_is_refused() -> None:
 )
 def test_another_database_of_a_server_is_reached_in_the_same_way(address: str, other: str) -> None:
     assert with_name(address, "bench") == other
+
+
+@pytest.mark.parametrize(
+    ("buckets", "expected"),
+    [
+        ([], 0),
+        ([(0.01, 0), (float("inf"), 0)], 0),
+        ([(0.01, 50), (0.02, 100), (float("inf"), 100)], 19.8),
+        ([(0.01, 100), (0.02, 100), (float("inf"), 100)], 9.9),
+        # Beyond the last bound nobody knows by how much.
+        ([(0.01, 50), (0.02, 60), (float("inf"), 100)], 20),
+    ],
+)
+def test_a_percentile_of_a_histogram_lies_within_its_bucket(
+    buckets: list[tuple[float, float]], expected: float
+) -> None:
+    assert percentile_ms(buckets) == pytest.approx(expected)
+
+
+def test_requests_may_be_for_many_accounts_in_turn() -> None:
+    job = Job(port=1, times=1, connections=1, limit_s=1, types=["bench.n"], accounts=["acc_a", "acc_b"])
+
+    heads = [request.partition(b"\r\n\r\n")[0] for request in prepared(job)]
+
+    assert [b"postback-account: acc_%b" % letter in head for letter, head in zip((b"a", b"b"), heads, strict=True)] == [
+        True,
+        True,
+    ]
+
+
+def test_the_cases_on_large_stores_run_when_they_are_asked_for_or_named() -> None:
+    asked = Wanted(environment={})
+
+    assert list(asked.cases) == list(CASES)
+    assert list(replace(asked, is_large=True).cases) == [*CASES, *LARGE]
+    assert [case.name for case in replace(asked, names=["drain", "batch"]).cases] == ["batch", "drain"]
+
+
+@pytest.mark.anyio
+async def test_a_server_that_makes_no_database_is_named_with_what_would_help(anyio_backend: str) -> None:
+    """It said `at its socket`, and `permission denied to create database`."""
+    async with postgres.empty_database() as dsn:
+        connection = await asyncpg.connect(dsn)
+        await connection.execute("CREATE ROLE guest_of_the_bench LOGIN")
+        try:
+            guest = dsn.replace("postgres@", "guest_of_the_bench:hush@")
+            with pytest.raises(BenchError) as refused:
+                await anyio.to_thread.run_sync(lambda: database(guest, Path()).__enter__())
+        finally:
+            await connection.execute("DROP ROLE guest_of_the_bench")
+            await connection.close()
+    with pytest.raises(BenchError, match=r"PostgreSQL at /nowhere:7 did not do it: No such file"):
+        await anyio.to_thread.run_sync(lambda: database("postgresql:///x?host=/nowhere&port=7", Path()).__enter__())
+
+    folder = dsn.partition("host=")[2]
+    assert f"PostgreSQL at {folder} did not do it: permission denied to create database" in str(refused.value)
+    assert "name a user with CREATEDB" in str(refused.value)
+    assert "hush" not in str(refused.value)

@@ -1,6 +1,7 @@
 """What the tests of the command line share: a folder without settings, a way to call it, and a real server."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from postback.cli.client import Client
 from postback.cli.trial import trial_server
 from postback.settings import PREFIX
 from tests.cli.calling import Cli, Ended
+from tests.cli.served import Served
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +36,22 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
         return Ended(int(ended.value.code or 0), said.out, said.err)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def served_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a server was started and stopped, made once."""
+    folder = tmp_path_factory.mktemp("served")
+    served = Served(folder)
+    served.announced()
+    assert served.stop() == 0
+    return folder
+
+
+@pytest.fixture
+def was_served(served_once: Path, tmp_path: Path) -> None:
+    """The test's folder is a copy of it."""
+    shutil.copytree(served_once, tmp_path, dirs_exist_ok=True)
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,15 @@
-"""`serve` as a process of its own, for the tests that start and stop it."""
+"""`serve` as a process of its own, for the tests that start and stop it. It finds a database in which there is nothing."""
 
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from shutil import copyfile
 
 from postback.cli.trial import environment
+from tests.databases import new_database
+from tests.patience import PATIENCE_S
 from tests.ports import free_port
-
-SECONDS = 20
 
 
 class Served:
@@ -16,6 +17,8 @@ class Served:
 
     def __init__(self, folder: Path, host: str = "127.0.0.1", **settings: str) -> None:
         self.url = f"http://{host}:{free_port()}"
+        if not (folder / "postback.db").exists():
+            copyfile(new_database(), folder / "postback.db")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "postback", "serve", "--listen", self.url.removeprefix("http://")],
             cwd=folder,
@@ -37,5 +40,5 @@ class Served:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        self.last_words, _ = self.process.communicate(timeout=SECONDS)
+        self.last_words, _ = self.process.communicate(timeout=PATIENCE_S)
         return self.process.returncode

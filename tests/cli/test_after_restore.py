@@ -4,6 +4,7 @@ import os
 import pty
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -27,15 +28,17 @@ from postback.domain.restored import Copy as Known
 from postback.receiver.server import TestReceiver
 from tests import postgres
 from tests.build import NOON
+from tests.cli.calling import Cli
 from tests.cli.test_serve_postgres import run, until
 from tests.live import KEY, Live
+from tests.patience import PATIENCE_S
 from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
 
 SECRET = "a1" * 32
-QUIET_S = 1.5
-"""Longer than anything that is due may take."""
+QUIET_S = 0.6
+"""Longer than what is due takes where nothing holds it."""
 
 
 class Copy(NamedTuple):
@@ -118,26 +121,28 @@ def said(node: Live) -> str:
     return (node.folder / "said.txt").read_text("utf-8")
 
 
-def command(node: Live, *words: str) -> subprocess.CompletedProcess[str]:
-    return run(node.folder, *words, "--url", node.url, "--key", KEY)
+def beside(cli: Cli, node: Live) -> Cli:
+    """A command line that speaks to this server."""
+    return lambda *words: cli(*words, "--url", node.url, "--key", KEY)
 
 
-def test_a_restored_copy_sends_nothing_until_it_is_released_and_never_what_was_cancelled(copy: Copy) -> None:
+def test_a_restored_copy_sends_nothing_until_it_is_released_and_never_what_was_cancelled(copy: Copy, cli: Cli) -> None:
     with Live(copy.folder, "--after-restore", **copy.settings) as node, arrivals(copy.port) as arrived:
+        command = beside(cli, node)
         ready = node.ask("GET", "/ready")
         health = node.ask("GET", "/health")
         hold = node.ask("GET", "/v2/hold").json["hold"]
         since = node.publish("order.paid")
         owed = {one["event_id"]: one["id"] for one in node.deliveries()}
-        cancelled = command(node, "deliveries", "cancel", owed[copy.events[0]])
-        shown = command(node, "release", "--dry-run")
-        nobody_asked = command(node, "release")
+        cancelled = command("deliveries", "cancel", owed[copy.events[0]])
+        shown = command("release", "--dry-run")
+        nobody_asked = command("release")
         time.sleep(QUIET_S)
         before = list(arrived)
-        released = command(node, "release", "--yes")
+        released = command("release", "--yes")
         until(lambda: len(arrived) == 3)
         until(lambda: node.ask("GET", "/ready").status == 200)
-        again = command(node, "release")
+        again = command("release")
         time.sleep(QUIET_S)
         until(lambda: "It is let go" in said(node))
 
@@ -152,12 +157,13 @@ def test_a_restored_copy_sends_nothing_until_it_is_released_and_never_what_was_c
     assert "3 deliveries owed; accepted before the copy was made: 3" in greeting
     assert f"        3  default  {copy.config}  http://127.0.0.1:{copy.port}/in" in greeting
     assert "SECOND TIME" in greeting
+    assert "Try it" not in greeting.rpartition("postback listens on")[2]
     assert "Nobody can answer here" in greeting
-    assert cancelled.returncode == 0, cancelled
-    assert "owed          3\nowed_in_copy  2" in shown.stdout, shown
-    assert (nobody_asked.returncode, before) == (2, [])
-    assert released.returncode == 0, released
-    assert again.stdout == "the server is not held: it delivers\n"
+    assert cancelled.code == 0, cancelled
+    assert "owed          3\nowed_in_copy  2" in shown.out, shown
+    assert (nobody_asked.code, before) == (2, [])
+    assert released.code == 0, released
+    assert again.out == "the server is not held: it delivers\n"
     assert sorted(map(str, arrived)) == sorted([*copy.events[1:], since])
     assert [line["owed"] for line in node.lines("held after a restore")] == [3]
     assert len(node.lines("delivers after a restore")) == 1
@@ -203,6 +209,8 @@ def test_what_is_said_names_what_is_newer_what_is_not_sent_and_what_goes_on() ->
 
     text = question(Restored(Known(NOON, 5), owing, NOON + 2 * day_ms + 3_700_000, never, never))
     many = question(Restored(Known(NOON, 5), replace(owing, owed=COUNTED_MAX), NOON + 61_000, never, never))
+    theirs = question(Restored(Known(NOON, 5), replace(owing, most=most[1:]), NOON, never, never))
+    only_jobs = question(Restored(Known(NOON, 5), replace(owing, owed=0, in_copy=0, most=[]), NOON, never, never))
     empty = question(Restored(Known(None, 0), replace(owing, owed=0, replays=0, most=[]), NOON, never, never))
 
     assert "The copy knows of nothing after 2026-09-21T14:13:20.000Z, 2 d 1 h ago." in text
@@ -210,6 +218,12 @@ def test_what_is_said_names_what_is_newer_what_is_not_sent_and_what_goes_on() ->
     assert "1 job that replays deliveries goes on when it is let go." in text
     assert f"3  other  {config_text(2)}  https://b.example/in  (paused: not sent)" in text
     assert f"1  other  {config_text(3)}  –  (deleted: not sent)" in text
+    # They can be pasted as they are; placeholders stood there.
+    assert f"deliveries cancel --config {config_text(1)} --dry-run " in text
+    assert "deliveries cancel --until 2026-09-21T14:13:20.001Z --dry-run " in text
+    assert "--account" not in text
+    assert f"deliveries cancel --config {config_text(2)} --account other --dry-run " in theirs
+    assert "deliveries cancel --config pbc_… --dry-run " in only_jobs
     assert "1 min 1 s ago" in many
     assert "2,000,000 deliveries or more owed" in many
     assert "The copy knows of nothing that ever happened." in empty
@@ -262,8 +276,8 @@ class Terminal:
 
     def end(self) -> int:
         self.process.terminate()
-        code = self.process.wait(20)
-        self._reading.join(5)
+        code = self.process.wait(PATIENCE_S)
+        self._reading.join(PATIENCE_S)
         os.close(self._ours)
         return code
 
@@ -282,7 +296,11 @@ class Terminal:
 def terminal(file_copy: Copy) -> Iterator[Terminal]:
     terminal = Terminal(file_copy)
     try:
-        until(terminal.asks)
+        try:
+            until(terminal.asks)
+        except AssertionError as error:
+            error.add_note(f"on the terminal: {terminal.text}")
+            raise
         yield terminal
     finally:
         if terminal.process.poll() is None:
@@ -295,6 +313,8 @@ def test_only_the_word_yes_lets_it_deliver_and_anything_else_is_asked_again(
     with arrivals(file_copy.port) as arrived:
         for typed in ("y\n", "\n", "no\n"):
             asked = terminal.text.count("Nothing is delivered yet")
+            # The question stands above, once.
+            assert terminal.text.count("In another terminal, meanwhile") == 1
             terminal.type(typed)
             until(lambda asked=asked: terminal.text.count("Nothing is delivered yet") == asked + 1)  # type: ignore[misc]
         time.sleep(QUIET_S)
@@ -310,19 +330,19 @@ def test_only_the_word_yes_lets_it_deliver_and_anything_else_is_asked_again(
 
 
 def test_at_the_end_of_what_is_typed_it_goes_on_waiting_for_a_release_from_elsewhere(
-    file_copy: Copy, terminal: Terminal
+    file_copy: Copy, terminal: Terminal, cli: Cli
 ) -> None:
     with arrivals(file_copy.port) as arrived:
         terminal.type("\x04")
         until(lambda: "Nobody can answer here" in terminal.text)
         time.sleep(QUIET_S)
         before = list(arrived)
-        released = run(file_copy.folder, "release", "--yes", "--url", terminal.url, "--key", KEY)
+        released = cli("release", "--yes", "--url", terminal.url, "--key", KEY)
         until(lambda: len(arrived) == 3)
         until(lambda: "It is let go" in terminal.text)
 
     assert before == []
-    assert released.returncode == 0, released
+    assert released.code == 0, released
 
 
 # --- several processes --------------------------------------------------------------------------------------------
@@ -333,6 +353,10 @@ async def test_beside_a_process_that_delivers_already_it_does_not_start(tmp_path
         with ExitStack() as stack:
             node = stack.enter_context(Live(tmp_path, **on(dsn)))
             beside = run(tmp_path, "serve", "--after-restore", "--listen", "127.0.0.1:0", **on(dsn))
+            (tmp_path / "third").mkdir()
+            with Live(tmp_path / "third", **on(dsn)):
+                # It has left no hold behind.
+                pass
             node.end(signal.SIGKILL)
         connection = await asyncpg.connect(dsn)
         # As in a copy: it was alive a moment ago, and nobody is it any more.
@@ -346,9 +370,43 @@ async def test_beside_a_process_that_delivers_already_it_does_not_start(tmp_path
     assert ready == 200
 
 
-def test_whoever_is_asked_is_one_process(tmp_path: Path) -> None:
-    ended = run(tmp_path, "serve", "--after-restore", "--processes", "2")
+def test_whoever_is_asked_is_one_process(cli: Cli) -> None:
+    ended = cli("serve", "--after-restore", "--processes", "2")
 
-    assert ended.returncode == 2
-    assert "--after-restore is for one process, and --processes is 2" in ended.stderr
-    assert "start it with --processes 1" in ended.stderr
+    assert ended.code == 2
+    assert "--after-restore is for one process, and --processes is 2" in ended.err
+    assert "start it with --processes 1" in ended.err
+
+
+@pytest.fixture
+async def server_copy(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Copy]:
+    """A PostgreSQL database in which one delivery is owed, to a receiver that is not there."""
+    async with postgres.empty_database() as dsn:
+        port = free_port()
+        with Live(tmp_path, **on(dsn)) as node:
+            config = node.config(f"http://127.0.0.1:{port}/in", "order.*", format="json", attempt_interval=1)
+            event = node.publish("order.paid")
+            node.end(signal.SIGTERM)
+        yield Copy(tmp_path, on(dsn), port, [event], config)
+
+
+def test_nobody_else_starts_to_deliver_from_a_database_that_a_server_is_held_on(server_copy: Copy, cli: Cli) -> None:
+    folder, settings = server_copy.folder, server_copy.settings
+    beside = {**settings, "POSTBACK_API_KEY": KEY, "POSTBACK_LISTEN": f"127.0.0.1:{free_port()}"}
+    with Live(folder, "--after-restore", **settings) as held, arrivals(server_copy.port) as arrived:
+        refused = [run(folder, "worker", **settings), run(folder, "serve", **beside)]
+        held.end(signal.SIGKILL)
+        # Its end is no release: a supervisor that starts another one must not deliver either.
+        refused.append(run(folder, "worker", **settings))
+        before = list(arrived)
+    with Live(folder, "--after-restore", **settings) as held, arrivals(server_copy.port) as arrived:
+        released = cli("release", "--yes", "--url", held.url, "--key", KEY)
+        until(lambda: len(arrived) == 1)
+        with Live(folder, **settings):
+            pass
+
+    assert before == []
+    assert [one.returncode for one in refused] == [1, 1, 1], refused
+    for one in refused:
+        assert f"is held after a restore by a server on {socket.gethostname()}: release it first" in one.stderr
+    assert released.code == 0, released

@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 
 from postback.bench.cases import CASES
+from postback.bench.large import LARGE
 from postback.cli.bench import show
 from postback.cli.trial import environment
 from tests.cli.calling import Cli
+from tests.patience import PATIENCE_S
 from tests.postgres import server_dsn
-from tests.proving import times
+from tests.proving import IS_PROOF, times
 
-SECONDS = 20
 FIGURES = {
     "case",
     "title",
@@ -40,6 +41,9 @@ FIGURES = {
     "targets",
 }
 
+ARRIVALS = {"fan-out": 5, "https-cold": 4, "slow": 10, "slow-https": 10, "hanging": 7}
+"""How often an event arrives, where that is not once."""
+
 
 def processes_with(word: str) -> list[int]:
     """Those whose environment names the folder: whatever a bench started there."""
@@ -54,8 +58,12 @@ def processes_with(word: str) -> list[int]:
     return found
 
 
+CASES_RUN = ("publish", "https-cold", "half-load", "mixed") if not IS_PROOF else tuple(case.name for case in CASES)
+"""Each kind of load, and all of them as a proof."""
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"][: times(1, 2)])
-def test_a_smoke_run_goes_through_every_case_and_leaves_nothing_behind(
+def test_a_smoke_run_goes_through_its_cases_and_leaves_nothing_behind(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
     where = kind if kind == "sqlite" else server_dsn()
@@ -63,25 +71,22 @@ def test_a_smoke_run_goes_through_every_case_and_leaves_nothing_behind(
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
 
-    ended = cli("bench", "--quick", "--raw", "bare", "--json", "--database", where)
+    asked = [] if IS_PROOF else [word for name in CASES_RUN for word in ("--case", name)]
+
+    ended = cli("bench", "--quick", "--raw", "bare", "--json", "--database", where, *asked)
 
     assert ended.code == 0, ended.err
     assert ended.err == ""
     found: dict[str, Any] = json.loads(ended.out)
     assert set(found) == {"machine", "database", "log_level", "latency", "raw", "cases", "errors"}
     assert (found["database"], found["raw"]["client"], found["errors"]) == (kind, "bare", {})
-    assert [one["case"] for one in found["cases"]] == [case.name for case in CASES]
+    assert [one["case"] for one in found["cases"]] == list(CASES_RUN)
     assert [one for one in found["cases"] if set(one) != FIGURES] == []
     delivered = {one["case"]: one["deliveries"] for one in found["cases"]}
     events = {one["case"]: one["events"] for one in found["cases"]}
     assert delivered.pop("publish") == 0
-    assert delivered.pop("fan-out") == 5 * events["fan-out"]
-    assert delivered.pop("https-cold") == 4 * events["https-cold"]
-    assert delivered.pop("slow") == 10 * events["slow"]
-    assert delivered.pop("slow-https") == 10 * events["slow-https"]
-    assert delivered.pop("hanging") == 7 * events["hanging"]
     assert delivered.pop("mixed") <= events["mixed"]
-    assert delivered == {name: events[name] for name in delivered}
+    assert delivered == {name: ARRIVALS.get(name, 1) * events[name] for name in delivered}
     # A server's own processes are found and measured; SQLite has none.
     assert {one["database_us"] is None for one in found["cases"]} == {kind == "sqlite"}
     assert all(one["log_bytes"] > 0 for one in found["cases"])
@@ -91,26 +96,62 @@ def test_a_smoke_run_goes_through_every_case_and_leaves_nothing_behind(
     show(found)
 
     table = capsys.readouterr().out
-    assert [case.title for case in CASES if case.title not in table] == []
+    assert [case.title for case in CASES if case.name in CASES_RUN and case.title not in table] == []
     assert "raw limit: bare" in table
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"][: times(1, 2)])
+def test_the_cases_on_large_stores_fill_them_measure_and_leave_nothing_behind(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    where = kind if kind == "sqlite" else server_dsn()
+    names = [case.name for case in LARGE][: times(1, len(LARGE))]
+    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+
+    words = [word for name in names for word in ("--case", name)]
+    ended = cli("bench", "--quick", "--raw", "bare", "--json", "--database", where, *words)
+
+    assert ended.code == 0, ended.err
+    found: dict[str, Any] = json.loads(ended.out)
+    assert ([one["case"] for one in found["cases"]], found["errors"]) == (names, {})
+    more = {one["case"]: one["more"] for one in found["cases"]}
+    assert [name for name in names if name != "drain" and not more[name]["start_cpu_s"] > 0] == []
+    assert more["paused-million"]["claim_p99_ms"] > 0
+    targets = {one["case"]: {target["figure"] for target in one["targets"]} for one in found["cases"]}
+    wanted = {case.name: {target.figure for target in case.targets[kind]} for case in LARGE if case.name in names}
+    assert {name: figures - targets[name] for name, figures in wanted.items()} == {
+        name: {"database_ratio"} if (name, kind) == ("full-store", "sqlite") else set() for name in names
+    }
+    assert list(tmp_path.iterdir()) == []
+    assert processes_with(str(tmp_path)) == []
+
+    show(found)
+
+    assert "1,000,000 due of a paused config" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_ended_halfway_it_takes_its_processes_and_files_with_it(tmp_path: Path, number: signal.Signals) -> None:
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "postback", "bench", "--case", "slow", "--raw", "bare", "--json"],
         env=environment() | {"TMPDIR": str(tmp_path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-    )
-    end = time.monotonic() + SECONDS
-    while not list(tmp_path.glob("*/bench.db-wal")):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end, "no server was started"
-        time.sleep(0.05)
+    ) as process:
+        try:
+            end = time.monotonic() + PATIENCE_S
+            while not list(tmp_path.glob("*/bench.db-wal")):
+                assert process.poll() is None, process.communicate()
+                assert time.monotonic() < end, "no server was started"
+                time.sleep(0.05)
 
-    process.send_signal(number)
-    out, _ = process.communicate(timeout=SECONDS)
+            process.send_signal(number)
+            out, _ = process.communicate(timeout=PATIENCE_S)
+        finally:
+            # Where it has not ended: it and what it has started end by this.
+            process.terminate()
 
     assert (process.returncode, out) == (130 if number is signal.SIGINT else 128 + number, b"")
     assert list(tmp_path.iterdir()) == []

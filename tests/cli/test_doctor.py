@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from postback.cli.doctor import examine
+from postback.cli.doctor_postgres import _crew
 from postback.settings import load_settings
+from postback.storage.lockfile import LockFile
 from tests.cli.calling import Cli
 from tests.cli.served import Served
 
@@ -46,6 +48,27 @@ def test_doctor_examines_a_running_and_a_stopped_server_and_changes_nothing(
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+@pytest.mark.usefixtures("was_served")
+def test_doctor_says_of_a_server_that_listens_elsewhere_that_it_may(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unused_url: None
+) -> None:
+    """After `serve --listen` it said only that the server of the settings cannot be reached, while one held the lock."""
+    lock = LockFile(tmp_path / "postback.db")
+    code, found = findings(cli)
+    lock.release()
+
+    assert (code, found["server"]["verdict"]) == (1, "wrong")
+    assert "it may listen elsewhere: set POSTBACK_LISTEN" in found["server"]["text"]
+
+
+def test_workers_are_counted_and_named_by_their_hosts() -> None:
+    """`0 on vm, 1 on vm` reads as no workers at all."""
+    assert _crew([(0, "vm"), (1, "vm"), (2, "vm")]) == "3: numbers 0, 1, 2 on vm"
+    assert _crew([(0, "one"), (1, "other"), (4, "one")]) == "3: numbers 0, 4 on one; 1 on other"
+    assert _crew([(7, "vm")]) == "1: number 7 on vm"
+    assert _crew([]) == ""
+
+
 def test_doctor_finds_a_key_that_others_can_read(cli: Cli, tmp_path: Path, unused_url: None) -> None:
     (tmp_path / "postback.db.key").write_text("x")
     (tmp_path / "postback.db.key").chmod(0o644)
@@ -63,10 +86,8 @@ def test_doctor_finds_a_file_that_is_no_database_of_ours(cli: Cli, tmp_path: Pat
     assert (code, found["database"]["verdict"]) == (1, "wrong")
 
 
+@pytest.mark.usefixtures("was_served")
 def test_doctor_finds_a_database_that_is_broken(cli: Cli, tmp_path: Path, unused_url: None) -> None:
-    served = Served(tmp_path)
-    served.announced()
-    assert served.stop() == 0
     database = tmp_path / "postback.db"
     with database.open("r+b") as file:
         file.seek(8192)
@@ -78,12 +99,10 @@ def test_doctor_finds_a_database_that_is_broken(cli: Cli, tmp_path: Path, unused
     assert any(one["verdict"] == "wrong" for name, one in found.items() if name in ("database", "integrity"))
 
 
+@pytest.mark.usefixtures("was_served")
 def test_doctor_does_not_read_a_large_database_for_long(
     cli: Cli, tmp_path: Path, unused_url: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    served = Served(tmp_path)
-    served.announced()
-    assert served.stop() == 0
     monkeypatch.setattr("postback.cli.doctor.CHECK_S", 0)
     monkeypatch.setattr("postback.cli.conservation.STEPS_BETWEEN_LOOKS", 1)
 

@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from postback.cli.listen import as_object, shown_body, shown_headers
+from postback.cli.arrivals import as_object, shown_body, shown_headers
 from postback.receiver.server import Behaviour, Received, TestReceiver
 from tests.cli.calling import Cli, Ended
+from tests.patience import PATIENCE_S
 from tests.receiver.bodies import OTHER_SECRET, SECRET, Posted, posted
 
 FORM = "application/x-www-form-urlencoded"
@@ -24,7 +25,7 @@ def a_request(body: bytes, content_type: str = FORM, *more: tuple[str, str]) -> 
 
 def post(port: int, bodies: Sequence[bytes], headers: dict[str, str] | None = None) -> list[int]:
     """The statuses of POSTs on one connection."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     statuses = []
     for body in bodies:
         connection.request("POST", "/in", body, headers or {})
@@ -91,7 +92,7 @@ def test_it_waits_before_it_answers_and_not_at_its_end() -> None:
     with ThreadPoolExecutor() as pool:
         with TestReceiver(lambda *_: heard.set(), Behaviour(delay_s=600)) as receiver:
             asking = pool.submit(post, receiver.port, [b""])
-            assert heard.wait(10)
+            assert heard.wait(PATIENCE_S)
             assert not asking.done()
 
         assert asking.result(10) == [200]
@@ -109,7 +110,7 @@ def test_what_was_heard_is_answered_also_when_it_ends_meanwhile() -> None:
     with ThreadPoolExecutor() as pool:
         with TestReceiver(slowly) as receiver:
             asking = pool.submit(post, receiver.port, [b""])
-            assert heard.wait(10)
+            assert heard.wait(PATIENCE_S)
 
         assert asking.result(10) == [200]
 
@@ -121,7 +122,7 @@ def test_a_body_that_is_too_long_or_not_announced_is_refused(headers: dict[str, 
     heard: list[Received] = []
 
     with TestReceiver(lambda got, _: heard.append(got)) as receiver:
-        connection = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=PATIENCE_S)
         connection.putrequest("POST", "/in")
         for name, value in headers.items():
             connection.putheader(name, value)

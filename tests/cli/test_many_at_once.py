@@ -1,6 +1,7 @@
 """Many deliveries from the command line: which ones, the last question, and what is said at the end."""
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -15,9 +16,8 @@ from postback.domain.jobs import COUNTED_MAX
 from postback.receiver.server import Behaviour, TestReceiver
 from tests.cli.calling import Cli
 from tests.cli.test_serving import a_config
+from tests.patience import PATIENCE_S
 from tests.proof.harness import until
-
-SECONDS = 20
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def failed(here: Client) -> str:
         for number in range(3):
             event = {"type": "contact.created", "location_id": location, "data": {"id": f"con_{number}"}}
             here.post("/v2/events", {"event": event})
-        until(lambda: states(here, config) == ["failed"] * 3, SECONDS, "they fail")
+        until(lambda: states(here, config) == ["failed"] * 3, PATIENCE_S, "they fail")
     return config
 
 
@@ -111,12 +111,22 @@ def test_which_ones_has_to_be_said(cli: Cli, here: Client, verb: str) -> None:
         assert "not both" in said.err
 
 
-def test_what_the_server_refuses_is_told_by_field(cli: Cli, here: Client) -> None:
+def test_what_the_server_refuses_is_told_by_option(cli: Cli, here: Client) -> None:
+    """It named `filter.postbackconfig_id`, which nobody had typed."""
     said = cli("deliveries", "replay", "--state", "pending", "--since", "today", "--yes")
+    of_config = cli("deliveries", "cancel", "--config", "nonsense", "--yes")
+    listed = cli("deliveries", "list", "--since", "today")
 
     assert said.code == Exit.FAILED
     assert "expected one of failed, delivered, cancelled" in said.err
     assert "expected a time with an offset" in said.err
+    assert {re.split("[: ]+", line)[1] for line in said.err.splitlines()} == {"--state", "--since"}
+    assert of_config.err.startswith("error: --config is 'nonsense'; expected ")
+    assert listed.err.startswith("error: --since is 'today'; expected ")
+    for one in (said, of_config, listed):
+        assert one.code == Exit.FAILED
+        assert "filter." not in one.err
+        assert "postbackconfig_id" not in one.err
 
 
 class Scripted:

@@ -12,12 +12,16 @@ import pytest
 
 from postback.domain.configs import BasicAuth
 from postback.storage.configs import SqlConfigs
+from postback.storage.database import CannotOpen
+from postback.storage.postgres import moving
 from postback.storage.secret_file import SecretFile
 from postback.storage.sqlite import SqliteStore
 from tests import postgres
 from tests.build import CONFIG_ID, a_config
 from tests.cli.calling import Cli, Ended
+from tests.cli.test_serve_postgres import run
 from tests.doubles import ClockDouble
+from tests.ports import free_port
 from tests.storage import given
 
 pytestmark = pytest.mark.anyio
@@ -67,12 +71,55 @@ async def test_it_says_what_arrived_and_what_to_set(cli: Cli, database: Path, ds
     assert "5 events, 0 attempts, 5 deliveries owed, " in ended.out
     assert "2 deliveries were under way when the server ended: they are owed again" in ended.out
     assert f"to what stands in {database}.secret" in ended.out
-    assert "Start no server on postback.db again" in ended.out
+    assert "No server starts on postback.db again" in ended.out
     assert (again.code, "is not empty" in again.err) == (1, True)
     for said in (*ended, *again):
         assert PASSWORD not in str(said)
         assert SecretFile(database).path.read_text().strip() not in str(said)
         assert "canary" not in str(said)
+
+
+async def test_a_file_that_was_moved_is_started_on_no_more(
+    cli: Cli, database: Path, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a sentence said so, and a start on it delivered everything a second time."""
+    moved = await call(cli, "migrate", "--to", dsn)
+    listen = f"127.0.0.1:{free_port()}"
+    started = await anyio.to_thread.run_sync(lambda: run(database.parent, "serve", "--listen", listen))
+    looked = json.loads((await call(cli, "doctor", "--json")).out)
+    mark = database.with_name("postback.db.moved")
+    where = mark.read_text().strip()
+    mark.unlink()
+    store = await SqliteStore.open(database, ClockDouble())
+    await store.close()
+
+    assert (moved.code, started.returncode) == (0, 1), started
+    assert f"was moved to {where}" in started.stderr
+    assert "would deliver what is owed a second time" in started.stderr
+    assert PASSWORD not in where
+    assert [one["verdict"] for one in looked if one["what"] == "moved"] == ["note"]
+
+
+async def test_a_move_that_fails_leaves_no_mark_and_one_cut_short_at_its_end_does(
+    cli: Cli, database: Path, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = database.with_name("postback.db.moved")
+
+    async def cut(*_: object) -> None:
+        raise OSError("the power is gone")
+
+    with monkeypatch.context() as then:
+        then.setattr(moving, "_demand_same", cut)
+        failed = await call(cli, "migrate", "--to", dsn)
+    is_marked = mark.exists()
+    with monkeypatch.context() as then:
+        then.setattr(moving, "_commit", cut)
+        await call(cli, "migrate", "--to", dsn)
+    with pytest.raises(CannotOpen, match="give `postback migrate` again"):
+        await SqliteStore.open(database, ClockDouble())
+    again = await call(cli, "migrate", "--to", dsn)
+
+    assert (failed.code, is_marked, again.code) == (1, False, 0), (failed, again)
 
 
 async def test_scripts_get_json(cli: Cli, database: Path, dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,16 +19,20 @@ from postback.cli.trial import environment
 from postback.receiver.server import Behaviour, TestReceiver
 from tests import postgres
 from tests.cli.calling import Cli
-from tests.cli.test_serve_postgres import SECONDS, Arrived, ask, on, run, until
+from tests.cli.test_serve_postgres import Arrived, ask, on, run, until
 from tests.live import Live
+from tests.patience import PATIENCE_S
 from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
 
+LISTEN = "0A"
+"""A state of sockets, as the kernel tells it."""
+
 
 @pytest.fixture
 async def dsn(anyio_backend: str) -> AsyncIterator[str]:
-    async with postgres.empty_database() as found:
+    async with postgres.database() as found:
         yield found
 
 
@@ -76,6 +80,13 @@ def up(node: Live) -> float:
     return sum(figures(node.ask("GET", "/metrics").text, "postback_process_up").values())
 
 
+def listening(node: Live) -> int:
+    """On how many sockets its port is answered: one that has just been started tells its figures before."""
+    port = int(node.url.rpartition(":")[2])
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]]
+    return sum(address.endswith(f":{port:04X}") and state == LISTEN for _, address, _, state, *_ in rows)
+
+
 def in_flight(node: Live) -> float:
     return sum(figures(node.ask("GET", "/metrics").text, "postback_attempts_in_flight").values())
 
@@ -120,15 +131,11 @@ def test_while_one_is_dead_the_others_answer_and_it_comes_back(start: Callable[.
         assert [node.ask("GET", "/health").status for _ in range(10)] == [200] * 10
         until(lambda killed=killed, number=number: pids(node)[number] != killed)
         node.publish("order.paid")
-        until(lambda: up(node) == 2)
+        until(lambda: up(node) == listening(node) == 2)
     node.end(signal.SIGTERM)
 
     deaths = node.lines("a process ended by itself; it is started again")
-    assert [(line["process"], line["how"], line["in_s"]) for line in deaths] == [
-        (1, "SIGKILL", 0.0),
-        (2, "SIGKILL", 0.0),
-        (1, "SIGKILL", 0.5),
-    ]
+    assert [(line["process"], line["how"]) for line in deaths] == [(1, "SIGKILL"), (2, "SIGKILL"), (1, "SIGKILL")]
     assert node.process.returncode == 0
 
 
@@ -165,7 +172,7 @@ async def test_a_signal_for_the_whole_group_is_one_request_to_end_well(
             node.publish("order.paid")
         until(lambda: in_flight(node) == 4)
         os.killpg(node.process.pid, name)
-        node.process.wait(SECONDS)
+        node.process.wait(PATIENCE_S)
 
     assert node.process.returncode == 0
     assert await ask(dsn, "SELECT count(*) FROM owed") == 0
@@ -177,8 +184,8 @@ async def test_a_signal_for_the_whole_group_is_one_request_to_end_well(
 async def test_the_second_request_ends_what_is_under_way_and_nothing_is_lost(
     start: Callable[..., Live], dsn: str
 ) -> None:
-    node = start()
-    with TestReceiver(lambda *_: None, Behaviour(delay_s=60)) as silent:
+    node = start(POSTBACK_GRACE="10 min")
+    with TestReceiver(lambda *_: None, Behaviour(delay_s=90)) as silent:
         config = {"format": "json", "total_timeout": 100, "response_timeout": 60}
         node.config(f"{silent.url}/in", "order.*", **config)
         for _ in range(4):
@@ -187,7 +194,7 @@ async def test_the_second_request_ends_what_is_under_way_and_nothing_is_lost(
         for _ in range(2):
             os.killpg(node.process.pid, signal.SIGINT)
             time.sleep(0.3)
-        node.process.wait(5)
+        node.process.wait(PATIENCE_S)
 
     assert node.process.returncode == 0
     assert await ask(dsn, "SELECT count(*) FROM owed WHERE claim IS NULL") == 4
@@ -195,17 +202,31 @@ async def test_the_second_request_ends_what_is_under_way_and_nothing_is_lost(
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_request_that_comes_when_it_has_ended_changes_nothing(start: Callable[..., Live], processes: str) -> None:
+    """It said that it has stopped, and was killed by the signal that came then: a supervisor saw a failure."""
+    node = start(POSTBACK_PROCESSES=processes)
+    node.process.send_signal(signal.SIGTERM)
+    while node.process.poll() is None:
+        node.process.send_signal(signal.SIGTERM)
+
+    assert node.process.returncode == 0
+    assert node.said.endswith("postback has stopped; nothing that was accepted is lost\n")
+
+
 def test_a_second_server_on_the_port_gets_one_clear_line(
-    start: Callable[..., Live], tmp_path: Path, dsn: str, processes: str
+    start: Callable[..., Live], cli: Cli, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node = start()
     address = node.url.removeprefix("http://")
+    for name, value in on(dsn).items():
+        monkeypatch.setenv(name, value)
 
-    ended = run(tmp_path, "serve", "--listen", address, "--processes", processes, **on(dsn))
+    for processes in ("1", "2"):
+        ended = cli("serve", "--listen", address, "--processes", processes)
 
-    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
-    assert f"cannot listen on {address}: Address already in use" in ended.stderr
-    assert node.ask("GET", "/ready").status == 200
+        assert (ended.code, ended.err.count("\n")) == (1, 1)
+        assert f"cannot listen on {address}: Address already in use" in ended.err
+        assert node.ask("GET", "/ready").status == 200
 
 
 def test_of_servers_that_start_at_once_on_one_port_one_has_it(tmp_path: Path, dsn: str) -> None:
@@ -222,7 +243,7 @@ def test_of_servers_that_start_at_once_on_one_port_one_has_it(tmp_path: Path, ds
     finally:
         for server in servers:
             server.terminate()
-            server.wait(SECONDS)
+            server.wait(PATIENCE_S)
         texts = [Path(file.name).read_text() for file in files]
         for file in files:
             file.close()
@@ -246,7 +267,7 @@ def test_a_process_that_hangs_is_left_out_of_the_figures(start: Callable[..., Li
 
 
 def asked_of_one_that_answers(node: Live) -> str:
-    for _ in range(SECONDS):
+    for _ in range(PATIENCE_S):
         connection = HTTPConnection(node.url.removeprefix("http://"), timeout=2.5)
         try:
             connection.request("GET", "/metrics")
@@ -258,15 +279,16 @@ def asked_of_one_that_answers(node: Live) -> str:
     raise AssertionError("nobody answers")
 
 
-def test_a_process_that_is_told_to_end_by_itself_ends_well_and_is_started_again(start: Callable[..., Live]) -> None:
+def test_a_process_that_is_told_to_end_ends_well_and_another_takes_its_place(start: Callable[..., Live]) -> None:
     node = start()
     before = pids(node)[2]
     os.kill(before, signal.SIGTERM)
     until(lambda: pids(node)[2] != before)
     node.end(signal.SIGTERM)
 
-    [death] = node.lines("a process ended by itself; it is started again")
-    assert (death["process"], death["how"]) == (2, "exit code 0")
+    [renewed] = node.lines("a process ended on SIGTERM; another takes its place")
+    assert (renewed["process"], renewed["level"]) == (2, "info")
+    assert node.lines("a process ended by itself; it is started again") == []
     assert node.process.returncode == 0
 
 
@@ -281,11 +303,11 @@ def test_it_is_stopped_while_it_waits_for_its_database(tmp_path: Path) -> None:
                 stdout=log,
                 stderr=log,
             )
-        silent.settimeout(SECONDS)
+        silent.settimeout(PATIENCE_S)
         connecting, _ = silent.accept()
         with connecting:
             server.terminate()
-            server.wait(3)
+            server.wait(PATIENCE_S)
 
     assert server.returncode == 0
     assert "Traceback" not in (tmp_path / "log").read_text()
@@ -293,20 +315,28 @@ def test_it_is_stopped_while_it_waits_for_its_database(tmp_path: Path) -> None:
 
 def test_what_keeps_the_first_from_starting_is_the_error_of_the_command(tmp_path: Path, dsn: str) -> None:
     missing = re.sub(r"/postback_[^?]*", "/no_such", dsn)
-    words = ("serve", "--listen", "127.0.0.1:0", "--processes", "2")
 
-    nowhere = run(tmp_path, *words, **on(missing))
+    ended = run(tmp_path, "serve", "--listen", "127.0.0.1:0", "--processes", "2", **on(missing))
+
+    errors = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
+    assert (ended.returncode, len(errors)) == (1, 1), ended.stderr
+    assert errors[0].startswith("error: ")
+    assert "make the database first" in ended.stderr
+
+
+def test_a_folder_whose_sockets_would_have_too_long_addresses_is_the_error_of_the_command(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (far := tmp_path / ("deep" * 25)).mkdir()
-    too_far = run(tmp_path, *words, **on(dsn), TMPDIR=str(far))
-    keyless = run(tmp_path, *words, POSTBACK_DATABASE=dsn)
+    for name, value in on("postgresql://127.0.0.1:9/nobody").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("tempfile.tempdir", str(far))
 
-    for ended in (nowhere, keyless, too_far):
-        errors = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
-        assert (ended.returncode, len(errors)) == (1, 1), ended.stderr
-        assert errors[0].startswith("error: ")
-    assert "make the database first" in nowhere.stderr
-    assert "POSTBACK_SECRET_KEY" in keyless.stderr
-    assert "name a shorter folder in TMPDIR" in too_far.stderr
+    ended = cli("serve", "--listen", "127.0.0.1:0", "--processes", "2")
+
+    assert (ended.code, ended.err.count("\n")) == (1, 1)
+    assert ended.err.startswith("error: ")
+    assert "name a shorter folder in TMPDIR" in ended.err
 
 
 def test_a_file_has_one_process(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

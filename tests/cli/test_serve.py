@@ -19,7 +19,9 @@ from postback.cli.serve import announcement
 from postback.cli.trial import environment
 from postback.receiver.server import TestReceiver
 from tests.cli.calling import Cli
-from tests.cli.served import SECONDS, Served
+from tests.cli.served import Served
+from tests.patience import PATIENCE_S
+from tests.ports import free_port
 
 
 def test_serve_says_where_the_key_is_and_its_lines_work_when_pasted(tmp_path: Path) -> None:
@@ -61,44 +63,42 @@ def test_serve_says_where_the_key_is_and_its_lines_work_when_pasted(tmp_path: Pa
     assert second.stop() == 0
     assert key not in said
     assert str(tmp_path / "postback.db.key") in said
+    # It has configs by now.
+    assert "Try it" not in said
 
 
+@pytest.mark.usefixtures("was_served")
 def test_the_key_of_a_database_that_was_removed_is_the_key_of_the_next_one(tmp_path: Path) -> None:
     """The server named a key that its new database did not know, and refused it."""
-    first = Served(tmp_path)
-    first.announced()
-    assert first.stop() == 0
     key = (tmp_path / "postback.db.key").read_text().strip()
     for path in tmp_path.glob("postback.db*"):
         if path.suffix != ".key":
             path.unlink()
 
-    second = Served(tmp_path)
-    said = second.announced()
-    allowed = Client(second.url, key).get("/v2/locations")
-    assert second.stop() == 0
+    served = Served(tmp_path)
+    said = served.announced()
+    allowed = Client(served.url, key).get("/v2/locations")
+    assert served.stop() == 0
 
     assert allowed["locations"]
     assert "shown this once" not in said
 
 
+@pytest.mark.usefixtures("was_served")
 def test_a_revoked_key_stays_revoked_and_the_next_start_makes_another(cli: Cli, tmp_path: Path) -> None:
-    first = Served(tmp_path)
-    first.announced()
-    assert first.stop() == 0
     revoked = (tmp_path / "postback.db.key").read_text().strip()
     with sqlite3.connect(tmp_path / "postback.db") as database:
         [key_id] = database.execute("SELECT id FROM api_keys").fetchone()
     database.close()
     assert cli("keys", "revoke", key_id).code == 0
 
-    second = Served(tmp_path)
-    said = second.announced()
+    served = Served(tmp_path)
+    said = served.announced()
     made = (tmp_path / "postback.db.key").read_text().strip()
     with pytest.raises(Refused) as refused:
-        Client(second.url, revoked).get("/v2/locations")
-    allowed = Client(second.url, made).get("/v2/locations")
-    assert second.stop() == 0
+        Client(served.url, revoked).get("/v2/locations")
+    allowed = Client(served.url, made).get("/v2/locations")
+    assert served.stop() == 0
 
     assert refused.value.status == 401
     assert allowed["locations"]
@@ -128,11 +128,29 @@ def test_whoever_listens_on_all_addresses_is_told_to_name_one(tmp_path: Path) ->
 
     assert "set POSTBACK_PUBLIC_URL" in hinted
     assert "set POSTBACK_PUBLIC_URL" not in said
+    assert f"postback listens on {named.url}\n" in said
+    assert "links begin with https://postback.example.com" in said
+
+
+@pytest.mark.usefixtures("was_served")
+def test_a_key_that_is_made_beside_others_is_said_to_be_one_more(cli: Cli, tmp_path: Path) -> None:
+    """After a restore without postback.db.key it looked like the operator key of a new database."""
+    (tmp_path / "postback.db.key").unlink()
+
+    served = Served(tmp_path)
+    said = served.announced()
+    assert served.stop() == 0
+
+    assert "Operator key, shown this once: " in said
+    assert "is one more: " in said
+    assert " keys list` shows the others" in said
+    assert len(json.loads(cli("keys", "list", "--json").out)) == 2
 
 
 def test_without_a_location_the_lines_to_try_begin_with_one() -> None:
     said = announcement(
         Started(
+            listens_on="http://127.0.0.1:1",
             address="http://127.0.0.1:1",
             key=None,
             key_path=None,
@@ -149,7 +167,7 @@ def test_a_server_serves_although_nobody_reads_its_greeting(tmp_path: Path) -> N
     served = Served(tmp_path)
     assert served.process.stdout is not None
     served.process.stdout.close()
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
         try:
             answer = Client(served.url, None).get("/health")
@@ -174,17 +192,16 @@ def test_a_given_key_is_neither_printed_nor_written(tmp_path: Path) -> None:
     assert not (tmp_path / "postback.db.key").exists()
 
 
-def test_a_second_server_on_the_same_database_gets_one_clear_line(tmp_path: Path) -> None:
+def test_a_second_server_on_the_same_database_gets_one_clear_line(cli: Cli, tmp_path: Path) -> None:
     first = Served(tmp_path)
     first.announced()
-    second = Served(tmp_path)
-    _, said = second.process.communicate(timeout=SECONDS)
+    second = cli("serve", "--listen", f"127.0.0.1:{free_port()}")
     first.stop()
 
-    assert second.process.returncode == 1
-    assert f"(pid {first.process.pid})" in said
-    assert said.startswith("error: ")
-    assert said.count("\n") == 1
+    assert second.code == 1
+    assert f"(pid {first.process.pid})" in second.err
+    assert second.err.startswith("error: ")
+    assert second.err.count("\n") == 1
 
 
 def test_a_port_that_is_taken_gets_one_clear_line(cli: Cli) -> None:
@@ -196,11 +213,8 @@ def test_a_port_that_is_taken_gets_one_clear_line(cli: Cli) -> None:
     assert ended.err.count("\n") == 1
 
 
+@pytest.mark.usefixtures("was_served")
 def test_keys_and_accounts_are_managed_while_no_server_runs(cli: Cli, tmp_path: Path) -> None:
-    served = Served(tmp_path)
-    served.announced()
-    assert served.stop() == 0
-
     made = json.loads(cli("keys", "create", "night shift", "--scope", "read", "--json").out)
     assert cli("accounts", "create", "acme", "--name", "Acme").code == 0
     assert [one["id"] for one in json.loads(cli("accounts", "list", "--json").out)] == ["acme", "default"]
@@ -233,8 +247,8 @@ def test_who_waits_for_a_test_when_the_server_stops_gets_a_503_and_the_log_no_tr
         with under_way:
             served.process.send_signal(signal.SIGTERM)
             with pytest.raises(Refused, match="the server is stopping"):
-                testing.result(SECONDS)
-            _, log = served.process.communicate(timeout=SECONDS)
+                testing.result(PATIENCE_S)
+            _, log = served.process.communicate(timeout=PATIENCE_S)
 
     assert served.process.returncode == 0
     assert "Traceback" not in log

@@ -10,8 +10,7 @@ import pytest
 from postback.cli.client import Client
 from postback.receiver.server import TestReceiver
 from tests.cli.calling import Cli
-
-SECONDS = 20
+from tests.patience import PATIENCE_S
 
 
 def a_config(server: Client, url: str, **fields: Any) -> tuple[str, str]:
@@ -33,7 +32,7 @@ def a_config(server: Client, url: str, **fields: Any) -> tuple[str, str]:
 
 def wait_for(cli: Cli, config: str, state: str) -> dict[str, Any]:
     """The config's one delivery, once it is in that state."""
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
         found = json.loads(cli("deliveries", "list", "--config", config, "--json").out)
         if found and found[0]["state"] == state:

@@ -26,8 +26,9 @@ class LiveWorker(Live):
 
 
 @pytest.fixture
-async def dsn(anyio_backend: str) -> AsyncIterator[str]:
-    async with postgres.empty_database() as found:
+async def dsn(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIterator[str]:
+    making = postgres.empty_database() if getattr(request, "param", None) == "empty" else postgres.database()
+    async with making as found:
         yield found
 
 
@@ -79,6 +80,7 @@ async def test_a_worker_delivers_what_a_server_has_stored(tmp_path: Path, dsn: s
     assert (worker.process.returncode, "Traceback" in worker.log) == (0, False)
 
 
+@pytest.mark.parametrize("dsn", ["empty"], indirect=True)
 async def test_a_worker_on_a_new_database_makes_its_tables_and_no_key(tmp_path: Path, dsn: str) -> None:
     with LiveWorker(a_folder(tmp_path, "worker"), **on(dsn)) as worker:
         worker.end(signal.SIGTERM)

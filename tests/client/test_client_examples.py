@@ -11,6 +11,7 @@ import pytest
 import postback
 from postback.cli.client import Client as Known
 from tests import manual
+from tests.patience import PATIENCE_S
 
 SOURCES = Path(postback.__file__).parents[1]
 
@@ -19,7 +20,9 @@ def run(name: str, *words: str, folder: Path, url: str, key: str | None) -> "sub
     # Of what is installed they need nothing.
     program = [sys.executable, "-S", str(manual.ROOT / "examples" / name), *words]
     environment = {**os.environ, "PYTHONPATH": str(SOURCES), "POSTBACK_PUBLIC_URL": url, "POSTBACK_API_KEY": key or ""}
-    return subprocess.run(program, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(
+        program, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE_S
+    )
 
 
 def test_what_was_sold_is_published_once(served: Known, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from postback.client import AsyncClient, Client, Event, Forbidden, InvalidValue,
 from postback.client.publisher import Publisher
 from tests.client.scripted import Act, Asked, Scripted, says
 from tests.client.speaking import QUICKLY, Speaker
+from tests.patience import PATIENCE_S
 
 Make = Callable[..., Speaker]
 Script = Callable[..., Scripted]
@@ -42,7 +43,7 @@ class Gate:
 
     def __call__(self, connection: socket.socket, asked: Asked) -> bool:
         self.reached.set()
-        assert self.opened.wait(10)
+        assert self.opened.wait(PATIENCE_S)
         return accepts(connection, asked)
 
 
@@ -76,7 +77,7 @@ def test_while_one_request_is_under_way_the_next_gathers(scripted: Script) -> No
 
     with Client(server.url) as client, client.publisher(gather_s=0) as publisher:
         first = publisher.publish(sold(0))
-        assert gate.reached.wait(10)
+        assert gate.reached.wait(PATIENCE_S)
         others = [publisher.publish(sold(number)) for number in range(1, 30)]
         gate.opened.set()
         assert first.result(10).id == "evt_0"
@@ -120,7 +121,7 @@ def test_when_too_many_wait_the_publishing_threads_wait_too(scripted: Script) ->
 
             seller = threading.Thread(target=sell)
             seller.start()
-            assert gate.reached.wait(10)
+            assert gate.reached.wait(PATIENCE_S)
             seller.join(0.2)
             assert len(publisher._waiting) == 10
             assert seller.is_alive()
@@ -138,7 +139,7 @@ def test_what_is_cancelled_while_it_waits_is_not_sent(scripted: Script) -> None:
 
     with Client(server.url) as client, client.publisher(gather_s=0) as publisher:
         first = publisher.publish(sold(0))
-        assert gate.reached.wait(10)
+        assert gate.reached.wait(PATIENCE_S)
         second, third = publisher.publish(sold(1)), publisher.publish(sold(2))
         assert second.cancel()
         assert not first.cancel()
@@ -268,7 +269,7 @@ async def test_a_request_that_was_cancelled_leaves_no_answer_behind(scripted: Sc
 
     def late(connection: socket.socket, asked: Asked) -> bool:
         gate.reached.set()
-        assert gate.opened.wait(10)
+        assert gate.opened.wait(PATIENCE_S)
         return numbers[0](connection, asked)
 
     server.acts[:] = [late, numbers[1]]

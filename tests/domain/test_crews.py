@@ -11,8 +11,11 @@ from postback.domain.crews import (
     Crew,
     Peer,
     crew_of,
+    host_key,
     in_touch_ms,
     is_owned,
+    keys_of,
+    keys_text,
     mark_of,
     owner_of,
     part_of,
@@ -108,3 +111,16 @@ def test_a_crew_is_the_same_in_whatever_order_its_workers_were_heard_of() -> Non
 
 def test_two_missed_beats_of_the_six_of_a_lease_are_too_long_a_silence() -> None:
     assert in_touch_ms(30_000) == 10_000
+
+
+@for_all(keys=st.frozensets(st.integers(-(1 << 48), (1 << 63) - 1)))
+def test_what_is_kept_comes_out_of_a_row_as_it_went_in(keys: frozenset[int]) -> None:
+    assert keys_of(keys_text(keys)) == keys
+
+
+def test_a_host_has_a_key_of_its_own_that_is_no_config_s() -> None:
+    keys = {host_key(host, port) for host in ("a.example", "b.example", "ü.example") for port in (80, 443)}
+
+    assert len(keys) == 6
+    assert max(keys) < 0
+    assert host_key("a.example", 443) == -97096554218766

@@ -185,6 +185,9 @@ class Deaf:
     def watch(self, changed: Callable[[str], None]) -> None:
         """Never calls it."""
 
+    def watch_all(self, changed: Callable[[], None]) -> None:
+        """Nor this."""
+
 
 class Scene:
     """Where a test of the engine plays."""

@@ -1,14 +1,21 @@
 """When deliveries are sent: retries, pauses, and what people and other accounts may expect meanwhile."""
 
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 
-from postback.domain.configs import ConfigState
-from postback.domain.deliveries import State, Verdict
-from postback.domain.errors import Conflict
+from postback.domain.accounts import Account
+from postback.domain.configs import ConfigState, Snapshot
+from postback.domain.deliveries import Claim, State, Verdict
+from postback.domain.errors import Conflict, NotFound
 from postback.domain.policy import RetryPolicy
-from postback.domain.telemetry import StaleSettlements
+from postback.domain.telemetry import Claimed, StaleSettlements
+from postback.engine.dispatcher import CLAIM_AT_ONCE
+from postback.engine.due import OPENED_AT_ONCE
+from postback.ports import Worker
+from postback.storage.accounts import SqlAccounts
 from tests.build import ACCOUNT, CONFIG_ID
 from tests.engine.scene import ANSWERS_AFTER_S, Scene, asks_to_wait, refused, silent, slowly
 
@@ -548,3 +555,82 @@ async def test_changing_max_in_flight_counts_from_the_next_attempt(scene: Scene)
 
     assert scene.town.at_once("r0") <= 2
     await scene.rest()
+
+
+async def test_of_much_that_becomes_due_at_once_the_store_gives_out_a_little_at_a_time_and_all_of_it_soon(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """10,000 lanes had work, one claim took 5,000 deliveries, and a fresh event waited for most of a second."""
+    asked: list[int] = []
+    claim = scene.queue.claim
+
+    async def watched(worker: Worker, room: Mapping[int, int], max_bytes: int) -> Sequence[Claim]:
+        asked.append(sum(room.values()))
+        return await claim(worker, room, max_bytes)
+
+    monkeypatch.setattr(scene.queue, "claim", watched)
+    configs = CLAIM_AT_ONCE // 8 + 20
+    for n in range(configs):
+        await scene.add_config(n)
+    await scene.start()
+    await scene.publish(8, due_at_ms=scene.clock() + 10_000)
+
+    await scene.pass_(10 + SOON_S / 2)
+
+    assert len(scene.town.posts) == 8 * configs
+    assert max(asked) == CLAIM_AT_ONCE
+    assert len(scene.reported(Claimed)) == len(asked)
+    await scene.rest()
+
+
+async def test_after_a_start_the_first_are_sent_before_the_configs_of_all_have_been_read(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were read one after the other, and with many accounts that had work nothing was sent for a minute."""
+    accounts = [f"acc_{n}" for n in range(2 * OPENED_AT_ONCE + 50)]
+    await scene.start()
+    for n, account in enumerate(accounts):
+        await SqlAccounts(scene.store).save(Account(id=account))
+        await scene.add_config(n, account=account, location_id=None)
+        await scene.publish(account=account, location_id=None, due_at_ms=scene.clock() + 60_000)
+    await scene.stop()
+    await scene.pass_(120)
+    snapshot = scene.configs.snapshot
+
+    async def slow(account: str) -> Snapshot:
+        await asyncio.sleep(0.2)
+        return await snapshot(account)
+
+    monkeypatch.setattr(scene.configs, "snapshot", slow)
+    began = scene.loop.time()
+    await scene.start()
+    await scene.rest()
+
+    sent = sorted(post.at - began for post in scene.town.posts)
+    assert len(sent) == len(accounts)
+    assert [round(at, 1) for at in (sent[0], sent[OPENED_AT_ONCE], sent[-1])] == [0.2, 0.4, 0.6]
+
+
+async def test_what_is_due_of_an_account_that_is_gone_keeps_nobody_from_being_sent(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scene.add_account("gone", "loc_gone")
+    await scene.add_config(1, account="gone", location_id="loc_gone")
+    await scene.add_config(0)
+    await scene.start()
+    [left] = await scene.publish(account="gone", location_id="loc_gone", due_at_ms=scene.clock() + 10_000)
+    await scene.publish(due_at_ms=scene.clock() + 10_000)
+    await scene.stop()
+    snapshot = scene.configs.snapshot
+
+    async def gone(account: str) -> Snapshot:
+        if account == "gone":
+            raise NotFound("account", account)
+        return await snapshot(account)
+
+    monkeypatch.setattr(scene.configs, "snapshot", gone)
+    await scene.start()
+    await scene.pass_(10 + SOON_S)
+
+    assert (len(scene.posts("r0")), len(scene.posts("r1"))) == (1, 0)
+    assert (await scene.delivery(left, 1, "gone")).state is State.PENDING

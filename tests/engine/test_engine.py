@@ -201,7 +201,7 @@ async def test_a_worker_that_was_taken_for_dead_enlists_anew_and_goes_on(scene: 
     scene.queue.refuses.add("beat")
     await scene.pass_(31)
 
-    assert (await scene.store.beat(other)).freed == [first]
+    assert await scene.store.free_dead(other) == [first]
     scene.queue.refuses.clear()
     await scene.rest()
     await scene.pass_(40)
@@ -220,7 +220,7 @@ async def test_what_a_worker_that_was_taken_for_dead_accepts_meanwhile_is_kept_a
     other = await scene.store.enlist("elsewhere")
     scene.queue.refuses.add("beat")
     await scene.pass_(31)
-    await scene.store.beat(other)
+    await scene.store.free_dead(other)
 
     events = await scene.publish(5)
     assert await scene.states(events) == [State.PENDING] * 5
@@ -240,7 +240,7 @@ async def test_what_waited_in_the_memory_of_a_worker_that_was_taken_for_dead_is_
     events = await scene.publish(8)
     scene.queue.refuses.add("beat")
     await scene.pass_(31)
-    await scene.store.beat(other)
+    await scene.store.free_dead(other)
     scene.queue.refuses.clear()
 
     await scene.rest()

@@ -7,6 +7,7 @@ from postback.domain.deliveries import State
 from postback.domain.errors import Conflict
 from postback.domain.jobs import JobKind
 from postback.domain.policy import RetryPolicy
+from postback.domain.telemetry import WorkerDied
 from postback.engine.housekeeper import DAY_MS, EXPIRE_EVERY_S
 from postback.ports import LogFilter
 from tests.build import ACCOUNT, CONFIG_ID
@@ -128,6 +129,23 @@ async def test_what_a_deleted_config_is_owed_is_cancelled_after_the_release_only
     assert kept == 4
     assert (await scene.delivery(accepted, 1)).state is State.CANCELLED
     assert scene.posts("r1") == []
+
+
+async def test_what_dead_workers_held_is_freed_after_the_release_only(scene: Scene) -> None:
+    """The first heartbeat freed it, and ended what had been interrupted nine times before."""
+    await given_owed(scene, 2)
+    dead = await scene.store.enlist("elsewhere")
+    assert len(await given.claim(scene.store, dead)) == 2
+    await scene.start(is_held=True)
+
+    await scene.pass_(LONG_ENOUGH_S)
+    before = await given.verdicts(scene.store)
+    scene.engine.release()
+    await scene.rest(within_s=2)
+
+    assert before == []
+    assert scene.reported(WorkerDied) == [WorkerDied(dead.id)]
+    assert len(scene.posts()) == 2
 
 
 async def test_nothing_expires_meanwhile(scene: Scene) -> None:

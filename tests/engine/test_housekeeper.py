@@ -88,10 +88,22 @@ async def test_the_heart_beats_while_there_is_much_to_clear(scene: Scene) -> Non
     dead = []
     for _ in range(100):
         await scene.pass_(1)
-        dead += (await scene.store.beat(other)).freed
+        await scene.store.beat(other)
+        dead += await scene.store.free_dead(other)
 
     assert dead == []
     assert await scene.owed() == 0
+
+
+async def test_the_heart_beats_while_much_of_the_dead_is_freed(scene: Scene) -> None:
+    await scene.start(lease_s=30.0)
+    scene.queue.slow_s["free_dead"] = 40.0
+    await scene.pass_(6)
+    scene.queue.calls.clear()
+
+    await scene.pass_(60)
+
+    assert scene.queue.calls.count("beat") >= 60 // 6
 
 
 async def test_a_worker_beats_often_enough_to_miss_some(scene: Scene) -> None:

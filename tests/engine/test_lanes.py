@@ -1,11 +1,15 @@
 """What a lane takes, what it may start, and what it gives back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import pytest
 
 from postback.domain.configs import ConfigState, PostbackConfig
-from postback.domain.crews import CONNECTIONS
+from postback.domain.crews import CONNECTIONS, Peer, mark_of
 from postback.domain.wire import Answered, Outcome, Reason, Timings, Unreachable
 from postback.engine.lanes import Lane, Lanes
+from postback.engine.refill import Refill
+from postback.engine.sharing import Sharing
 from postback.engine.windows import LANE_START
 from tests.build import a_claim, a_config, a_destination, answered
 
@@ -30,6 +34,14 @@ def offer(lanes: Lanes, lane: Lane, count: int) -> int:
         lanes.take(lane, a_claim(config_id=lane.config.id), reserved=True)
         taken += 1
     return taken
+
+
+def share(lanes: Lanes, due: Sequence[Lane]) -> Mapping[int, int]:
+    """How much is claimed when these have work and had no turn yet."""
+    refill = Refill(lanes)
+    for lane in due:
+        refill.add(lane)
+    return refill.share(0.0, 1_000_000).room
 
 
 def run(lanes: Lanes, lane: Lane, outcome: Outcome, count: int = 1, paused_until: float = 0.0) -> None:
@@ -99,7 +111,7 @@ def test_shrunk_lanes_share_a_quarter_of_the_places_and_a_success_gives_the_rest
         run(lanes, lane, TIMEOUT, count=5)
 
     assert sum(offer(lanes, lane, 1) for lane in many) == 4
-    assert sum(lanes.share(many, now=0.0).values()) == 0
+    assert sum(share(lanes, many).values()) == 0
 
     run(lanes, many[0], answered(200))
     assert offer(lanes, many[0], 1) == 1
@@ -178,7 +190,7 @@ def test_no_more_places_are_taken_than_the_worker_has() -> None:
     lanes, many = lanes_with(10, places=20)
 
     assert sum(offer(lanes, lane, 100) for lane in many) == 20
-    assert lanes.share(many, now=0.0) == {}
+    assert share(lanes, many) == {}
 
 
 def test_bodies_take_memory_and_beyond_it_nothing_more_is_taken() -> None:
@@ -188,7 +200,7 @@ def test_bodies_take_memory_and_beyond_it_nothing_more_is_taken() -> None:
     assert lanes.reserve(lane, 900, now=0.0)
     assert not lanes.reserve(lane, 101, now=0.0)
     assert lanes.reserve(lane, 100, now=0.0)
-    assert lanes.share([lane], now=0.0) == {}
+    assert share(lanes, [lane]) == {}
 
     lanes.unreserve(lane, 900)
     assert lanes.reserve(lane, 900, now=0.0)
@@ -199,24 +211,6 @@ def test_while_older_deliveries_wait_in_the_store_new_ones_are_stored_behind_the
     lane.spilled = True
 
     assert not lanes.reserve(lane, 10, now=0.0)
-
-
-def test_accounts_take_turns_so_one_backlog_does_not_delay_another() -> None:
-    lanes = Lanes(places=2 * LANE_START, memory=1 << 30)
-    crowd = [open_lane(lanes, a_config(id=n, account="crowd"), f"http://h{n}.example/") for n in range(1, 20)]
-    lonely = open_lane(lanes, a_config(id=99, account="lonely"), "http://lonely.example/")
-
-    turns = [lanes.share([*crowd, lonely], now=0.0) for _ in range(4)]
-
-    assert [lonely.config.id in turn for turn in turns] == [False, True, False, True]
-
-
-def test_within_a_turn_every_account_gets_a_lane_before_one_gets_a_second() -> None:
-    lanes = Lanes(places=5 * LANE_START, memory=1 << 30)
-    crowd = [open_lane(lanes, a_config(id=n, account="crowd"), f"http://h{n}.example/") for n in range(1, 20)]
-    lonely = open_lane(lanes, a_config(id=99, account="lonely"), "http://lonely.example/")
-
-    assert lanes.share([*crowd, lonely], now=0.0) == {1: 8, 99: 8, 2: 4}
 
 
 def test_an_edit_moves_the_lane_to_the_new_host_and_caps_its_window() -> None:
@@ -230,3 +224,65 @@ def test_an_edit_moves_the_lane_to_the_new_host_and_caps_its_window() -> None:
 
     assert (old.in_flight, lane.host.in_flight) == (0, 1)
     assert lane.window.size == 2
+
+
+def test_beyond_so_many_lanes_those_are_forgotten_that_would_be_made_anew_as_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that has used up its rate would have its tokens again, and one that is to wait would not wait."""
+    monkeypatch.setattr("postback.engine.lanes.LANES_KEPT", 0)
+    lanes, [idle, slow, paused] = lanes_with(3, rate_limit=0.1)
+    idle.bucket = None
+    assert slow.bucket is not None
+    slow.bucket.take(100.0)
+    paused.paused_until = 104.0
+
+    lanes.forget_idle(now=103.9)
+    assert set(lanes.lanes) == {2, 3}
+    assert list(lanes.of(slow.account)) == [slow, paused]
+
+    lanes.forget_idle(now=109.9)
+    assert set(lanes.lanes) == {2}
+
+    lanes.forget_idle(now=110.0)
+    assert set(lanes.lanes) == set()
+
+
+def test_a_host_of_which_another_worker_has_more_than_its_share_holds_its_lanes_alone_until_it_has_no_more() -> None:
+    sharing = Sharing(10.0)
+    sharing.begin(7)
+    lanes = Lanes(5_000, 1 << 30, sharing)
+    lane, neighbour = open_lane(lanes, a_config(id=1)), open_lane(lanes, a_config(id=2), "http://other.example/")
+
+    def hear(*keeps: int) -> None:
+        crew = mark_of((7, 8))
+        sharing.has_news(lanes.over)
+        sharing.hear([Peer(7, sharing.goes_by), Peer(8, crew, frozenset(keeps))], 0.0, 0.0)
+
+    hear()
+    hear(lane.host.key)
+    lanes.reallot()
+    assert (lane.room(now=0.0), neighbour.room(now=0.0)) == (0, 2 * LANE_START)
+    assert not lane.is_elsewhere
+
+    hear()
+    assert lanes.reallot(sharing.let_go) == [lane]
+    assert lane.room(now=0.0) == 2 * LANE_START
+    assert (lane.host.window.size, neighbour.host.window.size) == (CONNECTIONS // 2, CONNECTIONS // 2)
+
+
+def test_lanes_and_hosts_that_are_over_what_a_new_crew_gives_are_named() -> None:
+    sharing = Sharing()
+    lanes = Lanes(5_000, 1 << 30, sharing)
+    many = [open_lane(lanes, a_config(id=n)) for n in range(1, 41)]
+    wide = open_lane(lanes, a_config(id=41), "http://other.example/")
+    for lane in (*many, wide):
+        run(lanes, lane, answered(200), count=2)
+        for _ in range(offer(lanes, lane, 6)):
+            lanes.start(lane, now=0.0)
+    assert lanes.over() == frozenset()
+
+    for crew in ((0, 8), range(12)):
+        sharing.hear([Peer(worker, 0) for worker in crew], 0.0, 0.0)
+        within = wide.in_flight <= 64 // len(crew)
+        assert lanes.over() == {many[0].host.key} | (set() if within else {lane.config.id for lane in (*many, wide)})

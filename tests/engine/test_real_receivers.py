@@ -16,6 +16,7 @@ from postback.observability import Metrics, Observer, start_logging
 from postback.transport.guard import Guard
 from postback.transport.sender import HttpSender
 from tests.engine.scene import Scene
+from tests.patience import PATIENCE_S
 from tests.receivers import answers, closed_port, greets, never_answers, receiving, says
 from tests.transport.posting import Names
 
@@ -53,7 +54,7 @@ async def test_good_slow_refusing_and_failing_receivers_each_get_what_they_are_o
         await scene.start()
 
         events = await scene.publish(6)
-        await scene.rest(within_s=8)
+        await scene.rest(within_s=PATIENCE_S)
         last = [await scene.delivery(events[-1], n) for n in range(4)]
         await scene.stop()
 
@@ -109,7 +110,7 @@ async def test_what_the_next_worker_sends_carries_on_where_the_first_one_stopped
 
         sends_for_real(scene)
         await scene.start()
-        await scene.rest(within_s=5)
+        await scene.rest(within_s=PATIENCE_S)
         await scene.stop()
 
     assert [b"number_of_attempts=%d&" % n in got.body for n, got in enumerate(receiver.received, 1)] == [True, True]
@@ -135,7 +136,7 @@ async def test_92_what_a_receiver_asks_to_wait_is_obeyed_where_it_makes_sense(
         await scene.add_config(0, url=busy.url, retry=RetryPolicy(2, (60,)))
         await scene.start()
         [event] = await scene.publish()
-        await scene.until_async(lambda: has_attempts(scene, event, 1), within_s=5)
+        await scene.until_async(lambda: has_attempts(scene, event, 1), within_s=PATIENCE_S)
         [row] = await scene.attempts(event)
         await scene.stop()
 
@@ -164,7 +165,7 @@ async def test_104_what_receivers_say_forges_no_line_of_the_log(scene: Scene) ->
             await scene.add_config(n, url=url, retry=ONCE, deadlines=Deadlines(2.0, 2.0, 4.0))
         await scene.start()
         [event] = await scene.publish()
-        await scene.rest(within_s=10)
+        await scene.rest(within_s=PATIENCE_S)
         rows = [(await scene.attempts(event, n))[0] for n in range(3)]
         await scene.stop()
 

@@ -27,7 +27,7 @@ class Member:
         self.town = Town()
         self.town._replies = scene.town._replies
         self.town.posts = scene.town.posts
-        self.engine: Engine = scene.make_engine(self.queue, self.town, Limits(lease_s=LEASE_S, grace_s=5.0))
+        self.engine: Engine = scene.make_engine(self.queue, self.town, Limits(lease_s=LEASE_S, grace_s=20.0))
         self._scene = scene
         self._stopping = asyncio.Event()
         self._started = asyncio.Event()
@@ -184,6 +184,36 @@ async def test_who_joins_waits_until_the_others_are_within_their_share(scene: Sc
     assert first.town.at_once("r0") <= 3
 
 
+async def test_a_receiver_that_hangs_keeps_only_its_own_lane_while_another_worker_joins(
+    scene: Scene, join: Join
+) -> None:
+    for n in range(8):
+        await scene.add_config(n, rate_limit=50.0, max_in_flight=1, retry=RetryPolicy())
+    first = await join()
+    hanging, healthy = range(4), range(4, 8)
+    for n in hanging:
+        scene.receives(f"r{n}", slowly(60.0))
+    await first.publish(1)
+    await scene.pass_(1)
+
+    second = await join()
+    await scene.pass_(6)
+    moved = {n for n in range(8) if owner([first, second], n) is second}
+    assert moved & set(hanging)
+    assert moved & set(healthy)
+    await first.publish(1)
+    await scene.until(lambda: all(len(scene.posts(f"r{n}")) == 2 for n in healthy), 3)
+
+    assert all(len(scene.posts(f"r{n}")) == 1 for n in hanging)
+    assert not second.engine._sharing.is_agreed
+    await scene.rest(within_s=130)
+    for n in hanging:
+        earlier, later = (post.at for post in scene.posts(f"r{n}"))
+        assert 60 <= later - earlier < 63
+    assert {n for n in range(8) if second.town.most_at_once[f"r{n}"]} == moved
+    assert second.engine._sharing.is_agreed
+
+
 async def test_a_lane_that_moves_gives_back_what_waits_and_its_new_owner_begins_with_no_tokens(
     scene: Scene, join: Join
 ) -> None:
@@ -236,6 +266,48 @@ async def test_when_the_owner_ends_well_another_goes_on_at_its_next_heartbeat(sc
     await staying.publish(4)
 
     await scene.rest(within_s=LEASE_S / 6 + 3)
+
+
+async def test_what_a_worker_owned_that_is_told_to_end_goes_on_elsewhere_while_its_last_attempts_are_under_way(
+    scene: Scene, join: Join
+) -> None:
+    for n in range(8):
+        await scene.add_config(n, rate_limit=50.0, max_in_flight=1, retry=RetryPolicy())
+    members = [await join() for _ in range(2)]
+    await agreed(scene, *members)
+    leaving = owner(members, 0)
+    [staying] = [member for member in members if member is not leaving]
+    owned = [n for n in range(1, 8) if owner(members, n) is leaving]
+    assert owned
+    scene.receives("r0", slowly(18.0))
+    await leaving.publish()
+    await scene.pass_(2.0)
+
+    stopped = asyncio.ensure_future(leaving.stop())
+    await scene.pass_(0.1)
+    await staying.publish()
+    await scene.until(lambda: all(len(scene.posts(f"r{n}")) == 2 for n in range(1, 8)), LEASE_S / 6 + 1)
+
+    assert len(scene.posts("r0")) == 1
+    assert not stopped.done()
+    await stopped
+    await scene.rest(within_s=LEASE_S / 6 + 20)
+    earlier, later = (post.at for post in scene.posts("r0"))
+    assert later - earlier >= 18.0
+    assert staying.engine._sharing.is_agreed
+
+
+async def test_who_is_alone_and_told_to_end_finishes_what_is_under_way(scene: Scene) -> None:
+    scene.receives("r0", slowly(4.0))
+    await scene.add_config(0, max_in_flight=1, retry=RetryPolicy())
+    await scene.start()
+    await scene.publish(3)
+    await scene.pass_(1.0)
+
+    await scene.stop()
+
+    assert [post.at for post in scene.posts()] == [pytest.approx(0.0, abs=0.5)]
+    assert await scene.owed() == 2
 
 
 async def test_who_was_cut_off_starts_nothing_once_others_may_have_its_lanes(scene: Scene, join: Join) -> None:

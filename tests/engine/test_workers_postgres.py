@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -120,3 +121,24 @@ async def test_what_one_accepts_and_the_other_owns_is_delivered_one_at_a_time(ds
         (f"r{n}", i) for n in range(4) for i in range(20)
     ]
     assert set(town.most_at_once.values()) == {1}
+
+
+async def test_what_one_had_that_is_told_to_end_the_other_has_at_once_but_for_what_is_still_under_way(dsn: str) -> None:
+    async with running(dsn, Town()) as staying, running(dsn, town := Town()) as leaving:
+        shares, others_shares = leaving.engine._sharing, staying.engine._sharing
+        await until(lambda: shares.is_agreed and others_shares.is_agreed and staying.part == 32)
+        owned = (one for n in count() if shares.part(one := a_config(id=CONFIG_ID + n, max_in_flight=1)))
+        idle, hangs = next(owned), replace(next(owned), url="http://r0.example/receiver")
+        town.receives("r0", slowly(60.0))
+        await SqlAccounts(leaving.store).save(Account(id=ACCOUNT))
+        await SqlRecords(leaving.store, {}).apply([Insert(a_location())])
+        await leaving.configs.add(hangs)
+        await leaving.publish(count(), 1)
+        await until(lambda: town.at_once("r0") == 1)
+
+        leaving.stopping.set()
+        await until(lambda: others_shares.part(idle) == 1)
+
+        assert (town.at_once("r0"), others_shares.part(hangs)) == (1, 0)
+        await leaving.engine.hurry()
+        await until(lambda: others_shares.part(hangs) == 1)

@@ -22,7 +22,7 @@ async def server(request: pytest.FixtureRequest, tmp_path: Path, anyio_backend: 
         yield server
         server.end()
         return
-    async with postgres.empty_database() as dsn:
+    async with postgres.database() as dsn:
         server = Server(tmp_path, QUIET | LEASE, dsn=dsn)
         yield server
         server.end()

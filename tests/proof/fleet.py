@@ -16,15 +16,13 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import postback
+from tests.patience import PATIENCE_S
 from tests.ports import free_port
 from tests.proof.harness import KEY, SECRET_KEY, exchange
 
 WORKS_ALONE: Final = ("worker",) if find_spec("postback.cli.worker") is not None else ("serve",)
 FLEET: Final[Sequence[Sequence[str]]] = (("serve",), ("serve",), WORKS_ALONE, WORKS_ALONE)
 """What each of the processes is told to be."""
-
-ENDS_WITHIN_S: Final = 40.0
-READY_WITHIN_S: Final = 30.0
 
 
 @dataclass
@@ -147,7 +145,7 @@ class Fleet:
 
     def until_ready(self) -> None:
         """All work, and those that are called answer."""
-        end = time.monotonic() + READY_WITHIN_S
+        end = time.monotonic() + PATIENCE_S
         for member in self.members:
             while not member.now.workers or (member.is_called and not _is_ready(member)):
                 assert time.monotonic() < end, member.now.log.read_text("utf-8", "replace")[-3000:]
@@ -158,7 +156,7 @@ class Fleet:
         self._let_end()
         for member in self.members:
             member.now.process.terminate()
-        return [member.now.process.wait(ENDS_WITHIN_S) for member in self.members]
+        return [member.now.process.wait(PATIENCE_S) for member in self.members]
 
     def _let_end(self) -> None:
         for member in self.members:

@@ -15,16 +15,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 from urllib.parse import parse_qs
 
 import asyncpg
 
 import postback
+from tests.databases import new_database
+from tests.patience import PATIENCE_S
 from tests.ports import free_port
 
 KEY = "operator-key-of-the-proof-harness"
-READY_WITHIN_S = 20.0
 SECRET_KEY = "a1" * 32
 
 
@@ -71,6 +73,8 @@ class Server:
         }
 
     def start(self) -> None:
+        if self.dsn is None and not Path(self.database).exists():
+            copyfile(new_database(), self.database)
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "postback", "serve"],
@@ -79,7 +83,7 @@ class Server:
                 stdout=log,
                 stderr=log,
             )
-        until(self.is_ready, READY_WITHIN_S, f"the server answers (its log: {self.log()[-2000:]})")
+        until(self.is_ready, PATIENCE_S, f"the server answers (its log: {self.log()[-2000:]})")
 
     def is_ready(self) -> bool:
         assert self.process is not None
@@ -103,14 +107,14 @@ class Server:
         if self.process is not None and self.process.poll() is None:
             self.kill()
 
-    def terminate(self, within_s: float = 30) -> int:
+    def terminate(self, within_s: float = PATIENCE_S) -> int:
         """SIGTERM, and wait for the good end; its exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(within_s)
 
     def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         try:
             return exchange(connection, method, path, body)
         finally:
@@ -125,7 +129,7 @@ class Server:
         """What the database says, read beside the server."""
         if self.dsn is not None:
             return asyncio.run(fetched(self.dsn, query))
-        connection = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=10)
+        connection = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=PATIENCE_S)
         connection.row_factory = sqlite3.Row
         try:
             return [dict(row) for row in connection.execute(query)]
@@ -260,7 +264,7 @@ class Publishers:
             event = {"type": "contact.created", "location_id": self._location_id, "data": {"number": number}}
             try:
                 if connection is None:
-                    connection = http.client.HTTPConnection("127.0.0.1", self._server.port, timeout=10)
+                    connection = http.client.HTTPConnection("127.0.0.1", self._server.port, timeout=PATIENCE_S)
                 status, answer = exchange(connection, "POST", "/v2/events", {"event": event})
             except (OSError, http.client.HTTPException):
                 # Unknown: it may have been accepted or not. Nobody was promised anything.

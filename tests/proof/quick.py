@@ -4,6 +4,8 @@ import asyncio
 import threading
 from collections.abc import Callable
 
+from tests.patience import PATIENCE_S
+
 _LENGTH = b"content-length: "
 
 Answer = Callable[[str, bytes], tuple[int, float]]
@@ -26,7 +28,7 @@ class QuickReceivers:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.port = 0
         self._thread.start()
-        assert self._started.wait(10), "the receivers did not start"
+        assert self._started.wait(PATIENCE_S), "the receivers did not start"
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.port}{path}"

@@ -4,18 +4,20 @@ import random
 import time
 from collections import Counter
 
+from tests.patience import PATIENCE_S
 from tests.proof.harness import Receivers, Server, until
 from tests.proof.test_kill import VERDICT_DELIVERED, VERDICT_FAILED, VERDICT_INTERRUPTED, config_of, log_of
+from tests.proving import times
 
 PATHS = ("/a", "/b", "/c", "/d", "/e")
-DELIVERIES = 5_000
+DELIVERIES = times(2_000, 5_000)
 KILLS = 2
 
 
 def test_a_bulk_replay_that_is_killed_twice_replays_each_delivery_once(server: Server) -> None:
     dice = random.Random(5)
     is_well = False
-    # A refusal that does not shrink the windows, so that 5,000 of them take no minute.
+    # A refusal that does not shrink the windows, so that thousands of them take no minute.
     receivers = Receivers(lambda path, seen: (200 if is_well else 400, 0.0))
     server.start()
     given_what_failed(server, receivers)
@@ -33,7 +35,7 @@ def test_a_bulk_replay_that_is_killed_twice_replays_each_delivery_once(server: S
         reached.append(kill_on_the_way(server, reached[-1] + DELIVERIES // 5, dice))
         server.start()
     replay = until_done(server, answer["replay"]["id"])
-    until(lambda: server.owed() == 0, 30, "everything that is owed comes to an end")
+    until(lambda: server.owed() == 0, PATIENCE_S, "everything that is owed comes to an end")
     assert server.terminate() == 0
 
     assert 0 < reached[1] < reached[2] < DELIVERIES, f"the kills were not on the way: {reached}"
@@ -67,7 +69,7 @@ def given_what_failed(server: Server, receivers: Receivers) -> None:
         for number in range(DELIVERIES // len(PATHS))
     ]
     assert server.call("POST", "/v2/events", {"events": events})[0] == 202
-    until(lambda: server.owed() == 0, 30, "they fail")
+    until(lambda: server.owed() == 0, PATIENCE_S, "they fail")
 
 
 def kill_on_the_way(server: Server, after: int, dice: random.Random) -> int:
@@ -90,7 +92,7 @@ def until_done(server: Server, replay_id: str) -> dict[str, object]:
         seen.append(server.call("GET", f"/v2/replays/{replay_id}")[1]["replay"])
         return seen[-1]["state"] == "done"
 
-    until(is_done, 30, "the replay is done")
+    until(is_done, PATIENCE_S, "the replay is done")
     assert [one["done"] for one in seen] == sorted(one["done"] for one in seen)  # type: ignore[type-var]
     return seen[-1]
 

@@ -7,17 +7,18 @@ from pathlib import Path
 import pytest
 
 from tests import postgres
+from tests.patience import PATIENCE_S
 from tests.proof.harness import Server, until
 from tests.proof.quick import QuickReceivers
 from tests.proving import times
 
-CONFIGS = times(50, 1_000)
+CONFIGS = times(20, 1_000)
 
 
 @pytest.fixture
 async def servers(tmp_path: Path, anyio_backend: str) -> AsyncIterator[list[Server]]:
     """Two on one database."""
-    async with postgres.empty_database() as dsn:
+    async with postgres.database() as dsn:
         folders = [tmp_path / "one", tmp_path / "other"]
         for folder in folders:
             folder.mkdir()
@@ -43,7 +44,7 @@ def test_a_config_made_at_one_server_holds_at_once_for_an_event_at_the_other(ser
         one.create("/v2/postbackconfigs", "postbackconfig", {"event_types": [kind], "url": receivers.url(f"/{number}")})
         status, answered = other.call("POST", "/v2/events", {"event": {"type": kind, "data": {}}})
         assert (status, answered["event"]["deliveries"]) == (202, 1), number
-    until(lambda: servers[0].owed() == 0, 30, "all is delivered")
+    until(lambda: servers[0].owed() == 0, PATIENCE_S, "all is delivered")
     assert [server.terminate() for server in servers] == [0, 0]
     receivers.close()
 

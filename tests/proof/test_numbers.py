@@ -17,11 +17,12 @@ from typing import Final
 import pytest
 
 from postback.domain.deliveries import Verdict
+from tests.patience import PATIENCE_S
 from tests.proof.harness import KEY, Server, until
 from tests.proof.quick import QuickReceivers, attempt_of
 from tests.proving import times
 
-DELIVERIES: Final = int(os.environ.get("PROOF_DELIVERIES", times(1_500, 50_000)))
+DELIVERIES: Final = int(os.environ.get("PROOF_DELIVERIES", times(500, 50_000)))
 PATHS: Final = ("/well", "/also/well", "/flapping", "/refusing", "/held")
 EVENTS: Final = DELIVERIES // len(PATHS)
 BATCH: Final = 500
@@ -75,7 +76,7 @@ def deliveries(server: Server, count: int, query: str) -> list[str]:
 
 
 def wait_for(server: Server, owed: int) -> None:
-    until(lambda: server.owed() == owed, 30 + DELIVERIES / 500, f"{owed} are owed")
+    until(lambda: server.owed() == owed, PATIENCE_S + DELIVERIES / 500, f"{owed} are owed")
 
 
 # --- what says how much happened ----------------------------------------------------------------------------------
@@ -112,7 +113,7 @@ def by_metrics(server: Server) -> dict[str, int]:
     request = urllib.request.Request(
         f"http://127.0.0.1:{server.port}/metrics", headers={"authorization": f"Bearer {KEY}"}
     )
-    with urllib.request.urlopen(request, timeout=10) as answered:
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answered:
         text = answered.read().decode()
 
     def figure(name: str, labels: str = "") -> int:
@@ -171,8 +172,9 @@ def test_all_that_counts_agrees_after_failures_retries_replays_cancels_deletes_a
     server.start()
     begins = time.monotonic()
     location_id, configs = given_configs(server, receivers)
-    test = server.call("POST", f"/v2/postbackconfigs/{configs['/well']}/test")
-    assert test[0] == 200
+    # Where a busy machine keeps a worker from being heard of in time, it is asked to come again.
+    test = f"/v2/postbackconfigs/{configs['/well']}/test"
+    until(lambda: server.call("POST", test)[0] == 200, PATIENCE_S, "a test is carried out")
 
     publish(server, location_id, EVENTS)
     wait_for(server, EVENTS)

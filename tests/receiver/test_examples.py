@@ -19,6 +19,7 @@ import pytest
 
 import postback
 from postback.receiver import Inbox
+from tests.patience import PATIENCE_S
 from tests.receiver.bodies import FORM, SECRET, Posted, posted
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -59,7 +60,7 @@ def types_in(output: str) -> list[str]:
 
 
 def until(holds: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE_S
     while not holds():
         assert time.monotonic() < end, what
         time.sleep(0.02)
@@ -95,7 +96,7 @@ def running(*words: str, log: Path, **environment: str) -> Iterator["subprocess.
     finally:
         process.send_signal(signal.SIGINT)
         try:
-            process.wait(20)
+            process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -105,7 +106,7 @@ def running(*words: str, log: Path, **environment: str) -> Iterator["subprocess.
 
 
 def ask(port: int, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     try:
         connection.request(method, path, body, dict(headers or {}))
         answer = connection.getresponse()

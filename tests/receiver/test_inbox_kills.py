@@ -10,6 +10,7 @@ from pathlib import Path
 
 import postback
 from postback.receiver import Inbox
+from tests.patience import PATIENCE_S
 from tests.receiver.bodies import posted
 
 KILLS = 20
@@ -42,7 +43,7 @@ def killed_at(inbox: Path, journal: Path, where: str) -> str:
 def process_the_rest(inbox: Path, journal: Path) -> None:
     with started(inbox, journal, "end") as process:
         try:
-            assert process.wait(60) == 0
+            assert process.wait(PATIENCE_S) == 0
         finally:
             # One that waits for an entry which never comes back would be waited for without end.
             process.kill()

@@ -12,6 +12,7 @@ import pytest
 
 from postback.receiver import End, Entry, Inbox
 from postback.receiver.inbox import INTERRUPTIONS_MAX
+from tests.patience import PATIENCE_S
 from tests.receiver.boxes import Clock, a_contact, fails, interrupted, put
 
 
@@ -219,7 +220,7 @@ def test_the_loop_processes_what_comes_until_it_is_stopped(inbox: Inbox) -> None
     worker.start()
     put(inbox, a_contact(2))
 
-    assert second.wait(10)
+    assert second.wait(PATIENCE_S)
     stop.set()
     worker.join(10)
     assert not worker.is_alive()

@@ -9,6 +9,7 @@ import pytest
 
 from postback.receiver import End, Entry, Inbox, NotAPostback, ReceivedEvent, repeat_key
 from tests.build import NOON
+from tests.patience import PATIENCE_S
 from tests.receiver.bodies import FORM, Posted, posted
 from tests.receiver.boxes import Clock, a_contact, put
 
@@ -78,7 +79,7 @@ def test_ten_that_come_at_once_are_one(inbox: Inbox) -> None:
     together = threading.Barrier(10)
 
     def put_with_the_others(_: int) -> bool:
-        together.wait(10)
+        together.wait(PATIENCE_S)
         return put(inbox, one)
 
     with ThreadPoolExecutor(10) as pool:
@@ -94,7 +95,7 @@ def test_processes_that_start_at_once_on_a_fresh_file_all_get_their_inbox(tmp_pa
         together = threading.Barrier(8)
 
         def open_with_the_others(_: int, attempt: int = attempt, together: threading.Barrier = together) -> int:
-            together.wait(10)
+            together.wait(PATIENCE_S)
             return Inbox.in_file(tmp_path / f"{attempt}.db").counts()["waiting"]
 
         with ThreadPoolExecutor(8) as pool:

@@ -30,7 +30,7 @@ class Call(NamedTuple):
 class LimitsSeen:
     """Asked at each call whether it is one too many.
 
-    What a worker has under way that died or was not heard of for too long does not count, nor what is called soon after
+    What a worker has under way that died, has hung up or was not heard of for too long does not count, nor what is called soon after
     the store's clock was put forward: then all others seem silent, and do not know it.
     """
 
@@ -51,6 +51,10 @@ class LimitsSeen:
         if now - caller.last_beat > self._in_touch_s:
             caller.lapsed_at = now
         caller.last_beat = now
+
+    def hangs_up(self, caller: Caller, now: float) -> None:
+        """All that it has under way ends."""
+        caller.lapsed_at = now
 
     def call(self, kind: str, config_id: int, call: Call) -> None:
         now = call.begins

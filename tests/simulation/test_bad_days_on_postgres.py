@@ -15,7 +15,7 @@ FIRST = 1_000
 for a lock of another."""
 
 GIVEN = [int(seed) for seed in os.environ.get("POSTBACK_SEEDS", "").split(",") if seed]
-SEEDS = GIVEN or range(FIRST, FIRST + times(3, 60))
+SEEDS = GIVEN or range(FIRST, FIRST + times(1, 60))
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 Time is virtual (`tests/doubles.py`), the store is a real one (`tests/simulation/stores.py`), and the engine is the one
 that ships.
 Faults: receivers that fail, hang, refuse and pause; workers that die between any two steps; workers that
-freeze, are taken for dead and come back; stores that refuse a write; config edits; jumps of the wall clock.
+freeze, are taken for dead and come back; workers that are replaced; stores that refuse a write; config edits; jumps of the wall clock.
 """
 
 import asyncio
@@ -11,12 +11,14 @@ import json
 import random
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qs
 
 from postback.domain.accounts import Account
 from postback.domain.configs import ConfigState
+from postback.domain.crews import NOTHING, Keys, Peer
 from postback.domain.deliveries import Accepted, Claim, NewDeliveries, Refused, Settled, Settlement, Verdict
 from postback.domain.errors import Unavailable
 from postback.domain.jobs import JobKind
@@ -25,7 +27,7 @@ from postback.domain.records import Insert
 from postback.domain.telemetry import Fact, InternalError
 from postback.domain.wire import Answered, Outcome, Reason, Request, Timings, Unreachable
 from postback.engine.engine import Engine, Limits
-from postback.ports import Heartbeat, NewEvent, Waiting, Worker
+from postback.ports import NewEvent, Waiting, Worker
 from postback.storage.accounts import SqlAccounts
 from postback.storage.configs import SqlConfigs
 from postback.storage.records import SqlRecords
@@ -45,6 +47,7 @@ CONFIGS: Final = 11
 EVENTS: Final = 50
 TROUBLE_S: Final = 400.0
 WORKERS: Final = 2
+SHARE_OF_LOST_WORD: Final = 0.1
 
 
 @dataclass(eq=False)
@@ -125,13 +128,13 @@ class ProcessQueue:
         self._queue = process.store
         self._has_started = False
 
-    async def enlist(self, host: str) -> Worker:
+    async def enlist(self, host: str, *, is_held: bool = False) -> Worker:
         self._process.lives += 1
         if not self._has_started:
             # Without a store there is no start at all: the process ends and is started again, which is no story.
             self._has_started = True
-            return await self._queue.enlist(host)
-        return await self._step(lambda: self._queue.enlist(host))
+            return await self._queue.enlist(host, is_held=is_held)
+        return await self._step(lambda: self._queue.enlist(host, is_held=is_held))
 
     async def retire(self, worker: Worker) -> None:
         await self._step(lambda: self._queue.retire(worker))
@@ -168,14 +171,22 @@ class ProcessQueue:
 
         return await self._step(settle)
 
-    async def beat(self, worker: Worker, goes_by: int = 0) -> Heartbeat:
-        async def beat() -> Heartbeat:
-            async with self._world.freeing_or_settling:
-                heard = await self._queue.beat(worker, goes_by)
+    async def beat(
+        self, worker: Worker, goes_by: int = 0, *, keeps: Keys = NOTHING, leaves: bool = False
+    ) -> Sequence[Peer]:
+        async def beat() -> Sequence[Peer]:
+            heard = await self._queue.beat(worker, goes_by, keeps=keeps, leaves=leaves)
             self._world.ledger.limits.beats(self._process, self._world.loop.time())
             return heard
 
         return await self._step(beat)
+
+    async def free_dead(self, worker: Worker) -> Sequence[int]:
+        async def free_dead() -> Sequence[int]:
+            async with self._world.freeing_or_settling:
+                return await self._queue.free_dead(worker)
+
+        return await self._step(free_dead)
 
     def on_workers(self, changed: Callable[[], None]) -> None:
         """Nobody tells: what there is to know comes with the heartbeat."""
@@ -227,12 +238,13 @@ class ProcessQueue:
 
 
 class ProcessConfigs:
-    """The configs as one process sees them; it hears of changes late."""
+    """The configs as one process sees them. It hears of changes late, and of some only that there may have been any."""
 
     def __init__(self, world: "World", process: Process) -> None:
         self._world = world
         self._process = process
         self._configs = SqlConfigs(process.store)
+        self._all_changed: Callable[[], None] = lambda: None
 
     async def snapshot(self, account: str) -> Any:
         await self._process.step()
@@ -241,10 +253,18 @@ class ProcessConfigs:
 
     def watch(self, changed: Callable[[str], None]) -> None:
         def hear(account: str) -> None:
-            if not self._process.is_dead:
-                self._world.loop.call_later(self._world.dice.random(), changed, account)
+            if self._process.is_dead:
+                return
+            late_s = self._world.dice.random()
+            if late_s < SHARE_OF_LOST_WORD:
+                self._world.loop.call_later(late_s, self._all_changed)
+            else:
+                self._world.loop.call_later(late_s, changed, account)
 
         self._configs.watch(hear)
+
+    def watch_all(self, changed: Callable[[], None]) -> None:
+        self._all_changed = changed
 
 
 class Network:
@@ -292,6 +312,7 @@ class Network:
             async with asyncio.timeout(grace_s):
                 await self._is_idle.wait()
         except TimeoutError:
+            self._world.ledger.limits.hangs_up(self._process, self._world.loop.time())
             for call, (timer, _, started) in list(self._under_way.items()):
                 timer.cancel()
                 self._end(call, Unreachable(Reason.INTERRUPTED, "stopped", _timings(self._world.loop.time() - started)))
@@ -406,8 +427,13 @@ class World:
                 continue
             kind = self.dice.choice(("contact.created", "contact.updated", "contact.deleted"))
             event = NewEvent(account=ACCOUNT, type=kind, location_id=LOCATION_ID, data=b'{"number":%d}' % number)
-            asking = asyncio.ensure_future(process.engine.intake.publish([event]))
-            self._asked.append(asking)
+            self._asked.append(asyncio.ensure_future(self._ask(process.engine, event)))
+
+    async def _ask(self, engine: Engine, event: NewEvent) -> Sequence[Accepted | Refused]:
+        with suppress(Unavailable):
+            return await engine.intake.publish([event])
+        # It is about to end.
+        return []
 
     async def edit(self) -> None:
         """A change of some config, as its owner might make it."""
@@ -442,8 +468,16 @@ class World:
         process.task = asyncio.ensure_future(engine.run(process.stopping))
         self.processes.append(process)
 
+    async def end_process(self, process: Process) -> None:
+        """In good order, which takes as long as the grace, or longer where the store refuses."""
+        process.stopping.set()
+        assert process.task is not None
+        await process.task
+        process.is_dead = True
+        await self.stores.leave(process.store)
+
     async def trouble(self) -> None:
-        """Kill, freeze, edit, jump: one of them every few seconds."""
+        """Kill, freeze, replace, edit, jump: one of them every few seconds."""
         while self.loop.time() < TROUBLE_S:
             await asyncio.sleep(self.dice.random() * 20)
             living = [process for process in self.processes if not process.is_dead]
@@ -458,7 +492,11 @@ class World:
                 process.thawed.clear()
                 await asyncio.sleep(self.dice.random() * 3 * LEASE_S)
                 process.thawed.set()
-            elif what < 0.65:
+            elif what < 0.6:
+                # One that was started before it takes its place.
+                await self.start_process()
+                await self.end_process(process)
+            elif what < 0.75:
                 self.jump(self.dice.choice((-86_400.0, -60.0, -3.0, 3.0, 60.0, 3_600.0)))
             else:
                 await self.edit()

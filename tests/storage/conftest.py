@@ -1,5 +1,6 @@
 """An empty store of each kind that this machine can run; the conformance suite runs on each of them."""
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ def clock() -> ClockDouble:
 
 @pytest.fixture(params=STORES)
 async def opener(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: ClockDouble, anyio_backend: str
+    request: pytest.FixtureRequest, tmp_path: Path, clock: ClockDouble, new_database: Path, anyio_backend: str
 ) -> AsyncIterator[given.Opener]:
     """Opens stores on one database; those that the test leaves open are closed."""
     opened: list[given.Store] = []
@@ -34,10 +35,12 @@ async def opener(
 
     async def open_postgres(*, alone: bool = True, **otherwise: Any) -> given.Store:
         keys = [postgres.KEY]
+        otherwise = {"lives": tmp_path / "lives", **otherwise}
         opened.append(await PostgresStore.open(dsn, clock, secret_keys=keys, alone=alone, **otherwise))
         return opened[-1]
 
     if request.param == "sqlite":
+        shutil.copy(new_database, tmp_path / "postback.db")
         yield open_sqlite
         for store in opened:
             await store.close()

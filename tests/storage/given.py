@@ -1,9 +1,11 @@
 """Facts for the tests of the store, and questions about what it holds, on any database."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
+import asyncpg
 import pytest
 from sqlalchemy import Connection, Row, Table, insert, select, update
 
@@ -19,6 +21,7 @@ from postback.storage.retention import SEEN_MS
 from postback.storage.sqlite import SqliteStore
 from postback.storage.tables import accounts, attempts, configs, counters, events, lanes, owed
 from tests.build import ACCOUNT, CONFIG_ID, NOON, a_settlement, a_unit, an_event
+from tests.patience import PATIENCE_S
 
 _IN_BALANCE = {ACCEPTED: -1, REPLAYED: -1, DELIVERED: 1, FAILED: 1, CANCELLED: 1}
 
@@ -112,6 +115,18 @@ async def log(store: Database) -> Sequence[Row[Any]]:
 
 async def verdicts(store: Database) -> list[Verdict]:
     return [Verdict(row.verdict) for row in await log(store)]
+
+
+async def somebody_waits(raw: "asyncpg.Connection[Any]") -> None:
+    """Return once a connection to the same database waits for a lock."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not await raw.fetchval(_WAITS):
+            await asyncio.sleep(0.005)
+
+
+_WAITS: Final = """
+SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')
+"""
 
 
 async def event_ids(store: Database) -> list[int]:

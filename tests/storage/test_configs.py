@@ -427,3 +427,17 @@ async def test_an_unreadable_config_can_be_repaired_by_changing_it(
     await two_configs.change(a_config(version=1))
 
     assert await two_configs.find(ACCOUNT, CONFIG_ID) == a_config(version=2)
+
+
+async def test_configs_that_choose_alike_share_what_they_chose(configs: SqlConfigs) -> None:
+    """Tens of thousands are in memory: with a policy and options of its own each took twice as much."""
+    for n in range(2):
+        await configs.add(replace(a_full_config(), id=CONFIG_ID + n, purpose=None))
+
+    one, other = (await configs.snapshot(ACCOUNT)).configs.values()
+
+    assert one == replace(other, id=one.id)
+    assert one.retry is other.retry
+    assert one.deadlines is other.deadlines
+    assert one.options is other.options
+    assert one.event_types is other.event_types

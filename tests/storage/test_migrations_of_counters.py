@@ -54,9 +54,13 @@ def everything_but_latencies(raw: sqlite3.Connection) -> Counters:
 def taken_back(raw: sqlite3.Connection) -> None:
     """As the schema before had it."""
     raw.execute("DELETE FROM counters WHERE measure BETWEEN ? AND ?", (REPLAYED, LATENCY - 1))
+    raw.execute("DROP INDEX configs_deleted")
+    raw.execute("DROP TABLE secret_keys")
+    raw.execute("DROP TABLE holds")
     raw.execute("DROP INDEX counters_of_minute")
     raw.execute("ALTER TABLE counters DROP COLUMN part")
-    raw.execute("ALTER TABLE workers DROP COLUMN goes_by")
+    for column in ("goes_by", "keeps", "leaves", "lease_ms"):
+        raw.execute(f"ALTER TABLE workers DROP COLUMN {column}")
     raw.execute("UPDATE alembic_version SET version_num = '0004'")
 
 

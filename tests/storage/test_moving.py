@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -31,12 +32,12 @@ from postback.storage.accounts import SqlAccounts
 from postback.storage.configs import SqlConfigs
 from postback.storage.database import CannotOpen
 from postback.storage.postgres import PostgresStore, moving, opening
-from postback.storage.postgres.moving import CannotMove, Moved, Row, opened_to_move
+from postback.storage.postgres.moving import MOVED, CannotMove, Moved, Row, opened_to_move
 from postback.storage.postgres.partitions import DAY_MS
 from postback.storage.records import SqlRecords
 from postback.storage.secret_file import SecretFile
 from postback.storage.sqlite import SqliteStore
-from postback.storage.tables import METADATA, owed
+from postback.storage.tables import owed
 from tests import postgres
 from tests.build import ACCOUNT, a_config, a_location, a_settlement
 from tests.doubles import ClockDouble
@@ -63,10 +64,23 @@ one_database = pytest.mark.parametrize("dsn", ["empty"], indirect=True)
 """For what does not depend on whether the schema is there."""
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a store in which everything has happened, and whose server was killed."""
+    folder = tmp_path_factory.mktemp("made")
+    asyncio.run(make(folder / "postback.db"))
+    return folder
+
+
 @pytest.fixture
-async def path(tmp_path: Path, anyio_backend: str) -> Path:
-    """A store in which everything has happened, and whose server was killed."""
-    path, clock = tmp_path / "postback.db", ClockDouble()
+def path(made: Path, tmp_path: Path) -> Path:
+    """A copy of that store."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "postback.db"
+
+
+async def make(path: Path) -> None:
+    clock = ClockDouble()
     store = await SqliteStore.open(path, clock)
     await given.an_account_with_configs(store)
     business = Business(store, clock, random.Random(5))
@@ -96,7 +110,6 @@ async def path(tmp_path: Path, anyio_backend: str) -> Path:
     assert isinstance(answer, Accepted)
     assert len(answer.claims) == 1
     await store.close()
-    return path
 
 
 async def moved_to(dsn: str, path: Path) -> Moved:
@@ -115,7 +128,7 @@ def rows_of_file(path: Path) -> Mapping[str, list[tuple[Any, ...]]]:
                 database.execute(f"SELECT {', '.join(column.name for column in table.columns)} FROM {table.name}"),
                 key=repr,
             )
-            for table in METADATA.sorted_tables
+            for table in MOVED
         }
 
 
@@ -132,7 +145,7 @@ async def rows_there(dsn: str) -> Mapping[str, list[tuple[Any, ...]]]:
                 ),
                 key=repr,
             )
-            for table in METADATA.sorted_tables
+            for table in MOVED
         }
     finally:
         await connection.close()

@@ -10,7 +10,7 @@ import pytest
 from postback.domain.deliveries import Accepted, Idempotency, State, Verdict
 from postback.domain.jobs import SELECTABLE, JobKind
 from postback.ports import LogFilter
-from postback.storage.sqlite import SqliteStore, claiming, replaying, settling
+from postback.storage.sqlite import SqliteStore, claiming, keeping, replaying, settling
 from postback.storage.sqlite.statements import CHUNKS
 from tests.build import ACCOUNT, CONFIG_ID, NOON, a_settlement
 from tests.doubles import ClockDouble
@@ -76,6 +76,11 @@ async def test_waiting_walks_the_lanes_by_their_time(store: SqliteStore) -> None
         "SEARCH l USING INDEX lanes_due (next_due_ms<?)",
         "SEARCH c USING INTEGER PRIMARY KEY (rowid=?)",
     ]
+
+
+async def test_deleted_configs_are_found_without_a_look_at_the_others(store: SqliteStore) -> None:
+    """They are looked for every few seconds, in the writer's own time, and there may be hundreds of thousands."""
+    assert await explain(store, keeping.DELETED) == ["SCAN configs USING INDEX configs_deleted"]
 
 
 NARROWED = [

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from postback.domain.configs import ConfigState
+from postback.domain.errors import Unavailable
 from postback.storage.configs import SqlConfigs
 from postback.storage.postgres import PostgresStore, notifying
 from tests import postgres
@@ -26,6 +27,7 @@ class Heard:
 
     store: PostgresStore
     changed: list[str] = field(default_factory=list)
+    all_changed: list[None] = field(default_factory=list)
     due: list[Collection[int]] = field(default_factory=list)
     workers: list[None] = field(default_factory=list)
 
@@ -49,6 +51,7 @@ async def both(dsn: str) -> AsyncIterator[tuple[Heard, Heard]]:
         store = await PostgresStore.open(dsn, ClockDouble(), secret_keys=[postgres.KEY])
         one = Heard(store)
         store.watch(one.changed.append)
+        store.watch_all(partial(one.all_changed.append, None))
         store.on_due(one.due.append)
         store.on_workers(partial(one.workers.append, None))
         heard.append(one)
@@ -100,7 +103,7 @@ async def test_what_is_due_is_told_to_all_many_at_a_time(both: tuple[Heard, Hear
     assert len(there.due) < 20
 
 
-async def test_others_are_told_when_a_worker_goes_by_another_crew_or_ends_and_not_at_each_heartbeat(
+async def test_others_are_told_when_a_worker_goes_by_another_crew_keeps_less_leaves_or_ends_and_not_at_each_heartbeat(
     both: tuple[Heard, Heard],
 ) -> None:
     here, there = both
@@ -115,10 +118,16 @@ async def test_others_are_told_when_a_worker_goes_by_another_crew_or_ends_and_no
     await then(1)
     await here.store.beat(worker, 5)
     await then(1)
-    await here.store.beat(worker, 6)
+    await here.store.beat(worker, 6, keeps=frozenset({CONFIG_ID}))
     await then(2)
-    await here.store.retire(worker)
+    await here.store.beat(worker, 6, keeps=frozenset({CONFIG_ID}))
+    await then(2)
+    await here.store.beat(worker, 6)
     await then(3)
+    await here.store.beat(worker, 6, leaves=True)
+    await then(4)
+    await here.store.retire(worker)
+    await then(5)
 
 
 async def test_whoever_lost_its_connection_is_told_that_all_may_have_changed(
@@ -129,9 +138,26 @@ async def test_whoever_lost_its_connection_is_told_that_all_may_have_changed(
     await kill_others(dsn)
 
     for one in both:
-        await one.until(lambda heard: heard.changed == [ACCOUNT] and heard.due == [()] and heard.workers == [None])
+        await one.until(lambda heard: (heard.all_changed, heard.due, heard.workers) == ([None], [()], [None]))
     await SqlConfigs(here.store).set_state(ACCOUNT, CONFIG_ID, ConfigState.PAUSED, None)
-    await there.until(lambda heard: len(heard.changed) == 2)
+    await there.until(lambda heard: heard.changed == [ACCOUNT])
+
+
+async def test_whoever_listens_again_is_told_so_though_the_database_answers_nothing_else(
+    both: tuple[Heard, Heard], dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The accounts were read then, to name each: where that failed once, nobody ever heard what had been missed, and a
+    worker went on with old URLs and old secrets."""
+    here, _ = both
+
+    def none_free() -> None:
+        raise Unavailable("sorry, too many clients already")
+
+    for way in ("one", "reading", "transaction"):
+        monkeypatch.setattr(here.store._doors, way, none_free)
+    await kill_others(dsn)
+
+    await here.until(lambda heard: (heard.all_changed, heard.due, heard.workers) == ([None], [()], [None]))
 
 
 async def test_a_connection_that_is_dead_without_a_word_is_found_out(
@@ -147,7 +173,7 @@ async def test_a_connection_that_is_dead_without_a_word_is_found_out(
     monkeypatch.setattr(here.store._notices, "_clock", type("Deaf", (), {"ask": staticmethod(no_answer)})())
     here.store._notices._listening = await listening_anew(here.store)
 
-    await here.until(lambda heard: heard.changed == [ACCOUNT])
+    await here.until(lambda heard: heard.all_changed == [None])
 
 
 async def listening_anew(store: PostgresStore) -> "asyncio.Task[None]":

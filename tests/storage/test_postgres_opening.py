@@ -22,6 +22,7 @@ from postback.storage.postgres.clock import ServerClock
 from postback.storage.postgres.connections import Doors
 from postback.storage.postgres.opening import prepare
 from postback.storage.postgres.partitions import AHEAD, DAY_MS, drop, existing, make_ahead
+from postback.storage.postgres.reaching import shown
 from postback.storage.tables import METADATA
 from tests import postgres
 from tests.build import ACCOUNT, NOON, a_config
@@ -179,8 +180,17 @@ async def test_a_server_that_is_too_old_is_refused(made: str, monkeypatch: pytes
 
 
 async def test_a_server_that_is_not_there_is_unavailable(made: str) -> None:
-    with pytest.raises(Unavailable, match="cannot be reached"):
+    with pytest.raises(Unavailable, match=r"on the socket /nowhere/.*PGSQL\.5432 cannot be reached: No such file"):
         await prepare(made.replace("host=", "host=/nowhere"), [KEY])
+
+
+async def test_a_user_who_may_make_no_tables_is_told_what_to_give(empty: str) -> None:
+    await ask(empty, "CREATE ROLE guest_of_the_tests LOGIN")
+    try:
+        with pytest.raises(CannotOpen, match=r"permission denied for schema public.*OWNER TO the user"):
+            await prepare(empty.replace("postgres@", "guest_of_the_tests@"), [KEY])
+    finally:
+        await ask(empty, "DROP ROLE guest_of_the_tests")
 
 
 async def test_without_a_key_nothing_is_opened_and_how_to_make_one_is_told(made: str) -> None:
@@ -208,7 +218,7 @@ async def test_secrets_that_the_keys_do_not_fit_are_refused_and_an_old_key_besid
 
 
 async def test_nobody_s_password_is_shown() -> None:
-    assert opening.shown("postgresql://me:secret@db.example/pb") == "the database pb on db.example"
+    assert shown("postgresql://me:secret@db.example/pb") == "the database pb on db.example:5432"
 
 
 async def test_partitions_are_there_for_the_days_to_come_once(made: str) -> None:

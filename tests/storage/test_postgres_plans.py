@@ -48,6 +48,8 @@ STATEMENTS: Final[Mapping[str, str]] = {
     "remove owed": journal.REMOVE_OWED,
     "owe again": keeping._OWE_AGAIN,
     "open": replaying._OPEN,
+    "deleted": keeping._DELETED,
+    "lock lanes of the deleted": keeping.LOCK_LANES,
     "fold": counting.FOLD,
     "fold a config": counting.FOLD_CONFIG,
     **{f"reach {name}": sql for name, sql in replaying.REACH.items()},

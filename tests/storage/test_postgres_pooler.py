@@ -16,6 +16,7 @@ from postback.storage.postgres import PostgresStore
 from postback.storage.postgres.connections import SETTINGS, SETTINGS_OF_WORK
 from tests import postgres
 from tests.cli.test_serve_postgres import until
+from tests.patience import PATIENCE_S
 from tests.ports import free_port
 from tests.storage import given
 
@@ -79,7 +80,7 @@ def pooler(dsn: str, mode: str) -> Iterator[str]:
         yield f"postgresql://{parts.username}@127.0.0.1:{port}/{name}"
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(PATIENCE_S)
         shutil.rmtree(folder)
 
 

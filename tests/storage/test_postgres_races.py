@@ -2,21 +2,23 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import pytest
 
 from postback.domain.deliveries import Accepted, Claim, Idempotency, NewDeliveries, Refused, Settlement, Verdict
-from postback.domain.errors import Conflict, WorkerDeclaredDead
+from postback.domain.errors import Conflict, Unavailable, WorkerDeclaredDead
 from postback.ports import Worker
+from postback.storage import tables
 from postback.storage.accepting import decide
 from postback.storage.measures import ACCEPTED, DELIVERED
-from postback.storage.postgres import PostgresStore, claiming
+from postback.storage.postgres import PostgresStore, claiming, workers
 from postback.storage.postgres.event_rows import keep, look
+from postback.storage.postgres.journal import Raw
 from postback.storage.postgres.settling import Settling
 from postback.storage.postgres.tasks import Task
 from postback.storage.stats import SqlStats
-from postback.storage.tables import counters
 from tests.build import ACCOUNT, CONFIG_ID, NOON, a_settlement, a_unit
 from tests.doubles import ClockDouble
 from tests.proving import times
@@ -139,7 +141,11 @@ async def claim_and_wait(store: PostgresStore, worker: Worker, taken: list[Claim
 
 
 async def accept_and_wait(
-    store: PostgresStore, worker: Worker, units: Sequence[NewDeliveries], gate: asyncio.Event
+    store: PostgresStore,
+    worker: Worker,
+    units: Sequence[NewDeliveries],
+    gate: asyncio.Event,
+    has_written: asyncio.Event | None = None,
 ) -> None:
     async def work(task: Task) -> None:
         known = await look(task, worker.id, units)
@@ -148,6 +154,8 @@ async def accept_and_wait(
             journal, units, known.versions, known.firsts, known.worker, store._tokens, lambda unit: unit.event
         )
         await keep(task, known, batch, journal)
+        if has_written is not None:
+            has_written.set()
         await gate.wait()
 
     await store._tasks.run(work)
@@ -231,12 +239,13 @@ async def test_what_a_worker_is_given_while_it_is_declared_dead_is_freed_too(
     gate = asyncio.Event()
     given_to_it = asyncio.create_task(accept_and_wait(store, silent, given.units(1, claimed=True), gate))
     await asyncio.sleep(0.05)
+    await other.free_dead(living)
     clock.pass_(ms=LEASE_MS + 1)
 
-    await other.beat(living)
+    await other.free_dead(living)
     gate.set()
     await given_to_it
-    await other.beat(living)
+    await other.free_dead(living)
 
     assert [row.worker for row in await given.owed_rows(other)] == [None]
     assert await given.claims_of(store, silent, 1, first=1) == []
@@ -250,14 +259,150 @@ async def test_what_a_dead_worker_held_is_freed_by_one_of_those_who_notice(opene
     silent = await store.enlist("here")
     workers = [await store.enlist("here"), await other.enlist("there")]
     await given.claims_of(store, silent, 1200)
+    await asyncio.gather(*(one.free_dead(worker) for one, worker in zip((store, other), workers, strict=True)))
     clock.pass_(ms=LEASE_MS + 1)
-
     await asyncio.gather(*(one.beat(worker) for one, worker in zip((store, other), workers, strict=True)))
-    await store.beat(workers[0])
 
+    freed = await asyncio.gather(*(one.free_dead(worker) for one, worker in zip((store, other), workers, strict=True)))
+
+    assert sorted(freed) == [[], [silent.id]]
     assert await given.verdicts(store) == [Verdict.INTERRUPTED] * 1200
     assert {row.claim for row in await given.owed_rows(store)} == {None}
     await given.conserved(store)
+
+
+async def test_all_that_many_dead_workers_held_is_looked_for_once(
+    opener: Opener, clock: ClockDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of what is owed was walked for every 500 claims of each of them."""
+    store, other = await both(opener)
+    silent = [await store.enlist("here") for _ in range(3)]
+    for n, worker in enumerate(silent):
+        await given.claims_of(store, worker, 600, first=600 * n)
+    living = await other.enlist("there")
+    await other.free_dead(living)
+    clock.pass_(ms=LEASE_MS + 1)
+    walks = []
+
+    async def held(raw: Raw, dead: Sequence[int]) -> Sequence[tuple[int, int]]:
+        walks.append(sorted(dead))
+        return await held_by(raw, dead)
+
+    held_by = workers.held
+    monkeypatch.setattr(workers, "held", held)
+
+    freed = await other.free_dead(living)
+
+    ids = sorted(worker.id for worker in silent)
+    assert sorted(freed) == ids
+    assert walks == [ids]
+    assert await given.verdicts(other) == [Verdict.INTERRUPTED] * 1800
+    assert {row.worker for row in await given.owed_rows(other)} == {None}
+    await given.conserved(other)
+
+
+async def test_a_process_that_frees_the_dead_beats_meanwhile_and_the_others_leave_it_to_it(
+    opener: Opener, clock: ClockDouble
+) -> None:
+    """Beats took as long as the freeing did, and living workers were taken for dead."""
+    store, other = await both(opener)
+    silent = await store.enlist("here")
+    living, second = await store.enlist("here"), await other.enlist("there")
+    await given.claims_of(store, silent, 3)
+    await store.free_dead(living)
+    await other.free_dead(second)
+    clock.pass_(ms=LEASE_MS + 1)
+    await store.beat(living)
+    await other.beat(second)
+
+    async with other._doors.transaction() as door:
+        await door.raw.execute("SELECT 1 FROM owed FOR UPDATE")
+        freeing = asyncio.create_task(store.free_dead(living))
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(1):
+            peers = await store.beat(living)
+            assert await other.free_dead(second) == []
+        assert not freeing.done()
+        assert silent.id not in {peer.id for peer in peers}
+
+    assert await freeing == [silent.id]
+    await given.conserved(store)
+
+
+async def test_a_clock_that_is_put_forward_makes_nobody_look_dead(opener: Opener, clock: ClockDouble) -> None:
+    """Whoever beat first after the jump took all the others for dead."""
+    steady = ClockDouble()
+    store, other = [await opener(alone=False, steady=steady) for _ in range(2)]
+    await given.an_account_with_configs(store)
+    living, second = await store.enlist("here"), await other.enlist("there")
+    claim = await given.a_claim_of(other, second)
+    for one, worker in ((store, living), (other, second)):
+        assert await one.free_dead(worker) == []
+
+    clock.pass_(ms=10 * LEASE_MS)
+    for _ in range(10):
+        steady.pass_(ms=LEASE_MS // 6)
+        clock.pass_(ms=LEASE_MS // 6)
+        await store.beat(living)
+        assert await store.free_dead(living) == []
+        await other.beat(second)
+    assert (await other.settle(second, [a_settlement(claim)])).moved == 1
+
+    # The look before this saw the heartbeat before the last.
+    assert await store.free_dead(living) == []
+    for _ in range(7):
+        steady.pass_(ms=LEASE_MS // 6)
+        clock.pass_(ms=LEASE_MS // 6)
+        await store.beat(living)
+        freed = await store.free_dead(living)
+    assert freed == [second.id]
+
+
+async def test_the_heart_beats_while_every_write_of_the_process_waits_for_a_lock(opener: Opener) -> None:
+    """An operator's lock on a table, and some changes that wait for it, had every connection: the worker was soon dead."""
+    store, other = await both(opener)
+    worker = await store.enlist("here")
+
+    async with other._doors.transaction() as door:
+        await door.raw.execute("LOCK TABLE configs")
+        changes = [asyncio.create_task(given.config_state(store, "paused")) for _ in range(40)]
+        await asyncio.sleep(0.2)
+        async with asyncio.timeout(2):
+            for _ in range(3):
+                assert [peer.id for peer in await store.beat(worker)] == [worker.id]
+        assert not any(change.done() for change in changes)
+
+    await asyncio.gather(*changes)
+
+
+async def test_what_is_left_when_freeing_is_broken_off_is_freed_by_whoever_looks_next(
+    opener: Opener, clock: ClockDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, other = await both(opener)
+    silent = await store.enlist("here")
+    living, second = await store.enlist("here"), await other.enlist("there")
+    await given.claims_of(store, silent, 3)
+    await store.free_dead(living)
+    await other.free_dead(second)
+    clock.pass_(ms=LEASE_MS + 1)
+    await store.beat(living)
+    await other.beat(second)
+    with monkeypatch.context() as patch:
+        patch.setattr(workers, "held", raising(Unavailable("the disk is full")))
+        with pytest.raises(Unavailable):
+            await store.free_dead(living)
+
+    assert await other.free_dead(second) == [silent.id]
+
+    assert await given.verdicts(store) == [Verdict.INTERRUPTED] * 3
+    assert silent.id not in {row.id for row in await given.rows(store, tables.workers)}
+
+
+def raising(error: Exception) -> Callable[..., Awaitable[Any]]:
+    async def fail(*_: object) -> Any:
+        raise error
+
+    return fail
 
 
 async def test_transactions_that_wait_for_each_other_in_a_circle_both_end(opener: Opener) -> None:
@@ -296,7 +441,7 @@ async def test_two_processes_that_settle_and_claim_count_right(opener: Opener) -
     await asyncio.gather(*(work(n) for n in (0, 1)))
 
     assert (await given.counts(stores[0]))[ACCEPTED] == (await given.counts(stores[0]))[DELIVERED] == 200
-    assert {row.part for row in await given.rows(stores[0], counters)} == {0, 1}
+    assert {row.part for row in await given.rows(stores[0], tables.counters)} == {0, 1}
     health = (await SqlStats(stores[0]).health(ACCOUNT, [CONFIG_ID], 0))[CONFIG_ID]
     assert (health.delivered, health.last_success_ms) == (200, NOON)
     await given.conserved(stores[0])
@@ -322,3 +467,55 @@ async def test_a_delivery_for_a_config_that_went_meanwhile_is_cancelled(opener: 
     assert await given.verdicts(store) == [Verdict.CANCELLED]
     assert await given.lane_times(store) == {}
     await given.conserved(store)
+
+
+async def test_a_delivery_that_is_accepted_while_the_lane_of_its_deleted_config_ends_is_cancelled(
+    opener: Opener,
+) -> None:
+    """The end of the lane waited for the accept, and then went by what was owed before: the delivery was left without a
+    lane, and nobody found it until it expired."""
+    store, other = await both(opener)
+    worker, second = await store.enlist("here"), await other.enlist("there")
+    await store.accept(worker, given.units(1))
+    gate, has_written = asyncio.Event(), asyncio.Event()
+    comes_late = asyncio.create_task(accept_and_wait(other, second, given.units(1, first=1), gate, has_written))
+    await has_written.wait()
+    await given.config_state(store, "deleted")
+    burying = asyncio.create_task(store.bury(10))
+    async with store._doors.one() as door:
+        await given.somebody_waits(door.raw)
+
+    gate.set()
+    await comes_late
+    await burying
+    while await store.bury(10):
+        continue
+
+    assert await given.owed_rows(store) == []
+    assert await given.verdicts(store) == [Verdict.CANCELLED] * 2
+    assert await given.lane_times(store) == {}
+    await given.conserved(store)
+
+
+@pytest.mark.parametrize(
+    "under_way",
+    ["UPDATE workers SET beat_ms = beat_ms + 1 WHERE id = $1", "SELECT 1 FROM workers WHERE id = $1 FOR KEY SHARE"],
+    ids=["a heartbeat", "a claim"],
+)
+async def test_a_worker_that_retires_while_something_of_its_own_is_under_way_leaves_nothing_behind(
+    opener: Opener, under_way: str
+) -> None:
+    """Its row was locked, and so it was left as it was: what it still had was nobody's for a lease."""
+    store, other = await both(opener)
+    worker = await store.enlist("here")
+    await given.claims_of(store, worker, 2)
+
+    async with other._doors.transaction() as door, store._doors.one() as looking:
+        await door.raw.execute(under_way, worker.id)
+        retiring = asyncio.create_task(store.retire(worker))
+        await given.somebody_waits(looking.raw)
+    await retiring
+
+    assert await given.rows(store, tables.workers) == []
+    assert [row.worker for row in await given.owed_rows(store)] == [None, None]
+    assert await given.verdicts(store) == [Verdict.INTERRUPTED] * 2

@@ -1,9 +1,11 @@
 """A PostgreSQL server that goes away and comes back: nobody hangs, nothing that was answered for is lost, all goes on."""
 
 import asyncio
+import os
 import shutil
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -14,7 +16,9 @@ from postback.storage.postgres import PostgresStore
 from postback.storage.postgres.opening import prepare
 from tests import postgres
 from tests.build import ACCOUNT
+from tests.cli.test_serve_postgres import run
 from tests.doubles import ClockDouble
+from tests.patience import PATIENCE_S
 from tests.storage import given
 
 pytestmark = pytest.mark.anyio
@@ -55,8 +59,8 @@ async def test_while_the_server_is_gone_all_is_unavailable_at_once_and_afterward
     own_server: postgres.Server, dsn: str, how: str
 ) -> None:
     store = await PostgresStore.open(dsn, ClockDouble(), secret_keys=[postgres.KEY])
-    heard: list[str] = []
-    store.watch(heard.append)
+    anew = asyncio.Event()
+    store.watch_all(anew.set)
     await asyncio.gather(*(add(store, f"before_{n}") for n in range(20)))
     before = await given.account_ids(store)
 
@@ -74,9 +78,8 @@ async def test_while_the_server_is_gone_all_is_unavailable_at_once_and_afterward
     assert await given.account_ids(store) == before
     await add(store, ACCOUNT)
     assert len(await given.account_ids(store)) == 21
-    async with asyncio.timeout(20):
-        while before[0] not in heard:
-            await asyncio.sleep(0.02)
+    async with asyncio.timeout(PATIENCE_S):
+        await anew.wait()
     assert store.broken is None
     await store.close()
 
@@ -131,6 +134,41 @@ async def test_a_server_that_does_not_keep_what_it_is_given_is_refused(
     finally:
         await order(own_server, f"ALTER SYSTEM RESET {setting}")
         await order(own_server, "SELECT pg_reload_conf()")
+
+
+async def test_a_database_that_is_read_only_by_default_is_refused(own_server: postgres.Server, dsn: str) -> None:
+    await order(
+        own_server, f"ALTER DATABASE {dsn.partition('@/')[2].partition('?')[0]} SET default_transaction_read_only = on"
+    )
+
+    with pytest.raises(CannotOpen, match="default_transaction_read_only = on"):
+        await prepare(dsn, [postgres.KEY])
+
+
+def test_a_standby_is_refused_with_what_to_name_instead_and_doctor_finds_it_wrong(tmp_path: Path) -> None:
+    standby = postgres.Server(postgres.a_folder())
+    standby.make()
+    signal = standby.folder / "data" / "standby.signal"
+    signal.touch()
+    shutil.chown(signal, postgres._other_user() or os.geteuid())
+    try:
+        standby.start()
+        settings = {"POSTBACK_DATABASE": standby.dsn(), "POSTBACK_SECRET_KEY": "a1" * 32}
+        started = run(tmp_path, "serve", **settings)
+        looked = run(tmp_path, "doctor", **settings)
+        settings["POSTBACK_DATABASE"] += "&target_session_attrs=read-write"
+        nobody = run(tmp_path, "serve", **settings)
+    finally:
+        standby.stop("immediate")
+        shutil.rmtree(standby.folder)
+
+    assert started.returncode == 1, started
+    assert "is a standby, which takes no writes: name the primary" in started.stderr
+    assert "target_session_attrs=read-write" in started.stderr
+    assert "is a standby" in looked.stdout
+    assert looked.returncode == 1, looked
+    assert "none of its servers takes writes, as target_session_attrs asks" in nobody.stderr
+    assert "Traceback" not in nobody.stderr
 
 
 async def prepare_again_and_again(dsn: str) -> None:

@@ -5,15 +5,18 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 
+import asyncpg
 import pytest
 
-from postback.domain.deliveries import Accepted, Verdict
+from postback.domain.deliveries import Accepted, Refused, Verdict
 from postback.domain.errors import Unavailable
+from postback.domain.records import Insert
 from postback.ports import Worker
 from postback.storage.postgres import PostgresStore, accepting
 from tests import postgres
-from tests.build import ACCOUNT, CONFIG_ID, a_settlement, an_event
+from tests.build import ACCOUNT, CONFIG_ID, a_location, a_settlement, an_event
 from tests.doubles import ClockDouble
+from tests.patience import PATIENCE_S
 from tests.storage import given
 
 pytestmark = pytest.mark.anyio
@@ -139,7 +142,7 @@ async def test_what_was_accepted_before_the_connection_broke_is_answered_as_acce
     await given.conserved(store)
 
 
-async def test_what_nobody_could_be_asked_of_is_nobody_s_after_the_next_beat(
+async def test_what_nobody_could_be_asked_of_is_nobody_s_after_a_moment(
     store: PostgresStore, proxy: Proxy, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(accepting, "UNKNOWN_S", 0.3)
@@ -150,7 +153,7 @@ async def test_what_nobody_could_be_asked_of_is_nobody_s_after_the_next_beat(
         await store.accept(worker, given.units(1, claimed=True))
     proxy.refuses = False
     assert await given.claim(store, worker) == []
-    await store.beat(worker)
+    await store.free_dead(worker)
 
     [claim] = await given.claim(store, worker)
     assert claim.event.id == given.event_number(0).id
@@ -158,7 +161,58 @@ async def test_what_nobody_could_be_asked_of_is_nobody_s_after_the_next_beat(
     await given.conserved(store)
 
 
-async def test_what_was_claimed_without_an_answer_is_nobody_s_after_the_next_beat(
+async def test_what_is_claimed_while_an_accept_stays_unanswered_is_still_its_worker_s(
+    store: PostgresStore, proxy: Proxy, worker: Worker, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tokens lay between the first and the last of the accept's, so the next beat gave away what was being sent."""
+    monkeypatch.setattr(accepting, "UNKNOWN_S", 0.1)
+    await store.accept(worker, given.units(3, first=1))
+    other = await asyncpg.connect(dsn)
+    async with other.transaction():
+        await other.execute("LOCK TABLE events IN SHARE MODE")
+        asked = asyncio.create_task(store.accept(worker, given.units(1, claimed=True)))
+        await given.somebody_waits(other)
+        claims = await given.claim(store, worker)
+        proxy.refuses = True
+        proxy._break()
+        with pytest.raises(Unavailable):
+            await asked
+    async with asyncio.timeout(PATIENCE_S):
+        while await other.fetchval("SELECT count(*) FROM events") < 4:
+            await asyncio.sleep(0.005)
+    await other.close()
+    proxy.refuses = False
+
+    await store.free_dead(worker)
+
+    left = await given.claim(store, worker)
+    assert [claim.event.id for claim in left] == [given.event_number(0).id]
+    assert (await store.settle(worker, [a_settlement(claim) for claim in [*claims, *left]])).moved == 4
+    await given.conserved(store)
+
+
+async def test_what_nobody_could_be_asked_of_is_nobody_s_also_where_others_of_its_batch_are_accepted(
+    store: PostgresStore, proxy: Proxy, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a batch that was refused as a whole was known as unanswered: its worker kept the rest for ever, unsent."""
+    monkeypatch.setattr(accepting, "UNKNOWN_S", 0.1)
+    [alone, beside_a_change] = given.units(2, claimed=True)
+    # What is accepted alone is a single statement.
+    proxy.cut_after(COMMIT, refusing=True)
+
+    answers = await store.accept(worker, [alone, beside_a_change._replace(changes=[Insert(a_location())])])
+    proxy.refuses = False
+    await store.free_dead(worker)
+
+    assert isinstance(answers[0], Accepted)
+    assert isinstance(answers[1], Refused)
+    claims = [*answers[0].claims, *await given.claim(store, worker)]
+    assert [claim.event.id for claim in claims] == [alone.event.id, beside_a_change.event.id]
+    assert (await store.settle(worker, [a_settlement(claim) for claim in claims])).moved == 2
+    await given.conserved(store)
+
+
+async def test_what_was_claimed_without_an_answer_is_nobody_s_after_a_moment(
     store: PostgresStore, proxy: Proxy, worker: Worker
 ) -> None:
     await store.accept(worker, given.units(3))
@@ -168,7 +222,7 @@ async def test_what_was_claimed_without_an_answer_is_nobody_s_after_the_next_bea
         await given.claim(store, worker)
     assert [row.worker for row in await given.owed_rows(store)] == [worker.id] * 3
     assert await given.claim(store, worker) == []
-    await store.beat(worker)
+    await store.free_dead(worker)
 
     assert len(await given.claim(store, worker)) == 3
     assert await given.log(store) == []

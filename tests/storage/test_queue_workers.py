@@ -3,10 +3,10 @@
 import pytest
 from sqlalchemy import update
 
-from postback.domain.crews import Peer
+from postback.domain.crews import Peer, host_key
 from postback.domain.deliveries import Verdict
 from postback.domain.errors import WorkerDeclaredDead
-from postback.ports import Heartbeat
+from postback.storage.sqlite import SqliteStore
 from postback.storage.tables import owed, workers
 from tests.build import CONFIG_ID, NOON, a_settlement, a_unit
 from tests.doubles import ClockDouble
@@ -64,6 +64,29 @@ async def test_a_worker_that_takes_the_place_of_another_frees_what_it_held(store
     await given.conserved(store)
 
 
+async def test_a_worker_that_is_held_frees_nothing_of_earlier_ones_until_it_is_to(
+    opener: Opener, clock: ClockDouble
+) -> None:
+    """A tenth interruption ends a delivery, which nobody had released."""
+    store = await opener(alone=True)
+    await given.an_account_with_configs(store)
+    dead = await store.enlist("here")
+    await given.claims_of(store, dead, 2)
+
+    worker = await store.enlist("here", is_held=True)
+    clock.pass_(seconds=31)
+    await store.beat(worker)
+    before = await given.log(store)
+    freed = [*await store.free_dead(worker)]
+    clock.pass_(seconds=31)
+    freed += await store.free_dead(worker)
+
+    assert before == []
+    assert freed == [dead.id]
+    assert await given.verdicts(store) == [Verdict.INTERRUPTED] * 2
+    assert len(await given.claim(store, worker)) == 2
+
+
 async def test_what_nobody_held_is_not_interrupted(store: Store) -> None:
     first = await store.enlist("here")
     await store.accept(first, given.units(3))
@@ -78,15 +101,51 @@ async def test_who_was_not_heard_of_for_a_lease_is_dead(shared_store: Store, clo
     store = shared_store
     living, silent = await store.enlist("here"), await store.enlist("here")
     await given.claims_of(store, silent)
+    assert await store.free_dead(living) == []
     clock.pass_(seconds=30)
-    assert (await store.beat(living)).freed == []
+    assert await store.free_dead(living) == []
     clock.pass_(ms=1)
 
-    assert (await store.beat(living)).freed == [silent.id]
+    assert await store.free_dead(living) == [silent.id]
 
     assert await given.verdicts(store) == [Verdict.INTERRUPTED]
     assert len(await given.claim(store, living)) == 1
-    assert (await store.beat(living)).freed == []
+    assert await store.free_dead(living) == []
+
+
+async def test_a_heartbeat_frees_nothing_and_waits_for_none_of_it(shared_store: Store, clock: ClockDouble) -> None:
+    store = shared_store
+    living, silent = await store.enlist("here"), await store.enlist("here")
+    claim = await given.a_claim_of(store, silent)
+    clock.pass_(seconds=31)
+
+    await store.beat(living)
+
+    assert await given.verdicts(store) == []
+    assert (await store.settle(silent, [a_settlement(claim)])).moved == 1
+
+
+async def test_a_worker_goes_by_its_own_lease_not_by_that_of_who_looks(opener: Opener, clock: ClockDouble) -> None:
+    """One with a short lease took all with a longer one for dead between two of their heartbeats."""
+    store = await opener(alone=False, lease_ms=600_000)
+    await given.an_account_with_configs(store)
+    long = await store.enlist("here")
+    claim = await given.a_claim_of(store, long)
+    if isinstance(store, SqliteStore):
+        await store.close()
+    other = await opener(alone=False, lease_ms=30_000)
+    short = await other.enlist("there")
+
+    for _ in range(4):
+        clock.pass_(seconds=40)
+        peers = await other.beat(short)
+        assert await other.free_dead(short) == []
+    assert {peer.id for peer in peers} == {long.id, short.id}
+    assert (await other.settle(long, [a_settlement(claim)])).moved == 1
+
+    clock.pass_(ms=600_001)
+    await other.beat(short)
+    assert await other.free_dead(short) == [long.id]
 
 
 async def test_who_beats_keeps_its_claims(shared_store: Store, clock: ClockDouble) -> None:
@@ -95,8 +154,10 @@ async def test_who_beats_keeps_its_claims(shared_store: Store, clock: ClockDoubl
     claim = await given.a_claim_of(store, second)
     for _ in range(20):
         clock.pass_(seconds=5)
-        assert (await store.beat(first)).freed == []
-        assert (await store.beat(second)).freed == []
+        await store.beat(first)
+        await store.beat(second)
+        assert await store.free_dead(first) == []
+        assert await store.free_dead(second) == []
 
     assert await given.claim(store, first) == []
     assert (await store.settle(second, [a_settlement(claim)])).moved == 1
@@ -105,8 +166,9 @@ async def test_who_beats_keeps_its_claims(shared_store: Store, clock: ClockDoubl
 async def test_a_worker_that_was_declared_dead_is_told_so(shared_store: Store, clock: ClockDouble) -> None:
     store = shared_store
     living, silent = await store.enlist("here"), await store.enlist("here")
+    await store.free_dead(living)
     clock.pass_(seconds=31)
-    await store.beat(living)
+    await store.free_dead(living)
 
     with pytest.raises(WorkerDeclaredDead):
         await store.beat(silent)
@@ -117,7 +179,7 @@ async def test_a_heartbeat_brings_who_else_was_heard_of_lately_and_which_crew_ea
 ) -> None:
     store = shared_store
     first, second, third = sorted([await store.enlist("here") for _ in range(3)])
-    assert (await store.beat(first)).peers == [Peer(worker.id, 0) for worker in (first, second, third)]
+    assert await store.beat(first) == [Peer(worker.id, 0) for worker in (first, second, third)]
 
     await store.beat(second, (1 << 63) - 1)
     clock.pass_(seconds=6)
@@ -125,9 +187,33 @@ async def test_a_heartbeat_brings_who_else_was_heard_of_lately_and_which_crew_ea
     await store.beat(second, 0)
     await store.beat(second, 9)
 
-    assert (await store.beat(first, 5)).peers == [Peer(first.id, 5), Peer(second.id, 9), Peer(third.id, 7)]
+    assert await store.beat(first, 5) == [Peer(first.id, 5), Peer(second.id, 9), Peer(third.id, 7)]
     await store.retire(second)
-    assert (await store.beat(third, 8)).peers == [Peer(first.id, 5), Peer(third.id, 8)]
+    assert await store.beat(third, 8) == [Peer(first.id, 5), Peer(third.id, 8)]
+
+
+async def test_a_heartbeat_brings_what_others_keep_from_before_they_went_by_their_crew(shared_store: Store) -> None:
+    store = shared_store
+    first, second = await store.enlist("here"), await store.enlist("here")
+    keeps = frozenset({*range(CONFIG_ID, CONFIG_ID + 998), host_key("a.example", 443), (1 << 63) - 1})
+
+    await store.beat(second, 5, keeps=keeps)
+    assert set(await store.beat(first, 5)) == {Peer(first.id, 5), Peer(second.id, 5, keeps)}
+
+    await store.beat(second, 5)
+    assert set(await store.beat(first, 5)) == {Peer(first.id, 5), Peer(second.id, 5)}
+
+
+async def test_who_leaves_says_so_with_its_heartbeats_and_keeps_its_claims(shared_store: Store) -> None:
+    store = shared_store
+    staying, leaving = await store.enlist("here"), await store.enlist("here")
+    claim = await given.a_claim_of(store, leaving)
+
+    heard = await store.beat(leaving, 5, keeps=frozenset({CONFIG_ID}), leaves=True)
+
+    assert set(heard) == {Peer(staying.id, 0), Peer(leaving.id, 5, frozenset({CONFIG_ID}), leaves=True)}
+    assert await store.free_dead(staying) == []
+    assert (await store.settle(leaving, [a_settlement(claim)])).moved == 1
 
 
 async def test_who_missed_two_heartbeats_is_not_among_them_and_keeps_its_claims_to_the_end_of_the_lease(
@@ -137,12 +223,12 @@ async def test_who_missed_two_heartbeats_is_not_among_them_and_keeps_its_claims_
     living, silent = await store.enlist("here"), await store.enlist("here")
     claim = await given.a_claim_of(store, silent)
     clock.pass_(seconds=10)
-    assert {peer.id for peer in (await store.beat(living)).peers} == {living.id, silent.id}
+    assert {peer.id for peer in await store.beat(living)} == {living.id, silent.id}
     clock.pass_(ms=1)
 
-    assert await store.beat(living) == Heartbeat([], [Peer(living.id, 0)])
+    assert await store.beat(living) == [Peer(living.id, 0)]
 
-    assert {peer.id for peer in (await store.beat(silent, 3)).peers} == {living.id, silent.id}
+    assert {peer.id for peer in await store.beat(silent, 3)} == {living.id, silent.id}
     assert (await store.settle(silent, [a_settlement(claim)])).moved == 1
 
 
@@ -154,7 +240,7 @@ async def test_who_takes_the_place_of_an_earlier_process_hears_of_nobody_else(
 
     worker = await store.enlist("here")
 
-    assert await store.beat(worker) == Heartbeat([], [Peer(worker.id, 0)])
+    assert await store.beat(worker) == [Peer(worker.id, 0)]
 
 
 async def test_a_worker_alone_that_was_silent_for_long_lives_on(store: Store, clock: ClockDouble) -> None:
@@ -162,7 +248,8 @@ async def test_a_worker_alone_that_was_silent_for_long_lives_on(store: Store, cl
     claim = await given.a_claim_of(store, worker)
     clock.pass_(seconds=3600)
 
-    assert (await store.beat(worker)).freed == []
+    await store.beat(worker)
+    assert await store.free_dead(worker) == []
 
     assert (await store.settle(worker, [a_settlement(claim)])).moved == 1
 

@@ -134,4 +134,4 @@ async def test_workers_of_the_copy_are_named_with_their_last_heartbeat(store: St
     clock.pass_(seconds=5)
     await store.beat(worker)
 
-    assert [tuple(one) for one in await heard_of(store)] == [(worker.id, "there", NOON + 5_000)]
+    assert [tuple(one) for one in await heard_of(store)] == [(worker.id, "there", NOON + 5_000, 30_000)]

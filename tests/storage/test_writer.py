@@ -20,6 +20,7 @@ import postback
 from postback.domain.errors import Unavailable
 from postback.storage.sqlite import SqliteStore
 from tests.doubles import ClockDouble, VirtualLoop
+from tests.patience import PATIENCE_S
 from tests.storage import given
 
 pytestmark = pytest.mark.anyio
@@ -49,6 +50,16 @@ async def test_what_waits_while_a_commit_is_under_way_is_one_commit(store: Sqlit
 
     assert commits() == 2
     assert len(await given.account_ids(store)) == 50
+
+
+async def test_what_comes_a_turn_of_the_loop_later_is_in_the_same_commit(store: SqliteStore) -> None:
+    commits = counted_commits(store)
+    first = asyncio.create_task(store.write(given.adding("acc_1")))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(store.write(given.adding("acc_2")))
+    await asyncio.gather(first, second)
+
+    assert commits() == 1
 
 
 async def test_nobody_is_answered_before_the_commit(store: SqliteStore, tmp_path: Path) -> None:
@@ -317,7 +328,7 @@ async def a_busy_writer(store: SqliteStore) -> AsyncIterator[None]:
 
     def work(_: Connection) -> None:
         loop.call_soon_threadsafe(started.set)
-        go_on.wait(10)
+        go_on.wait(PATIENCE_S)
 
     blocking = asyncio.create_task(store.write(work))
     await started.wait()

@@ -10,6 +10,7 @@ from postback.domain.wire import Reason
 from postback.transport import resolver as resolvers
 from postback.transport.failures import CannotReach
 from postback.transport.resolver import ADDRESSES_MAX, CaresResolver, Families
+from tests.patience import PATIENCE_S
 from tests.receivers import answers, receiving
 from tests.transport.nameserver import AAAA, NXDOMAIN, SERVFAIL, A, NameServer, name_server
 from tests.transport.posting import OpenSender, a_request, post, post_all, reason_in, send, status_of, to
@@ -191,7 +192,7 @@ async def test_53_silence_is_a_dns_error_in_time(open_resolver: OpenResolver, mo
     async with name_server({"silent.example": None}) as server:
         resolver = open_resolver(server)
 
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE_S):
             with pytest.raises(CannotReach, match="did not answer") as failed:
                 await resolver.resolve("silent.example", "someone")
 

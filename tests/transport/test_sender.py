@@ -9,6 +9,7 @@ from postback.domain.policy import Deadlines
 from postback.domain.wire import Answered, Note, Outcome, Reason
 from postback.transport import pool as pools
 from postback.transport.sender import HttpSender
+from tests.patience import PATIENCE_S
 from tests.receivers import Visit, answer, answers, answers_once, closed_port, never_answers, receiving
 from tests.transport.posting import (
     SOON,
@@ -140,7 +141,7 @@ async def test_a_connection_that_waited_too_long_is_closed(sender: HttpSender, m
     async with receiving(behave) as receiver:
         await post(sender, receiver.url)
 
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE_S):
             await closed.wait()
 
 

@@ -3,16 +3,16 @@
 import asyncio
 import ssl
 import warnings
-from collections import deque
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from postback.domain.policy import Deadlines
 from postback.domain.wire import Answered, Note, Outcome, Reason
-from postback.transport.tls import STEPS_A_TURN, Turns, client_context
+from postback.transport.connection import HostKey
+from postback.transport.tls import RENEW_S, Sessions, client_context
+from tests.patience import PATIENCE_S
 from tests.receivers import Behaviour, Visit, answer, answers, closes, floods, greets, never_answers, receiving, resets
 from tests.transport.certificates import Authority
 from tests.transport.posting import SOON, Names, OpenSender, a_request, post, post_all, reason_in, status_of
@@ -294,7 +294,7 @@ async def test_91_an_answer_too_many_in_a_record_of_its_own_is_not_the_next_answ
 
     async with receiving(behave, tls=authority.server()) as receiver:
         sender.send(a_request(receiver.url), and_again)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await done.wait()
 
     assert statuses == [200] * 50
@@ -330,19 +330,29 @@ async def test_many_handshakes_at_once_all_succeed(
     assert {status_of(outcome) for outcome in outcomes} == {200}
 
 
-def test_a_turn_of_the_loop_takes_only_so_many_handshake_steps_in_their_order() -> None:
-    soon: deque[Callable[[], None]] = deque()
-    taken: list[int] = []
-    turns = Turns(soon.append)
+async def test_a_session_is_asked_for_once_a_minute_and_not_after_an_idle_one(
+    open_sender: OpenSender, authority: Authority, trusting: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asking costs about a quarter of a handshake, which a host called once never needed."""
+    asked: list[ssl.SSLObject] = []
+    keep = Sessions.keep
 
-    for n in range(20):
-        turns.take(partial(taken.append, n))
-    first = len(taken)
-    soon.popleft()()
-    turns.take(lambda: taken.append(20))
-    second = len(taken)
-    while soon:
-        soon.popleft()()
+    def counting(sessions: Sessions, key: HostKey, tls: ssl.SSLObject, now: float) -> None:
+        before = sessions.of(key)
+        keep(sessions, key, tls, now)
+        if sessions.of(key) is not before:
+            asked.append(tls)
 
-    assert (first, second) == (STEPS_A_TURN, 2 * STEPS_A_TURN)
-    assert taken == list(range(21))
+    monkeypatch.setattr(Sessions, "keep", counting)
+    async with receiving(closes(answer()), tls=authority.server()) as closing:
+        closed = open_sender(context=trusting)
+        for _ in range(3):
+            await post(closed, closing.url)
+    async with receiving(answers(), tls=authority.server()) as patient:
+        idle = open_sender(context=trusting)
+        await post(idle, patient.url)
+        for connection in idle._connections:
+            connection.idle_since -= RENEW_S
+        await idle.close(0)
+
+    assert len(asked) == 1

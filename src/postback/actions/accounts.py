@@ -10,7 +10,7 @@ from postback.actions.access import Access, Principal
 from postback.actions.fields import Errors, Reader, read, require, text
 from postback.actions.limits import read_limits
 from postback.actions.secrets import OWN_SECRET_MIN, hash_of, new_secret, prefix_of
-from postback.domain.accounts import Account, AccountLimits, ApiKey, Scope
+from postback.domain.accounts import Account, AccountLimits, Actor, ApiKey, Scope
 from postback.domain.errors import Conflict, Forbidden, InvalidValue, NotFound
 from postback.domain.ids import ACCOUNT_DEFAULT, encode
 from postback.domain.times import EXPECTED, unix_ms
@@ -123,7 +123,9 @@ class AccountActions:
             await self.accounts.revoke_key(None, key_id, by=principal.actor)
         self.access.forget()
 
-    async def add_operator_key(self, name: str, secret: str | None = None) -> tuple[ApiKey, str]:
+    async def add_operator_key(
+        self, name: str, secret: str | None = None, *, by: Actor | None = None
+    ) -> tuple[ApiKey, str]:
         """An operator key with all scopes; a given secret that is known already is answered with its key."""
         if secret is None:
             secret = new_secret()
@@ -143,7 +145,7 @@ class AccountActions:
             prefix=prefix_of(secret),
             created_ms=self.clock(),
         )
-        await self.accounts.add_key(key)
+        await self.accounts.add_key(key, by=by)
         return key, secret
 
 

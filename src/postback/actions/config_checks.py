@@ -97,7 +97,9 @@ def _reasons_for(config: PostbackConfig, event: Event) -> Sequence[str]:
         reasons = [f"the config wants changes of {config.resource}, and {flag} is on; the event is {event.type}"]
     if config.location_id is not None:
         reasons.append(f"the event is of the config's location {config.location_id}")
-    if config.holds:
+    if config.locked is not None:
+        reasons.append(f"{config.locked}: its deliveries are made, and wait for a process that has it")
+    elif config.holds:
         reasons.append(f"the config is {config.state}: its deliveries are made, and held until it is resumed")
     if not is_sayable(event, config):
         reasons.append(f"the format {config.format} cannot say this event's data: its delivery fails without a POST")

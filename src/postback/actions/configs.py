@@ -109,6 +109,7 @@ class ConfigActions:
         async def rotate_once() -> str:
             now_ms = self.clock()
             old = await self.configs.find(account, number)
+            old.demand_unlocked()
             if old.format not in SIGNED:
                 raise Conflict(f"the format {old.format} has no signing secret; expected {' or '.join(SIGNED)}")
             if not live_secrets(old.signing_secrets, now_ms):
@@ -149,6 +150,7 @@ class ConfigActions:
 
     async def revised(self, old: PostbackConfig, fields: Mapping[str, object]) -> PostbackConfig:
         """What a config becomes by fields that are sent now; nothing is written yet."""
+        old.demand_unlocked()
         refuse_secrets_for_others(old, fields)
         config = await self.compose(old, merged(old, fields), sent=fields)
         return replace(config, modified_ms=self.clock())

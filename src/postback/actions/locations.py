@@ -16,8 +16,12 @@ class KnownLocations:
         self._records = records
         self._known: Remembered[tuple[str, str], bool] = Remembered(monotonic)
 
+    def is_known(self, account: str, location_id: str) -> bool:
+        """Whether the answer is in memory, and yes."""
+        return self._known.get((account, location_id)) is not None
+
     async def knows(self, account: str, location_id: str) -> bool:
-        if self._known.get((account, location_id)) is None:
+        if not self.is_known(account, location_id):
             try:
                 await self._records.find(account, LOCATION, location_id)
             except NotFound:

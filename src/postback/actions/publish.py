@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -14,6 +15,7 @@ from postback.domain.deliveries import Idempotency, Refused
 from postback.domain.errors import InvalidValue, Malformed, PostbackError, TooLarge
 from postback.domain.events import TYPE_EXPECTED, is_event_type
 from postback.domain.facts import is_judged, refusals
+from postback.domain.making import made
 from postback.domain.times import EXPECTED, unix_ms
 from postback.ports import Clock, Intake, NewEvent
 from postback.resources.fields import Refusal, shown
@@ -103,19 +105,26 @@ class Publishing:
         due_ms = _check(sent, data, outer_key, now_ms, self._days_ahead, errors)
         # Most events are of types that take any object: their data is not even read.
         facts = _judged(sent.type, data, errors) if is_judged(sent.type) else None
-        account = await self._account(principal, sent, errors)
+        account, location_id = principal.account, sent.location_id
+        is_own = sent.account is None
+        if not is_own or not (location_id is None or self._locations.is_known(account, location_id)):
+            account = await self._account(principal, sent, errors)
         errors.raise_any()
         key = outer_key if outer_key is not None else sent.idempotency_key
-        return NewEvent(
-            account=account,
-            type=sent.type,
-            data=data,
-            location_id=sent.location_id,
-            subject=sent.subject or (subject_of(sent.type, data) if facts is None else _subject(sent.type, facts)),
-            occurred_at=sent.occurred_at,
-            due_at_ms=due_ms if due_ms is not None and due_ms > now_ms else None,
-            idempotency=None if key is None else _idempotency(key, sent, data),
-            trace=trace,
+        return made(
+            NewEvent,
+            (
+                account,
+                sent.type,
+                data,
+                location_id,
+                sent.subject or (subject_of(sent.type, data) if facts is None else _subject(sent.type, facts)),
+                sent.occurred_at,
+                due_ms if due_ms is not None and due_ms > now_ms else None,
+                None if key is None else _idempotency(key, sent, data),
+                (),
+                trace,
+            ),
         )
 
     async def _account(self, principal: Principal, sent: "_Sent", errors: Errors) -> str:
@@ -135,11 +144,9 @@ class Publishing:
 def subject_of(event_type: str, data: bytes) -> str | None:
     """What an event is about when nobody says: the record's id, or the other party's number or address."""
     facts = _FACTS.decode(data)
-    own_first = (facts.id, facts.to, facts.from_, facts.mobile, facts.email)
     # Of what was received, the other party is who sent it.
-    sender_first = (facts.id, facts.from_, facts.to, facts.mobile, facts.email)
-    for raw in sender_first if event_type.endswith(".received") else own_first:
-        text = bytes(raw)
+    for read_fact in _RAW_SENDER_FIRST if event_type.endswith(".received") else _RAW_OWN_FIRST:
+        text = bytes(read_fact(facts))
         if text[:1] == b'"':
             text = msgspec.json.decode(text, type=str).encode()
         elif not text.isdigit():
@@ -183,6 +190,9 @@ _SENT: Final = msgspec.json.Decoder(_Sent)
 _FACTS: Final = msgspec.json.Decoder(_Facts)
 # A number beyond what numbers can hold is infinite, not an error: fields that no type lists are free.
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Any], float_hook=float)
+
+_RAW_OWN_FIRST: Final = tuple(map(attrgetter, ("id", "to", "from_", "mobile", "email")))
+_RAW_SENDER_FIRST: Final = tuple(map(attrgetter, ("id", "from_", "to", "mobile", "email")))
 
 _OWN_FIRST: Final = ("id", "to", "from", "mobile", "email", "reference_value", "mms_id")
 _SENDER_FIRST: Final = ("id", "from", "to", "mobile", "email")

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from starlette.requests import ClientDisconnect
@@ -104,6 +105,8 @@ class _Allowance:
             self._is_batch = None
 
 
+# Publishers say the same each time.
+@lru_cache(maxsize=64)
 def _media_type(header: str) -> str:
     kind, *parameters = (part.strip().lower() for part in header.split(";"))
     is_utf8 = all(parameter.replace('"', "") in {"charset=utf-8", ""} for parameter in parameters)

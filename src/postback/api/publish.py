@@ -1,6 +1,6 @@
 """POST /v2/events: the busiest route, so no more stands between the socket and the intake than has to."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -118,17 +118,17 @@ def _idempotency_key(scope: Scope) -> str | None:
 def _single(answer: Published | PostbackError) -> dict[str, Any]:
     if isinstance(answer, PostbackError):
         raise answer
-    return {"id": event_text(answer.id), "type": answer.type, "deliveries": answer.deliveries, **_unsayable(answer)}
+    said = _in_batch(answer)
+    return {"id": said["id"], "type": answer.type, **said}
 
 
 def _in_batch(answer: Published | PostbackError) -> dict[str, Any]:
     if isinstance(answer, PostbackError):
         return body_of(answer)
-    return {"id": event_text(answer.id), "deliveries": answer.deliveries, **_unsayable(answer)}
-
-
-def _unsayable(answer: Published) -> Mapping[str, int]:
-    return {"unsayable": answer.unsayable} if answer.unsayable else {}
+    said = {"id": event_text(answer.id), "deliveries": answer.deliveries}
+    if answer.unsayable:
+        said["unsayable"] = answer.unsayable
+    return said
 
 
 def _refuse_all_for_now(answers: Sequence[Published | PostbackError]) -> None:

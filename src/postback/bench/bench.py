@@ -15,6 +15,7 @@ from postback.bench.cases import CASES, POSTGRESQL, SQLITE, Case
 from postback.bench.databases import is_sqlite
 from postback.bench.errors import BenchError, WrongWord
 from postback.bench.ground import Ground, Processes
+from postback.bench.large import LARGE
 from postback.bench.plans import Measured
 from postback.bench.raw import Raw
 from postback.bench.server import FILES, allow_files, check_port
@@ -36,12 +37,13 @@ class Wanted:
     environment: Mapping[str, str]
     database: str = SQLITE
     names: Sequence[str] = ()
-    """Of cases; none: all of them."""
+    """Of cases; none: all of them, those on large stores only where `is_large`."""
     rounds: int = 3
     raw_client: str | None = None
     port: int | None = None
     log_level: str = "info"
     is_quick: bool = False
+    is_large: bool = False
 
     @property
     def kind(self) -> str:
@@ -50,11 +52,13 @@ class Wanted:
     @property
     def cases(self) -> Sequence[Case]:
         """In the order in which they run, or WrongWord for a name that is none."""
-        known = {case.name: case for case in CASES}
+        known = {case.name: case for case in (*CASES, *LARGE)}
         for name in self.names:
             if name not in known:
                 raise WrongWord(f"there is no case {name!r}; expected one of {', '.join(known)}")
-        return [case for case in CASES if not self.names or case.name in self.names]
+        if self.names:
+            return [case for name, case in known.items() if name in self.names]
+        return [*CASES, *LARGE] if self.is_large else CASES
 
     def rounds_of(self, case: Case) -> int:
         return 1 if self.is_quick else min(self.rounds, case.rounds_most)

@@ -47,7 +47,7 @@ def _times_raw(sqlite: float, postgresql: float | None) -> dict[str, tuple[Targe
     return found if postgresql is None else found | {POSTGRESQL: (Target("times_raw", postgresql), *server)}
 
 
-def _everywhere(*targets: Target) -> dict[str, tuple[Target, ...]]:
+def everywhere(*targets: Target) -> dict[str, tuple[Target, ...]]:
     return {SQLITE: targets, POSTGRESQL: targets}
 
 
@@ -205,26 +205,26 @@ CASES: Final = (
         name="https-cold",
         title="HTTPS cold, each to a host not called before",
         run=_cold,
-        targets=_everywhere(Target("share_of_openssl", 0.7, at_least=True)),
+        targets=everywhere(Target("share_of_openssl", 0.7, at_least=True)),
     ),
     Case(
         name="half-load",
         title="1→1, one event a request, at half load",
         run=_half_load,
-        targets=_everywhere(Target("p99_ms", 10)),
+        targets=everywhere(Target("p99_ms", 10)),
     ),
     Case(
         name="slow",
         title="answers after 1 s, 5,000 in flight",
         run=_slow(tls=False),
-        targets=_everywhere(Target("memory_mb", 150)),
+        targets=everywhere(Target("memory_mb", 150)),
         rounds_most=1,
     ),
     Case(
         name="slow-https",
         title="answers after 1 s, 5,000 in flight, HTTPS",
         run=_slow(tls=True),
-        targets=_everywhere(Target("memory_mb", 300)),
+        targets=everywhere(Target("memory_mb", 300)),
         rounds_most=1,
     ),
     Case(
@@ -237,6 +237,6 @@ CASES: Final = (
         name="hanging",
         title="30 of 100 receivers hang",
         run=_hanging,
-        targets=_everywhere(Target("p99_ratio", 1.3)),
+        targets=everywhere(Target("p99_ratio", 1.3)),
     ),
 )

@@ -6,18 +6,20 @@ import secrets
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from postback.bench import proc
 from postback.bench.errors import BenchError, WrongWord
+from postback.bench.tables import Tables, postgres_tables, postgres_view, sqlite_tables, sqlite_view
 
 SQLITE: Final = "sqlite"
 POSTGRESQL: Final = ("postgresql://", "postgres://")
 _FRAME_HEADER: Final = 24
 _LOOK_EVERY_S: Final = 0.02
+_CONNECT_S: Final = 10
 
 
 class Database(Protocol):
@@ -32,6 +34,12 @@ class Database(Protocol):
 
     def log_bytes(self) -> int:
         """Bytes written to its write-ahead log so far."""
+
+    def tables(self) -> AbstractContextManager[Tables]:
+        """What is in it, while no server is on it."""
+
+    def view(self) -> AbstractContextManager[None]:
+        """Somebody reads in it, and sees it as it is now until the end of the block."""
 
 
 def is_sqlite(words: str) -> bool:
@@ -59,6 +67,7 @@ class _SqliteDatabase:
 
     def __init__(self, path: Path) -> None:
         self.environment = {"POSTBACK_DATABASE": str(path)}
+        self._path = path
         self._shared = path.with_name(path.name + "-shm")
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -81,6 +90,12 @@ class _SqliteDatabase:
     def log_bytes(self) -> int:
         self._look()
         return self._before + self._now
+
+    def tables(self) -> AbstractContextManager[Tables]:
+        return sqlite_tables(self._path)
+
+    def view(self) -> AbstractContextManager[None]:
+        return sqlite_view(self._path)
 
     def _follow(self) -> None:
         while not self._stopping.wait(_LOOK_EVERY_S):
@@ -113,7 +128,6 @@ class _PostgresDatabase:
         self._name = f"postback_bench_{os.getpid()}_{secrets.token_hex(3)}"
         self.environment = {
             "POSTBACK_DATABASE": with_name(address, self._name),
-            "POSTBACK_SECRET_KEY": secrets.token_hex(32),
         }
         self._postmaster: int | None = None
 
@@ -130,6 +144,12 @@ class _PostgresDatabase:
 
     def log_bytes(self) -> int:
         return int(self._ask("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint"))
+
+    def tables(self) -> AbstractContextManager[Tables]:
+        return postgres_tables(self.environment["POSTBACK_DATABASE"])
+
+    def view(self) -> AbstractContextManager[None]:
+        return postgres_view(self.environment["POSTBACK_DATABASE"])
 
     def _ask(self, statement: str, then: Callable[[int], object] | None = None) -> Any:
         return asyncio.run(_value(self._address, statement, then))
@@ -155,14 +175,33 @@ async def _value(address: str, statement: str, then: Callable[[int], object] | N
     try:
         import asyncpg  # noqa: PLC0415 - an extra
     except ImportError:
-        raise BenchError("a PostgreSQL database needs the extra postgres: pip install 'postback[postgres]'") from None
+        raise BenchError(
+            "a PostgreSQL database needs the extra postgres: pip install './postback[postgres]' (./postback is the folder that was cloned)"
+        ) from None
     try:
-        connection = await asyncpg.connect(address, timeout=10)
+        connection = await asyncpg.connect(address, timeout=_CONNECT_S)
         try:
             value = await connection.fetchval(statement)
             return value if then is None else then(value)
         finally:
             await connection.close()
     except (OSError, ValueError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        where = urlsplit(address)
-        raise BenchError(f"PostgreSQL at {where.hostname or 'its socket'} did not do it: {error}") from error
+        raise BenchError(f"PostgreSQL at {_place(address)} did not do it: {_why(error)}") from error
+
+
+def _place(address: str) -> str:
+    """Where its server is, without the password."""
+    parts = urlsplit(address)
+    options = dict(parse_qsl(parts.query))
+    port = f":{options['port']}" if "port" in options else ""
+    return parts.netloc.rpartition("@")[2] or f"{options.get('host', 'this machine')}{port}"
+
+
+def _why(error: Exception) -> str:
+    import asyncpg  # noqa: PLC0415 - an extra
+
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        return f"{error}; name a user with CREATEDB: ALTER ROLE … CREATEDB"
+    if isinstance(error, TimeoutError) and not str(error):
+        return f"no answer within {_CONNECT_S} s"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -11,7 +11,7 @@ from postback.bench import proc, raw
 from postback.bench.certificates import make_certificates
 from postback.bench.children import START_S, Child, child
 from postback.bench.raw import Raw
-from postback.bench.server import Server, start_server
+from postback.bench.server import Server, Store, make_store, start_server
 
 _RAW_S: Final = 1
 _RAW_TIMES: Final = 40_000
@@ -74,11 +74,25 @@ class Ground:
         return raw.measure_handshakes(port, self.authority, self._cores.engine, seconds)
 
     def server(self) -> AbstractContextManager[Server]:
+        """On a fresh store."""
         if not self.is_quick:
             return self._server()
         if self._shared is None:
             self._shared = self._stack.enter_context(self._server())
         return nullcontext(self._shared)
+
+    def store(self) -> AbstractContextManager[Store]:
+        """A fresh one, for servers that come after each other."""
+        return make_store(self._wanted.database)
+
+    def server_on(self, store: Store, *, port: int | None = None) -> AbstractContextManager[Server]:
+        return start_server(
+            store,
+            environment=self._wanted.environment,
+            settings={"POSTBACK_CA_FILE": str(self.authority), "POSTBACK_LOG_LEVEL": self._wanted.log_level},
+            port=self._wanted.port if port is None else port,
+            cores=self._cores,
+        )
 
     @contextmanager
     def receivers(self, groups: Sequence[Mapping[str, object]], *, tls: bool) -> Iterator[tuple[Child, Sequence[int]]]:
@@ -86,14 +100,10 @@ class Ground:
         with self._child("receiver", {"groups": groups, "certificate": certificate}) as started:
             yield started, started.answer(START_S)["ports"]
 
-    def _server(self) -> AbstractContextManager[Server]:
-        return start_server(
-            words=self._wanted.database,
-            environment=self._wanted.environment,
-            settings={"POSTBACK_CA_FILE": str(self.authority), "POSTBACK_LOG_LEVEL": self._wanted.log_level},
-            port=self._wanted.port,
-            cores=self._cores,
-        )
+    @contextmanager
+    def _server(self) -> Iterator[Server]:
+        with self.store() as store, self.server_on(store) as server:
+            yield server
 
     def _child(
         self, name: str, argument: object, cores: Collection[int] | None = None

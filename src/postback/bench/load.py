@@ -31,6 +31,8 @@ class Job:
     connections: int
     limit_s: float
     types: Sequence[str] = ()
+    accounts: Sequence[str] = ()
+    """Whom the requests are for, in turn; none: the key's own."""
     batch: int = 1
     padding: int = 0
     key: str = ""
@@ -178,12 +180,16 @@ def prepared(job: Job) -> list[bytes]:
         ]
         body = {"event": events[0]} if job.batch == 1 else {"events": events}
         bodies.append(json.dumps(body, separators=(",", ":")).encode())
-    return [_request("/v2/events", job, body) for body in bodies]
+    accounts = [f"postback-account: {account}\r\n" for account in job.accounts] or [""]
+    return [
+        _request("/v2/events", job, bodies[number % count], accounts[number % len(accounts)])
+        for number in range(math.lcm(count, len(accounts)))
+    ]
 
 
-def _request(path: str, job: Job, body: bytes) -> bytes:
+def _request(path: str, job: Job, body: bytes, account: str = "") -> bytes:
     head = (
-        f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{job.port}\r\nauthorization: Bearer {job.key}\r\n"
+        f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{job.port}\r\nauthorization: Bearer {job.key}\r\n{account}"
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body

@@ -90,30 +90,32 @@ class Run:
         self._plan = plan
         self._load = ground.load
         number = ground.number()
-        self._types = [f"bench.run{number}.n{n}" for n in range(max(1, plan.configs // plan.fan_out))]
-        for n in range(plan.configs):
-            server.subscribe(self._types[n % len(self._types)], self._url(number, n), plan.fields)
+        self.types = [f"bench.run{number}.n{n}" for n in range(max(1, plan.configs // plan.fan_out))]
+        self.configs = [
+            server.subscribe(self.types[n % len(self.types)], self._url(number, n), plan.fields)
+            for n in range(plan.configs)
+        ]
 
     def warm_up(self) -> None:
         plan = self._plan
         if not plan.warm_up:
             return
-        types = self._types[: plan.warm_up] if plan.fresh_hosts else self._types
+        types = self.types[: plan.warm_up] if plan.fresh_hosts else self.types
         self.publish(types, plan.warm_up, None)
         if plan.all_arrive:
             self.wait_for(plan.warm_up * plan.each)
-        self._wait_until_settled()
+        self.wait_until_settled()
 
     def measure(self, events: int, per_s: float | None) -> Measured:
         plan = self._plan
-        types = self._types[plan.warm_up :] if plan.fresh_hosts else self._types
+        types = self.types[plan.warm_up :] if plan.fresh_hosts else self.types
         self.receivers.ask({"clear": True})
         before = self.server.spent()
         done = self.publish(types, events, per_s)
         published_ns = done["started_ns"] + int(done["seconds"] * 1e9)
         if plan.all_arrive:
             self.wait_for(events * plan.each)
-        self._wait_until_settled()
+        self.wait_until_settled()
         after = self.server.spent()
         figures = self.receivers.ask({"latencies": True})
         both = before.database_s is not None and after.database_s is not None
@@ -130,14 +132,15 @@ class Run:
             more={"in_flight_most": figures["waiting_most"], "retries": after.retries - before.retries},
         )
 
-    def publish(self, types: Sequence[str], events: int, per_s: float | None) -> Any:
-        """What the load says of it; every event was accepted."""
+    def publish(self, types: Sequence[str], events: int, per_s: float | None, accounts: Sequence[str] = ()) -> Any:
+        """What the load says of it; every event was accepted. With `accounts` a request to each of them in turn."""
         plan = self._plan
         batch = min(plan.batch, events)
         job = {
             "port": self.server.port,
             "key": self.server.key,
             "types": types,
+            "accounts": accounts,
             "times": events // batch,
             "batch": batch,
             "padding": plan.padding,
@@ -160,7 +163,7 @@ class Run:
             f"not all of {deliveries:,} deliveries arrived",
         )
 
-    def _wait_until_settled(self) -> None:
+    def wait_until_settled(self) -> None:
         """What arrived is also settled. To ask costs the engine a little, so not often where it takes long."""
         if self._plan.answering is None:
             every_s = SETTLE_S if self._plan.all_arrive else 10 * SETTLE_S

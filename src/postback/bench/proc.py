@@ -61,10 +61,12 @@ def family_cpu_s(pid: int) -> float:
 
 def peak_bytes(pid: int) -> int:
     """The most memory that it ever held (resident)."""
-    for line in (PROC / str(pid) / "status").read_text("ascii", "replace").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return 0
+    return _status(pid, "VmHWM")
+
+
+def bytes_held(pid: int) -> int:
+    """The memory that it holds now (resident)."""
+    return _status(pid, "VmRSS")
 
 
 def parent_of(pid: int) -> int:
@@ -83,6 +85,13 @@ def processor() -> str:
     """The processor's name for people."""
     lines = (PROC / "cpuinfo").read_text("utf-8", "replace").splitlines()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def _status(pid: int, name: str) -> int:
+    for line in (PROC / str(pid) / "status").read_text("ascii", "replace").splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
 def _everyone() -> dict[int, _Stat]:

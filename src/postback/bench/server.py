@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import math
 import re
 import resource
 import secrets
@@ -9,8 +10,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
@@ -20,10 +22,15 @@ from postback.bench.children import stop
 from postback.bench.databases import Database, database
 from postback.bench.errors import BenchError
 
-START_S: Final = 30.0
+START_S: Final = 120.0
+"""Over a large store it may take longer than it should; how long it took is a figure then."""
+
+STALE_S: Final = 2.0
 LOG_TAIL: Final = 20
 FILES: Final = 16_000
 """Open at once, in each process: 5,000 receivers that answer late are as many connections at either end."""
+
+_CLAIMS: Final = re.compile(r'^postback_claim_seconds_bucket\{le="([^"]+)"\} (\S+)$', re.MULTILINE)
 
 _OWED: Final = re.compile(r"^postback_deliveries_owed (\S+)$", re.MULTILINE)
 
@@ -39,20 +46,46 @@ class Spent(NamedTuple):
     retries: int
 
 
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A database in a folder of its own, which outlives the servers that are started on it; `secret_key` seals its secrets."""
+
+    folder: Path
+    kept: Database
+    api_key: str
+    secret_key: bytes
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return {
+            **self.kept.environment,
+            "POSTBACK_API_KEY": self.api_key,
+            "POSTBACK_SECRET_KEY": self.secret_key.hex(),
+        }
+
+
 class Server:
     """One that runs; `start_server` makes it."""
 
-    def __init__(self, pid: int, port: int, key: str, kept: Database) -> None:
+    def __init__(self, pid: int, port: int, store: Store) -> None:
         self.port = port
-        self.key = key
+        self.key = store.api_key
+        self.store = store
+        self.start_s = 0.0
+        self.start_cpu_s = 0.0
         self._pid = pid
-        self._database = kept
+        self._database = store.kept
+        self._asked_at = 0.0
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
-    def subscribe(self, event_type: str, url: str, fields: Mapping[str, object]) -> None:
-        """A postback config that wants events of this type: signed, as the format json is."""
+    def subscribe(self, event_type: str, url: str, fields: Mapping[str, object]) -> str:
+        """A postback config that wants events of this type: signed, as the format json is. Its id."""
         config = {"event_types": [event_type], "url": url, "format": "json", **fields}
-        self.call("POST", "/v2/postbackconfigs", {"postbackconfig": config})
+        made = json.loads(self.call("POST", "/v2/postbackconfigs", {"postbackconfig": config}))
+        return str(made["postbackconfig"]["id"])
+
+    def set_paused(self, config_id: str, *, paused: bool) -> None:
+        self.call("POST", f"/v2/postbackconfigs/{config_id}/{'pause' if paused else 'resume'}")
 
     def is_ready(self) -> bool:
         try:
@@ -65,12 +98,19 @@ class Server:
         found = _OWED.search(self.call("GET", "/metrics"))
         return int(float(found[1])) if found else 0
 
+    def claim_p99_ms(self) -> float:
+        """Of all claims since its start, within the bucket by how many of its claims were less."""
+        return percentile_ms([(float(le), float(count)) for le, count in _CLAIMS.findall(self.call("GET", "/metrics"))])
+
     def spent(self) -> Spent:
         retries = sum(int(float(count)) for count in _RETRIES.findall(self.call("GET", "/metrics")))
         return Spent(proc.cpu_s(self._pid), self._database.cpu_s(), self._database.log_bytes(), retries)
 
     def peak_bytes(self) -> int:
         return proc.peak_bytes(self._pid)
+
+    def bytes_held(self) -> int:
+        return proc.bytes_held(self._pid)
 
     def close(self) -> None:
         self._connection.close()
@@ -83,49 +123,75 @@ class Server:
 
     def _ask(self, method: str, path: str, body: object = None) -> tuple[int, str]:
         headers = {"authorization": f"Bearer {self.key}", "content-type": "application/json"}
+        if time.monotonic() - self._asked_at > STALE_S:
+            # The server closes what is idle for longer, perhaps while we ask.
+            self._connection.close()
         self._connection.request(method, path, None if body is None else json.dumps(body), headers)
         answer = self._connection.getresponse()
-        return answer.status, answer.read().decode()
+        text = answer.read().decode()
+        self._asked_at = time.monotonic()
+        return answer.status, text
+
+
+@contextmanager
+def make_store(words: str) -> Iterator[Store]:
+    """A fresh database (`words`: what --database said); all of it goes away with the block."""
+    with TemporaryDirectory(prefix="postback-bench-") as name:
+        folder = Path(name)
+        with database(words, folder) as kept:
+            yield Store(folder, kept, secrets.token_urlsafe(32), secrets.token_bytes(32))
 
 
 @contextmanager
 def start_server(
-    *, words: str, environment: Mapping[str, str], settings: Mapping[str, str], port: int | None, cores: proc.Cores
+    store: Store, *, environment: Mapping[str, str], settings: Mapping[str, str], port: int | None, cores: proc.Cores
 ) -> Iterator[Server]:
-    """A server on a fresh database (`words`: what --database said); all of it goes away with the block."""
-    with TemporaryDirectory(prefix="postback-bench-") as name:
-        folder = Path(name)
-        with database(words, folder) as kept:
-            key = secrets.token_urlsafe(32)
-            port = free_port() if port is None else port
-            log = folder / "server.log"
-            with log.open("wb") as output:
-                process = subprocess.Popen(
-                    [sys.executable, "-m", "postback", "serve"],
-                    cwd=folder,
-                    env={
-                        **environment,
-                        **kept.environment,
-                        "POSTBACK_LISTEN": f"127.0.0.1:{port}",
-                        "POSTBACK_API_KEY": key,
-                        # No receiver of ours has another, and names would be called at both.
-                        "POSTBACK_IP": "4",
-                        "POSTBACK_GRACE": "1",
-                        **settings,
-                    },
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=output,
-                    process_group=0,
-                )
-            server = Server(process.pid, port, key, kept)
-            try:
-                proc.pin(process.pid, cores.engine)
-                _wait_until_ready(process, server, log)
-                yield server
-            finally:
-                server.close()
-                stop(process)
+    """A server on that store, until the end of the block."""
+    port = free_port() if port is None else port
+    log = store.folder / "server.log"
+    began = time.monotonic()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "postback", "serve"],
+            cwd=store.folder,
+            env={
+                **environment,
+                **store.environment,
+                "POSTBACK_LISTEN": f"127.0.0.1:{port}",
+                # No receiver of ours has another, and names would be called at both.
+                "POSTBACK_IP": "4",
+                "POSTBACK_GRACE": "1",
+                **settings,
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=output,
+            process_group=0,
+        )
+    server = Server(process.pid, port, store)
+    try:
+        proc.pin(process.pid, cores.engine)
+        _wait_until_ready(process, server, log)
+        server.start_s, server.start_cpu_s = time.monotonic() - began, proc.cpu_s(process.pid)
+        yield server
+    finally:
+        server.close()
+        stop(process)
+
+
+def percentile_ms(buckets: Sequence[tuple[float, float]], percent: int = 99) -> float:
+    """Of a histogram: (at most so many seconds, how many) from the least bound on; 0 where it counted nothing."""
+    if not buckets or not buckets[-1][1]:
+        return 0.0
+    wanted = buckets[-1][1] * percent / 100
+    low_s, before = 0.0, 0.0
+    for upper_s, count in buckets:
+        if count >= wanted:
+            break
+        low_s, before = upper_s, count
+    if math.isinf(upper_s):
+        return low_s * 1000
+    return (low_s + (upper_s - low_s) * (wanted - before) / (count - before)) * 1000
 
 
 def until(holds: Callable[[], object], within_s: float, what: str, every_s: float = 0.02) -> None:

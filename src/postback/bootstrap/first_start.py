@@ -6,7 +6,7 @@ from pathlib import Path
 from postback.actions.access import Access
 from postback.actions.accounts import AccountActions
 from postback.actions.secrets import OWN_SECRET_MIN, hash_of
-from postback.bootstrap.started import CannotStart, Started
+from postback.bootstrap.started import CannotStart, KeyMade, Started
 from postback.domain.accounts import Account
 from postback.domain.errors import NotFound
 from postback.domain.ids import ACCOUNT_DEFAULT, SLOTS, IdSource, encode
@@ -18,13 +18,16 @@ from postback.storage.secret_file import keep_private
 
 
 class FirstStart:
-    """Makes what is missing, at each start; only one process at a time may be at it."""
+    """Makes what is missing, at each start; only one process at a time may be at it. A key that is kept nowhere is told."""
 
-    def __init__(self, settings: Settings, accounts: Accounts, records: Records, clock: Clock) -> None:
+    def __init__(
+        self, settings: Settings, accounts: Accounts, records: Records, clock: Clock, tell: Callable[[KeyMade], None]
+    ) -> None:
         self._settings = settings
         self._accounts = accounts
         self._records = records
         self._clock = clock
+        self._tell = tell
         # There is no worker yet, and no worker has the last slot before all others are taken.
         self._ids: Callable[[], int] = IdSource(clock, SLOTS - 1)
         self._actions = AccountActions(accounts, Access(accounts, clock), clock, self._ids)
@@ -36,11 +39,13 @@ class FirstStart:
             is_fresh = False
         except NotFound:
             is_fresh = True
+        others = await self._accounts.list_keys(None, Query(page_size=1, sort="created_ts"))
         key = await self._operator_key(is_fresh=is_fresh)
         if is_fresh:
             await self._make_default_account()
         locations = await self._records.list(ACCOUNT_DEFAULT, LOCATION, Query(page_size=1, sort="created_ts"))
         return Started(
+            listens_on=f"http://{settings.listen}",
             address=settings.address_url,
             key=key,
             key_path=settings.key_file if settings.api_key is None else None,
@@ -49,6 +54,7 @@ class FirstStart:
             needs_public_url=settings.needs_public_url,
             secret_path=settings.secret_file if settings.secret_key is None else None,
             keeps_no_key=settings.api_key is None and settings.key_file is None,
+            is_one_more=key is not None and bool(others.items),
         )
 
     async def _operator_key(self, *, is_fresh: bool) -> str | None:
@@ -78,6 +84,7 @@ class FirstStart:
         if keys.items:
             return None
         _, key = await self._actions.add_operator_key("first start")
+        self._tell(KeyMade(key))
         return key
 
     async def _make_default_account(self) -> None:

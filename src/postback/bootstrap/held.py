@@ -1,8 +1,11 @@
 """A start after a restore: what the copy knows, who else is at work on it, and its release, on record."""
 
 import asyncio
-from collections.abc import Mapping
+import socket
+from contextlib import suppress
 from typing import Final
+
+from sqlalchemy import Connection
 
 from postback.bootstrap.started import CannotStart, Restored
 from postback.domain.accounts import Actor
@@ -11,8 +14,11 @@ from postback.domain.restored import Copy, Owing
 from postback.domain.times import rfc3339
 from postback.engine.engine import Engine
 from postback.ports import Configs
-from postback.storage.restored import copy_of, heard_of, owing
+from postback.storage.restored import copy_of, heard_of, held_by, hold, let_go, owing
 from postback.storage.stores import Store
+
+STARTS_S: Final = 1.0
+"""From a look for a hold to the first heartbeat, at most."""
 
 BEATS_WAITED: Final = 1.5
 """Whoever lives is heard of again within so many beats."""
@@ -42,6 +48,7 @@ class AfterRestore:
         self._copy = await copy_of(self._store)
         found = await self.owing()
         if found.is_nothing:
+            await self._store.write(let_go)
             self._let_go()
         return Restored(self._copy, found, self._store.clock(), self.release, self._released.wait)
 
@@ -54,9 +61,12 @@ class AfterRestore:
                 return
             found = await self.owing()
             after = {"owed": found.owed, "owed_in_copy": found.in_copy, "known_until": self._known_until}
-            await self._store.write(
-                lambda connection: self._store.auditor.record(connection, None, by, "hold.release", "hold", after=after)
-            )
+
+            def write(connection: Connection) -> None:
+                let_go(connection)
+                self._store.auditor.record(connection, None, by, "hold.release", "hold", after=after)
+
+            await self._store.write(write)
             self._let_go()
 
     def _let_go(self) -> None:
@@ -69,28 +79,56 @@ class AfterRestore:
         return None if known_ms is None else rfc3339(known_ms)
 
 
-async def demand_alone(store: Store, lease_s: float) -> None:
+async def hold_alone(store: Store) -> None:
+    """On record, so that whoever else starts on the database refuses to. CannotStart where another worker lives: it
+    delivers already, and to hold this one would hold nothing."""
+    is_new = await hold(store, socket.gethostname())
+    try:
+        await _until_others_would_be_seen()
+        await demand_alone(store)
+    except BaseException:
+        if is_new:
+            await store.write(let_go)
+        raise
+
+
+async def demand_not_held(store: Store, name: str) -> None:
+    """CannotStart where a server is held on it after a restore, or was and is gone: this one would deliver."""
+    host = await held_by(store)
+    if host is not None:
+        raise CannotStart(
+            f"{name} is held after a restore by a server on {host}: release it first (`postback release`); where that "
+            "server runs no more, start one with --after-restore and release that"
+        )
+
+
+async def _until_others_would_be_seen() -> None:
+    """Whoever looked for a hold just before there was one is registered by then."""
+    never = asyncio.Event()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(STARTS_S):
+            await never.wait()
+
+
+async def demand_alone(store: Store) -> None:
     """CannotStart where another worker lives: it delivers already, and to hold this one would hold nothing.
 
     Who was alive when the copy was made is registered in it, and may have been heard of just before: only who is heard
-    of again lives.
+    of again lives. How often that is follows from its own lease.
     """
-    before = await _beats(store)
-    if not any(beat_ms > store.clock() - lease_s * 1000 for beat_ms in before.values()):
+    before = {one.id: one for one in await heard_of(store)}
+    leases_ms = [one.lease_ms for one in before.values() if one.beat_ms > store.clock() - one.lease_ms]
+    if not leases_ms:
         return
     never = asyncio.Event()
     try:
-        async with asyncio.timeout(lease_s / BEATS_A_LEASE * BEATS_WAITED):
+        async with asyncio.timeout(max(leases_ms) / 1000 / BEATS_A_LEASE * BEATS_WAITED):
             await never.wait()
     except TimeoutError:
-        after = await _beats(store)
-    alive = sorted({host for (worker, host), beat_ms in after.items() if beat_ms > before.get((worker, host), 0)})
+        after = await heard_of(store)
+    alive = sorted({one.host for one in after if one.id not in before or one.beat_ms > before[one.id].beat_ms})
     if alive:
         raise CannotStart(
             f"another server or worker is at work on this database (on {', '.join(alive)}) and delivers what is owed: "
             "stop all of them, start one with --after-restore, and the others when it is released"
         )
-
-
-async def _beats(store: Store) -> Mapping[tuple[int, str], int]:
-    return {(one.id, one.host): one.beat_ms for one in await heard_of(store)}

@@ -18,10 +18,10 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from types import FrameType
 from typing import Final, NoReturn
 
-from postback.bootstrap.seat import Answers, Refused, Seat, read_report
+from postback.bootstrap.seat import Made, Refused, Report, Seat, read_report
 from postback.bootstrap.sharing import Door
-from postback.bootstrap.started import CannotStart, Started
-from postback.bootstrap.stopping import HURRY, SIGNALS, STOP
+from postback.bootstrap.started import Announce, CannotStart, KeyMade, Started
+from postback.bootstrap.stopping import HURRY, SIGNALS, STOP, heed_no_more
 from postback.domain.errors import PostbackError
 from postback.observability import Log, SharedStream, start_logging
 
@@ -45,11 +45,11 @@ def run_many(
     door: Door | None,
     log_level: str,
     work: Callable[[Seat], int],
-    announce: Callable[[Started | None], None],
+    announce: Announce,
 ) -> int:
     """Run `work` in so many processes until SIGTERM or SIGINT; the exit code. A second signal interrupts what is under way.
 
-    The first starts alone; what it makes the others find. Once all answer `announce` is called. CannotStart where the
+    The first starts alone; what it makes the others find. `announce` is called for a key at once, and when all answer. CannotStart where the
     first does not start; whatever dies later is started again.
     """
     try:
@@ -92,7 +92,7 @@ class _Parent:
         folder: Path,
         log_lock: int,
         work: Callable[[Seat], int],
-        announce: Callable[[Started | None], None],
+        announce: Announce,
         log: Log,
     ) -> None:
         self._count = count
@@ -199,6 +199,9 @@ class _Parent:
             # A pipe is at its end only when nobody else holds the other end.
             for one in (*ends_of_parent, self._woken, self._wakes, *self._ends_of_others()):
                 os.close(one)
+            if seat.door is not None:
+                # Kept by a child it would stay taken after the parent was killed, also where nobody answers there.
+                seat.door.keeper.close()
             code = self._work(seat)
         except (CannotStart, PostbackError) as error:
             seat.report(Refused(str(error)))
@@ -237,8 +240,16 @@ class _Parent:
                 raise CannotStart(
                     child.refused or f"the first process ended before it had started ({how}); what it said stands above"
                 )
+            if code == 0 and child.answers:
+                self._renewed(child.number)
+                continue
             lived_s = time.monotonic() - child.born_s if child.answers else 0.0
             self._ended(child.number, lived_s, how, child.refused)
+
+    def _renewed(self, number: int) -> None:
+        """One was told to end by somebody else, and did it well: there is nothing to wait for."""
+        self._due[number] = time.monotonic()
+        self._log.info("a process ended on SIGTERM; another takes its place", process=number)
 
     def _ended(self, number: int, lived_s: float, how: str, why: str | None) -> None:
         self._deaths[number] = 1 if lived_s >= STEADY_S else self._deaths.get(number, 0) + 1
@@ -276,9 +287,12 @@ class _Parent:
         for line in lines:
             self._take(child, read_report(line))
 
-    def _take(self, child: _Child, report: Answers | Refused) -> None:
+    def _take(self, child: _Child, report: Report) -> None:
         if isinstance(report, Refused):
             child.refused = report.why
+            return
+        if isinstance(report, Made):
+            self._announce(KeyMade(report.key))
             return
         child.answers = True
         if not self._is_prepared:
@@ -321,6 +335,9 @@ class _Parent:
         try:
             yield
         finally:
+            if self._asked:
+                heed_no_more()
+                handlers = {signal.SIGCHLD: handlers[signal.SIGCHLD]}
             for name, handler in handlers.items():
                 signal.signal(name, handler)
             signal.set_wakeup_fd(wakeup)

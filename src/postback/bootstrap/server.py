@@ -2,34 +2,34 @@
 
 import asyncio
 import contextlib
-import gc
 import os
 import random
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from postback.api.services import Services
 from postback.bootstrap.first_start import FirstStart
-from postback.bootstrap.held import AfterRestore, demand_alone
+from postback.bootstrap.held import AfterRestore, demand_not_held, hold_alone
 from postback.bootstrap.listening import Api, listening, own_addresses
 from postback.bootstrap.portal import first_user, portal_services, with_portal
+from postback.bootstrap.process import end_now, ends_within, run, settle_garbage
 from postback.bootstrap.processes import run_many
 from postback.bootstrap.role import SERVER, WORKER, Role
-from postback.bootstrap.seat import Answers, Seat
+from postback.bootstrap.seat import Answers, Made, Seat
 from postback.bootstrap.sharing import kept, shared
 from postback.bootstrap.siblings import Siblings
-from postback.bootstrap.started import CannotStart, Restored, Started
-from postback.bootstrap.stopping import told_by_parent, told_by_signals
+from postback.bootstrap.started import Announce, CannotStart, KeyMade, Restored, Started
+from postback.bootstrap.stopping import ended_by_parent, told_by_parent, told_by_signals
 from postback.domain.addresses import AddressRules
 from postback.domain.errors import Unavailable
 from postback.domain.telemetry import Backlog, Standing
 from postback.engine.engine import Engine, Limits
-from postback.observability import CannotTrace, Log, Observing, SharedStream
+from postback.observability import CannotTrace, Observing, SharedStream
 from postback.resources import RESOURCES
 from postback.settings import Settings
 from postback.storage.accounts import SqlAccounts
@@ -37,6 +37,7 @@ from postback.storage.audit import SqlAudit
 from postback.storage.backlog import backlog
 from postback.storage.configs import SqlConfigs
 from postback.storage.database import Sizes
+from postback.storage.in_use import has_configs
 from postback.storage.log import SqlLog
 from postback.storage.records import SqlRecords
 from postback.storage.stats import SqlStats
@@ -50,13 +51,8 @@ from postback.transport.tls import client_context
 TESTS_END_S: Final = 1
 SETTLEMENTS_END_S: Final = 4
 """How long API requests that wait for a receiver may take at the end, and the last settlements after the grace: together
-with its 20 s and the other requests' 2 s less than the 30 s after which supervisors kill."""
-
-BROKEN_S: Final = 1.0
-"""After a failed fsync nothing more can be made durable: the process ends within so many seconds."""
-
-
-Announce = Callable[[Started | None], None]
+with its 20 s and the other requests' 2 s less than the 30 s after which supervisors kill. Where the store does not take
+them, so long after the last attempt."""
 
 Ask = Callable[[Restored], Awaitable[None]]
 """Tells somebody what would be sent after a restore, and releases it when they say so."""
@@ -68,7 +64,7 @@ def serve(settings: Settings, announce: Announce, ask: Ask | None = None) -> int
     With `ask` it is a start after a restore, of one process: held, where something is owed.
     """
     if ask is not None:
-        return _run(_work(settings, SERVER, None, announce, ask))
+        return run(_work(settings, SERVER, None, announce, ask))
     return _start(settings, SERVER, announce)
 
 
@@ -80,10 +76,13 @@ def work(settings: Settings, announce: Announce) -> int:
 def _start(settings: Settings, role: Role, announce: Announce) -> int:
     """In as many processes as the settings say."""
     if settings.processes == 1:
-        return _run(_work(settings, role, None, announce))
+        return run(_work(settings, role, None, announce))
 
     def of_several(seat: Seat) -> int:
-        return _run(_work(settings, role, seat, lambda started: seat.report(Answers(started))))
+        def tell(news: KeyMade | Started | None) -> None:
+            seat.report(Made(news.key) if isinstance(news, KeyMade) else Answers(news))
+
+        return run(_work(settings, role, seat, tell))
 
     address = role.listens_on(settings)
     with contextlib.nullcontext() if address is None else kept(address, role.setting) as door:
@@ -97,13 +96,13 @@ async def _work(settings: Settings, role: Role, seat: Seat | None, announce: Ann
         observing = Observing.start(settings.log_level, sys.stderr, settings.otel_endpoint, os.environ, stream)
     except CannotTrace as error:
         raise CannotStart(str(error)) from error
-    with _taken(settings, role, seat) as taken:
+    with _taken(settings, role, seat) as taken, _bound_to_parent(seat):
         store = await open_store(
             settings.database,
             clock,
             lease_ms=int(settings.lease.total_seconds() * 1000),
-            failed=partial(_end_now, observing.log),
-            report=observing,
+            failed=partial(end_now, observing.log),
+            report=observing.report,
             secret_keys=settings.secret_keys,
         )
         try:
@@ -111,6 +110,18 @@ async def _work(settings: Settings, role: Role, seat: Seat | None, announce: Ann
         finally:
             await store.close()
             await observing.close()
+
+
+def _bound_to_parent(seat: Seat | None) -> contextlib.AbstractContextManager[None]:
+    """One of several ends with its parent also while it waits for a database, when it holds nothing and hears nothing."""
+    if seat is None:
+        return contextlib.nullcontext()
+
+    def end() -> None:
+        seat.leave()
+        os._exit(0)
+
+    return ended_by_parent(seat.orders, end)
 
 
 def _taken(
@@ -152,6 +163,7 @@ class _Server:
         self._store = store
         self._stopping = asyncio.Event()
         self._engine_stopping = asyncio.Event()
+        self._hurrying = asyncio.Event()
         rules = AddressRules(allowed=tuple(role.networks(settings)), own=own_addresses(settings))
         configs = SqlConfigs(store)
         # What all processes of a database go by.
@@ -170,7 +182,7 @@ class _Server:
             clock=clock,
             dice=random.random,
             now=asyncio.get_running_loop().time,
-            report=observing,
+            report=observing.report,
             new_span=None if observing.spans is None else observing.spans.new_span,
             is_held=ask is not None,
             limits=Limits(
@@ -210,36 +222,47 @@ class _Server:
 
     async def run(self, taken: socket.socket | None, announce: Announce) -> int:
         restored = await self._after_restore()
-        started = await self._prepare()
+        # Before anything is made, claimed or answered: from then on the end has to be a good one.
+        with self._told_to_stop():
+            started = await self._prepare(announce)
+            if self._stopping.is_set():
+                return 0
+            return await self._serve(taken, restored, lambda: announce(started))
+
+    async def _serve(self, taken: socket.socket | None, restored: Restored | None, announce: Callable[[], None]) -> int:
         engine_started = asyncio.Event()
         async with (
             self._siblings.answered() if self._siblings else contextlib.nullcontext(),
             asyncio.TaskGroup() as parts,
         ):
-            # Before anything is claimed or answered: from then on the end has to be a good one.
-            with self._told_to_stop(parts):
-                engine = parts.create_task(self._engine.run(self._engine_stopping, engine_started.set))
-                await engine_started.wait()
-                end_answers = await self._answer(parts, taken)
-                _settle_garbage()
-                announce(started)
-                asking = parts.create_task(self._ask_whether_to_send(restored)) if restored else None
-                await self._stopping.wait()
-                if asking is not None:
-                    asking.cancel()
+            engine = parts.create_task(self._engine.run(self._engine_stopping, engine_started.set))
+            hurrying = parts.create_task(self._hurry())
+            await engine_started.wait()
+            end_answers = await self._answer(parts, taken)
+            settle_garbage()
+            announce()
+            asking = parts.create_task(self._ask_whether_to_send(restored)) if restored else None
+            await self._stopping.wait()
+            if asking is not None:
+                asking.cancel()
 
-                # First nothing new comes in, then what was accepted is brought to a good end.
-                asyncio.get_running_loop().call_later(TESTS_END_S, self._engine.courier.stop)
-                await end_answers()
-                self._engine_stopping.set()
-                return await self._ends(engine)
+            # First nothing new comes in, then what was accepted is brought to a good end.
+            asyncio.get_running_loop().call_later(TESTS_END_S, self._engine.courier.stop)
+            await end_answers()
+            self._engine_stopping.set()
+            code = await self._ends(engine)
+            hurrying.cancel()
+            return code
 
     async def _after_restore(self) -> Restored | None:
-        """What the copy knows and owes, where it is a start after a restore."""
+        """What the copy knows and owes, where it is a start after a restore; on a file nobody else can start meanwhile."""
+        is_shared = self._settings.is_on_a_server
         if self._ask is None:
+            if is_shared:
+                await demand_not_held(self._store, self._settings.shown_database)
             return None
-        if self._settings.is_on_a_server:
-            await demand_alone(self._store, self._settings.lease.total_seconds())
+        if is_shared:
+            await hold_alone(self._store)
         return await self._held.look()
 
     async def _ask_whether_to_send(self, restored: Restored) -> None:
@@ -253,12 +276,13 @@ class _Server:
         await self._ask(restored)
         self._log.info("delivers after a restore")
 
-    async def _prepare(self) -> Started | None:
+    async def _prepare(self, tell: Callable[[KeyMade], None]) -> Started | None:
         if not self._role.prepares or (self._seat is not None and not self._seat.is_first):
             return None
         services = self._services
         async with self._store.alone():
-            made = await FirstStart(self._settings, services.accounts, services.records, services.clock).make()
+            first = FirstStart(self._settings, services.accounts, services.records, services.clock, tell)
+            made = replace(await first.make(), is_in_use=self._ask is not None or await has_configs(self._store))
             path = await first_user(self._settings, self._portal.users)
             return made if path is None else replace(made, join_link=services.base_url + path)
 
@@ -280,22 +304,26 @@ class _Server:
         return end
 
     async def _ends(self, engine: asyncio.Task[None]) -> int:
-        try:
-            async with asyncio.timeout(self._settings.grace.total_seconds() + SETTLEMENTS_END_S):
-                await engine
-        except TimeoutError:
-            self._log.error("the engine did not end in time; what it held is owed again at the next start")
-            return 1
-        return 0
+        patience_s = self._settings.grace.total_seconds() + SETTLEMENTS_END_S
+        if await ends_within(engine, patience_s, SETTLEMENTS_END_S, self._waits_in_vain):
+            return 0
+        self._log.error("the engine did not end in time; what it held is owed again at the next start")
+        return 1
 
-    def _told_to_stop(self, parts: asyncio.TaskGroup) -> contextlib.AbstractContextManager[None]:
-        def hurry() -> None:
-            self._engine_stopping.set()
-            parts.create_task(self._engine.hurry())
+    def _waits_in_vain(self) -> bool:
+        """Nothing is under way any more, and the store does not take what is left to be written."""
+        return self._store.trouble is not None and not self._engine.figures().attempts
 
+    def _told_to_stop(self) -> contextlib.AbstractContextManager[None]:
         if self._seat is None:
-            return told_by_signals(self._stopping.set, hurry)
-        return told_by_parent(self._seat.orders, self._stopping.set, hurry)
+            return told_by_signals(self._stopping.set, self._hurrying.set)
+        return told_by_parent(self._seat.orders, self._stopping.set, self._hurrying.set)
+
+    async def _hurry(self) -> None:
+        """Once a second request came: nothing waits for the answers that are still under way."""
+        await self._hurrying.wait()
+        self._engine_stopping.set()
+        await self._engine.hurry()
 
     async def _figures(self) -> bytes:
         sizes = await self._sizes()
@@ -340,25 +368,3 @@ class _Server:
 
 async def _nothing_to_end() -> None:
     """It answers nobody."""
-
-
-def _end_now(log: Log, why: str) -> None:
-    """Nothing that was acknowledged is lost by this; going on could lose what is acknowledged next."""
-    log.error("the store is broken; the process ends, and may be started again", why=why)
-    asyncio.get_running_loop().call_later(BROKEN_S, os._exit, 1)
-
-
-def _settle_garbage() -> None:
-    """What was made at the start stays: no collection needs to look at it again, and the rest is young or in use."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-
-
-def _run(main: Coroutine[Any, Any, int]) -> int:
-    """On uvloop where it exists: the same work costs less than half there."""
-    try:
-        import uvloop  # noqa: PLC0415 - not on every platform
-    except ImportError:
-        return asyncio.run(main)
-    return uvloop.run(main)

@@ -10,10 +10,11 @@ from postback.settings import Address
 
 
 class Door(NamedTuple):
-    """Where several processes listen, as sockets are told."""
+    """Where several processes listen, as sockets are told; `keeper` is their parent's, and only it is to hold it."""
 
     family: socket.AddressFamily
     address: Any
+    keeper: socket.socket
 
 
 @contextlib.contextmanager
@@ -39,7 +40,7 @@ def kept(listen: Address, setting: str) -> Iterator[Door]:
             keeper.bind(address)
             # With it set, a second server that has not come to listen yet would be let in.
             keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-        yield Door(family, address)
+        yield Door(family, address, keeper)
 
 
 @contextlib.contextmanager

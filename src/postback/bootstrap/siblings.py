@@ -25,16 +25,20 @@ class Siblings:
         path = self._seat.folder / str(self._seat.number)
         # Left there by the one that was here before, and was killed.
         path.unlink(missing_ok=True)
-        server = await asyncio.start_unix_server(self._answer, path)
+        try:
+            server = await asyncio.start_unix_server(self._answer, path)
+        except FileNotFoundError:
+            if not self._seat.is_orphaned:
+                raise
+            # The folder went with the parent and the others, and whoever is left ends in a moment.
+            yield
+            return
         try:
             yield
         finally:
             server.close()
             path.unlink(missing_ok=True)
-            if self._seat.is_orphaned:
-                # Whoever is last takes it away; to the others it is not empty.
-                with suppress(OSError):
-                    self._seat.folder.rmdir()
+            self._seat.leave()
 
     async def merged(self, figures: bytes) -> bytes:
         """The figures of all, of which these are this process's and the database's."""

@@ -26,8 +26,23 @@ def told_by_signals(stop: Callable[[], None], hurry: Callable[[], None]) -> Iter
         asked = True
         stop()
 
-    with _on_signals(heard):
+    try:
+        with _on_signals(heard):
+            yield
+    finally:
+        if asked:
+            heed_no_more()
+
+
+@contextlib.contextmanager
+def ended_by_parent(orders: int, end: Callable[[], None]) -> Iterator[None]:
+    """For the time of a start: `end` is called at the parent's first word, and at its end, until `told_by_parent` hears."""
+    loop = asyncio.get_running_loop()
+    loop.add_reader(orders, end)
+    try:
         yield
+    finally:
+        loop.remove_reader(orders)
 
 
 @contextlib.contextmanager
@@ -53,9 +68,13 @@ def told_by_parent(orders: int, stop: Callable[[], None], hurry: Callable[[], No
             yield
     finally:
         loop.remove_reader(orders)
-        for name in SIGNALS:
-            # What comes while the last things are closed has been heeded already.
-            signal.signal(name, signal.SIG_IGN)
+        heed_no_more()
+
+
+def heed_no_more() -> None:
+    """What comes while the last things are closed and said has been heeded already."""
+    for name in SIGNALS:
+        signal.signal(name, signal.SIG_IGN)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from postback.cli import (
     demo,
     doctor,
     events,
+    interrupted,
     keys,
     listen,
     migrate,
@@ -100,6 +101,10 @@ def _run(words: list[str]) -> int:
     except (CommandError, SettingsError, PostbackError) as error:
         complain(f"{error.name}: {error}" if isinstance(error, NotFound) else str(error))
         return _code(error)
+    except KeyboardInterrupt:
+        # Of a command that has begun Typer says so, with the same code.
+        complain(interrupted.SAID)
+        return interrupted.CODE
     except Exception as error:  # noqa: BLE001 - the last resort: a person gets a line, and the traceback when asked
         complain(
             f"{type(error).__name__}: {error} (this is a bug in postback; --traceback before the command shows more)"

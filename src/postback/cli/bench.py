@@ -37,6 +37,11 @@ _FIGURES: Final = {
     "memory_mb": "MB",
     "share_of_openssl": "of openssl",
     "p99_ratio": "× p99 without",
+    "claim_p99_ms": "ms p99 of claims",
+    "drain_share": "of the steady rate",
+    "start_s": "s to start",
+    "cost_ratio": "× CPU of empty",
+    "database_ratio": "× database of empty",
 }
 
 
@@ -48,6 +53,10 @@ def bench(
         typer.Option(help="sqlite, or the address of a PostgreSQL server; a database is made there and dropped again."),
     ] = "sqlite",
     rounds: Annotated[int, typer.Option(help="How often each case runs; medians are shown.", min=1, max=20)] = 3,
+    large: Annotated[
+        bool,
+        typer.Option("--large", metavar="", help="Also the cases on large stores; they need minutes and gigabytes."),
+    ] = False,
     quick: Annotated[bool, typer.Option("--quick", metavar="", help="Only try that all of it works.")] = False,
     raw: Annotated[
         str | None, typer.Option(help="What measures the raw limit: wrk or bare; by default wrk where it is installed.")
@@ -74,6 +83,7 @@ def bench(
         port=port,
         log_level=log_level,
         is_quick=quick,
+        is_large=large,
     )
     screen = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

@@ -1,7 +1,7 @@
 """Speaks to the running server for a person: where its address and key come from, and what is said when it refuses."""
 
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -16,7 +16,11 @@ from postback.settings import Settings, load_settings
 
 __all__ = ["PAGE_SIZE", "Answer", "Client", "NotReachable", "Refused", "connect", "known_key", "segment"]
 
-NO_KEY: Final = "there is no API key: give --key, set POSTBACK_API_KEY, or run this in the folder of postback.db.key"
+_NO_KEY: Final = "there is no API key: give --key, set POSTBACK_API_KEY, or"
+NO_KEY: Final = f"{_NO_KEY} run this in the folder of postback.db.key"
+NO_KEY_ON_A_SERVER: Final = (
+    f"{_NO_KEY} make one with `postback keys create NAME --operator`, where POSTBACK_DATABASE is set"
+)
 
 AT_ONCE: Final = Retrying(times=0)
 """A person would rather be told than wait; a script looks at the exit code."""
@@ -47,9 +51,11 @@ class NotReachable(CommandError):
 class Refused(CommandError):
     """The server answered with an error; the message is the server's own."""
 
-    def __init__(self, status: int | None, message: str) -> None:
+    def __init__(self, status: int | None, message: str, errors: Mapping[str, Sequence[str]] | None = None) -> None:
         super().__init__(message, Exit.NOT_ALLOWED if status in (401, 403) else Exit.FAILED)
         self.status = status
+        self.errors = errors or {}
+        """Field → messages, where the server names fields."""
 
 
 class Client:
@@ -62,8 +68,11 @@ class Client:
         account: str | None = None,
         ca_file: Path | None = None,
         retrying: Retrying = AT_ONCE,
+        no_key: str = NO_KEY,
     ) -> None:
+        """`no_key` is said where there is none and one is needed."""
         self.key = key
+        self._no_key = no_key
         tls = _trusting(ca_file) if ca_file else None
         try:
             self._client = library.Client(url, key, account, tls=tls, retrying=retrying)
@@ -98,7 +107,8 @@ class Client:
         try:
             yield
         except library.Refused as error:
-            raise Refused(error.status, self._words(error, path)) from None
+            errors = error.errors if isinstance(error, library.InvalidValue) else None
+            raise Refused(error.status, self._words(error, path), errors) from None
         except library.NotReachable as error:
             raise NotReachable(str(error)) from None
         except library.BadAnswer as error:
@@ -107,7 +117,7 @@ class Client:
     def _words(self, error: library.Refused, path: str) -> str:
         match error:
             case library.Unauthorized() if self.key is None:
-                return NO_KEY
+                return self._no_key
             case library.NotFound():
                 # The server's own words name nothing, so that nobody learns what exists elsewhere.
                 return f"{path.partition('?')[0]}: {error}"
@@ -119,7 +129,8 @@ class Client:
 def connect(url: str | None, key: str | None, account: str | None = None, retrying: Retrying = AT_ONCE) -> Client:
     """A client for the server that the flags or the settings name."""
     settings = load_settings()
-    return Client(url or settings.address_url, key or known_key(settings), account, settings.ca_file, retrying)
+    no_key = NO_KEY_ON_A_SERVER if settings.is_on_a_server else NO_KEY
+    return Client(url or settings.address_url, key or known_key(settings), account, settings.ca_file, retrying, no_key)
 
 
 def known_key(settings: Settings) -> str | None:

@@ -31,18 +31,18 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List deliveries, the newest first."""
-    found = list(
-        connect(url, key, account).list(
-            "/v2/deliveries",
-            limit,
-            state=state,
-            postbackconfig_id=config,
-            event_type=event_type,
-            location_id=location,
-            since=since,
-            until=until,
-        )
+    asked = connect(url, key, account).list(
+        "/v2/deliveries",
+        limit,
+        state=state,
+        postbackconfig_id=config,
+        event_type=event_type,
+        location_id=location,
+        since=since,
+        until=until,
     )
+    with many.said_by_option():
+        found = list(asked)
     if as_json:
         print_json(found)
         return

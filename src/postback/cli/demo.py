@@ -1,15 +1,16 @@
 """`demo`: the three documented systems from setting to receipt, against built-in receivers, told step by step."""
 
-from postback.cli.demo_messaging import callbacks, xml_postback
-from postback.cli.demo_payment import documented_workflow, recovery
-from postback.cli.output import program
-from postback.cli.story import Inbox, Story
-from postback.cli.trial import trial_server
-from postback.receiver.server import Behaviour, TestReceiver
-
 
 def demo() -> None:
     """Show three systems from setting to receipt: the contact postback, XML that is resent, and three callbacks."""
+    # Receivers and formats take a tenth of a second to load, which no other command should wait for.
+    from postback.cli.demo_messaging import callbacks, xml_postback
+    from postback.cli.demo_payment import documented_workflow, recovery
+    from postback.cli.output import program
+    from postback.cli.story import Inbox, Story
+    from postback.cli.trial import trial_server
+    from postback.receiver.server import Behaviour, TestReceiver
+
     good, flaky, xml, sms = Inbox(), Inbox(), Inbox(), Inbox()
     story = Story()
     story.step("A server on a free port, in a temporary folder; and four receivers")

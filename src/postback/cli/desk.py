@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from postback.cli.client import Client, connect, known_key, segment
+from postback.cli.output import CommandError, Exit
 from postback.settings import Settings, load_settings
 
 PID_BYTES = 32
@@ -42,6 +43,26 @@ def desk(url: str | None, key: str | None, account: str | None = None) -> Iterat
         here = StoreDesk.open(runner, settings, account)
         try:
             yield here
+        finally:
+            here.close()
+
+
+def make_operator_key(name: str) -> dict[str, Any]:
+    """In the database itself: no server makes one for whoever asks. On PostgreSQL servers may run, on a file none."""
+    settings = load_settings()
+    if not settings.is_on_a_server:
+        database = Path(settings.database)
+        if not database.exists():
+            raise CommandError(f"{database} does not exist; its first start makes an operator key", Exit.USAGE)
+        holder = lock_holder(database)
+        if holder is not None:
+            raise CommandError(f"{database} is in use by a server (pid {holder}); stop it first")
+    from postback.cli.store import StoreDesk
+
+    with asyncio.Runner() as runner:
+        here = StoreDesk.open(runner, settings, None)
+        try:
+            return here.add_operator_key(name)
         finally:
             here.close()
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from postback.cli.client import Client, Json, known_key
 from postback.cli.conservation import conservation, limited
 from postback.cli.desk import lock_holder
-from postback.cli.findings import Finding
+from postback.cli.findings import OWED_BY_STATE, Finding
 from postback.cli.output import CommandError, Exit, print_json, print_table
 from postback.domain.errors import PostbackError
 from postback.settings import Settings, load_settings
@@ -62,6 +62,7 @@ def examine(settings: Settings, *, with_log: bool = False) -> Iterator[Finding]:
     yield from _private_file("secret key", settings.secret_file, is_given=settings.secret_key is not None)
     yield from _disk(database)
     if database.exists():
+        yield from _moved(database)
         yield from _database(database, settings, with_log=with_log)
     else:
         yield Finding("database", "note", f"{database} does not exist yet; the first `serve` makes it")
@@ -124,6 +125,15 @@ def _disk(database: Path) -> Iterator[Finding]:
         yield Finding("disk", "wrong", f"{folder} cannot be written")
 
 
+def _moved(database: Path) -> Iterator[Finding]:
+    # Its libraries take a while to load, which no other command should wait for.
+    from postback.storage.moved import MovedMark
+
+    mark = MovedMark(database)
+    if (name := mark.read()) is not None:
+        yield Finding("moved", "note", f"to {name}, as {mark.path.name} says; no server starts on this file")
+
+
 def _database(path: Path, settings: Settings, *, with_log: bool) -> Iterator[Finding]:
     try:
         connection = sqlite3.connect(_address(path), uri=True, timeout=READ_S)
@@ -164,7 +174,7 @@ def _contents(connection: sqlite3.Connection, path: Path, settings: Settings, *,
     sizes = f"{path.stat().st_size >> 10:,} KiB, log {log.stat().st_size >> 10 if log.exists() else 0:,} KiB"
     yield Finding("size", "ok", sizes)
     yield _secrets(connection, path, settings)
-    counts = dict(connection.execute(_OWED).fetchall())
+    counts = dict(connection.execute(OWED_BY_STATE).fetchall())
     text = ", ".join(f"{state} {counts.get(state, 0):,}" for state in ("pending", "claimed", "held"))
     yield Finding("owed", "ok", text)
     yield from conservation(connection, CHECK_S, with_log=with_log)
@@ -210,18 +220,6 @@ def _secrets(connection: sqlite3.Connection, path: Path, settings: Settings) -> 
     return Finding("secrets", "ok", "can be read" if used else "there are none")
 
 
-# What is finished is not owed any more; held is what waits for a config that is paused or disabled.
-_OWED: Final = """
-SELECT CASE
-           WHEN owed.claim IS NOT NULL THEN 'claimed'
-           WHEN configs.state IN ('paused', 'disabled') THEN 'held'
-           ELSE 'pending'
-       END AS state, count(*)
-FROM owed LEFT JOIN configs ON configs.id = owed.config_id
-GROUP BY state
-"""
-
-
 def _server(settings: Settings, *, is_running: bool) -> Iterator[Finding]:
     url = settings.address_url
     try:
@@ -229,6 +227,12 @@ def _server(settings: Settings, *, is_running: bool) -> Iterator[Finding]:
     except CommandError as error:
         if error.code is Exit.NOT_REACHABLE and not is_running:
             yield Finding("server", "note", f"none answers at {url}")
+        elif error.code is Exit.NOT_REACHABLE:
+            yield Finding(
+                "server",
+                "wrong",
+                f"{error}; one runs, so it may listen elsewhere: set POSTBACK_LISTEN to where it does",
+            )
         else:
             yield Finding("server", "wrong", str(error))
     else:

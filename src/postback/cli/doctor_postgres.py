@@ -8,7 +8,7 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError
 
 from postback.cli.conservation import of_accounts, of_log, progress
-from postback.cli.findings import Finding
+from postback.cli.findings import OWED_BY_STATE, Finding
 from postback.domain.errors import PostbackError
 from postback.settings import Settings
 from postback.storage import migrations, sealing
@@ -16,23 +16,14 @@ from postback.storage.balance import differences
 from postback.storage.postgres.clock import NOW
 from postback.storage.postgres.connections import Door, cause, told
 from postback.storage.postgres.conservation import balances, count_log, counted
-from postback.storage.postgres.opening import demand_fit, reach, shown
+from postback.storage.postgres.keys import registered
+from postback.storage.postgres.opening import demand_fit
 from postback.storage.postgres.partitions import AHEAD, DAY_MS, TABLES, existing
+from postback.storage.postgres.reaching import demand_writable, reach, shown
 from postback.storage.vault import key_id
 
 CHECK_S: Final = 5
 _BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-
-_OWED: Final = """
-SELECT CASE
-           WHEN owed.claim IS NOT NULL THEN 'claimed'
-           WHEN configs.state IN ('paused', 'disabled') THEN 'held'
-           ELSE 'pending'
-       END AS state, count(*)
-FROM owed LEFT JOIN configs ON configs.id = owed.config_id
-GROUP BY 1
-"""
-"""What is finished is not owed any more; held is what waits for a config that is paused or disabled."""
 
 
 def examine_database(settings: Settings, *, with_log: bool) -> Sequence[Finding]:
@@ -67,6 +58,12 @@ async def _look(door: Door, settings: Settings, *, with_log: bool) -> AsyncItera
     else:
         durable = [f"{one} = {await raw.fetchval('SELECT current_setting($1)', one)}" for one in _DURABLE]
         yield Finding("durability", "ok", ", ".join(durable))
+    try:
+        await demand_writable(door, name)
+    except PostbackError as error:
+        yield Finding("writes", "wrong", str(error))
+    else:
+        yield Finding("writes", "ok", "taken: it is a primary")
     version = await door.run(migrations.version)
     if version is None:
         yield Finding("schema", "note", "there is none yet; the first `serve` makes it")
@@ -84,7 +81,7 @@ async def _look(door: Door, settings: Settings, *, with_log: bool) -> AsyncItera
         yield await _partitions(door, now)
         yield await _workers(door, now, settings.lease.total_seconds())
         yield await _secrets(door, settings)
-        counts = dict([tuple(row) for row in await raw.fetch(_OWED)])
+        counts = dict([tuple(row) for row in await raw.fetch(OWED_BY_STATE)])
         text = ", ".join(f"{state} {counts.get(state, 0):,}" for state in ("pending", "claimed", "held"))
         yield Finding("owed", "ok", text)
         totals = await counted(raw)
@@ -131,10 +128,19 @@ async def _workers(door: Door, now: int, lease_s: float) -> Finding:
     rows = await door.raw.fetch("SELECT slot, host, beat_ms FROM workers ORDER BY slot")
     alive = [row for row in rows if row[2] >= now - lease_s * 1000]
     silent = len(rows) - len(alive)
-    text = ", ".join(f"{row[0]} on {row[1]}" for row in alive) or "none: no server runs on this database"
+    text = _crew([(row[0], row[1]) for row in alive]) or "none: no server runs on this database"
     if silent and not alive:
         return Finding("workers", "note", f"{text}; of {silent} that ended without a word the next start takes over")
     return Finding("workers", "ok", text + (f"; {silent} not heard of, others take over" if silent else ""))
+
+
+def _crew(workers: Sequence[tuple[int, str]]) -> str:
+    """How many they are, and their numbers by host."""
+    hosts: dict[str, list[int]] = {}
+    for number, host in workers:
+        hosts.setdefault(host, []).append(number)
+    of_each = [f"{', '.join(map(str, numbers))} on {host}" for host, numbers in hosts.items()]
+    return f"{len(workers)}: {'number' if len(workers) == 1 else 'numbers'} {'; '.join(of_each)}" if workers else ""
 
 
 async def _secrets(door: Door, settings: Settings) -> Finding:
@@ -142,9 +148,11 @@ async def _secrets(door: Door, settings: Settings) -> Finding:
     if not settings.secret_keys:
         return Finding("secrets", "wrong", "POSTBACK_SECRET_KEY is not set, and no server starts without it")
     held = await door.run(sealing.held)
+    used = held.key_ids | await registered(door)
     known = [key_id(key) for key in settings.secret_keys]
-    if missing := sorted(held.key_ids - set(known)):
-        return Finding("secrets", "wrong", f"encrypted with keys that are not there: {', '.join(missing)}")
+    if missing := sorted(used - set(known)):
+        what = "encrypted" if held.key_ids - set(known) else "to be encrypted, as the database was set up,"
+        return Finding("secrets", "wrong", f"{what} with keys that are not there: {', '.join(missing)}")
     if old := sorted(held.key_ids - set(known[:1])):
         return Finding("secrets", "note", f"can be read, some with old keys ({', '.join(old)}); `rewrap` changes that")
     return Finding("secrets", "ok", "can be read" if held.key_ids else "there are none")

@@ -1,12 +1,13 @@
 """`keys`: API keys of an account: make, list, revoke."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
 from postback.cli.client import Account, Json, Key, Url
-from postback.cli.desk import desk
-from postback.cli.output import print_facts, print_json, print_table
+from postback.cli.desk import desk, make_operator_key
+from postback.cli.output import CommandError, Exit, print_facts, print_json, print_table
 from postback.domain.accounts import Scope
 
 app = typer.Typer(help="API keys: make one, list them, revoke one.", no_args_is_help=True)
@@ -23,17 +24,37 @@ def create(
     key: Key = None,
     account: Account = None,
     *,
+    operator: Annotated[
+        bool,
+        typer.Option("--operator", metavar="", help="An operator key, for any account; made in the database itself."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Make a key; its secret is shown this once."""
-    scopes = [str(one) for one in scope or (Scope.READ, Scope.PUBLISH)]
-    with desk(url, key, account) as asked:
-        made = asked.add_key(name, scopes, expires_at)
+    if operator:
+        _refuse_beside_operator(
+            {"--scope": scope, "--expires-at": expires_at, "--url": url, "--key": key, "--account": account}
+        )
+        made = make_operator_key(name)
+    else:
+        scopes = [str(one) for one in scope or (Scope.READ, Scope.PUBLISH)]
+        with desk(url, key, account) as asked:
+            made = asked.add_key(name, scopes, expires_at)
     if as_json:
         print_json(made)
     else:
         print_facts(made)
         print("\nThe secret is not shown again.")
+
+
+def _refuse_beside_operator(given: Mapping[str, object]) -> None:
+    names = [name for name, value in given.items() if value]
+    if names:
+        raise CommandError(
+            f"an operator key acts for any account, may do everything and is made in the database that POSTBACK_DATABASE "
+            f"names: --operator goes without {', '.join(names)}",
+            Exit.USAGE,
+        )
 
 
 @app.command("list")

@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -9,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from postback.cli.client import Client, segment
+from postback.cli.client import Client, Refused, segment
 from postback.cli.output import CommandError, Exit, print_json
 from postback.domain.jobs import COUNTED_MAX, JobKind, JobState
 
@@ -23,6 +25,16 @@ Until = Annotated[str | None, typer.Option(help="Many: of events accepted before
 Everything = Annotated[bool, typer.Option("--all", metavar="", help="Many: all of the account, or all in that state.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", metavar="", help="Only say how many they are.")]
 Sure = Annotated[bool, typer.Option("--yes", metavar="", help="Do not ask before it is done.")]
+
+_OPTIONS: Final = {
+    "state": "--state",
+    "postbackconfig_id": "--config",
+    "event_type": "--type",
+    "location_id": "--location",
+    "since": "--since",
+    "until": "--until",
+}
+"""What is typed for a field of the API."""
 
 _DONE: Final = {JobKind.REPLAY: "replayed", JobKind.CANCEL: "cancelled"}
 
@@ -70,7 +82,8 @@ def act_on_many(kind: JobKind, many: Many, client: Client, *, as_json: bool) -> 
     """Count, ask, start, and show how far it is."""
     body = many.body()
     path = f"/v2/deliveries/{kind}"
-    count = client.post(path, {**body, "dry_run": True})["count"]
+    with said_by_option("filter."):
+        count = client.post(path, {**body, "dry_run": True})["count"]
     if many.is_dry_run:
         print_json({"count": count}) if as_json else print(f"{_deliveries(count)} would be {_DONE[kind]}")
         return
@@ -86,6 +99,28 @@ def act_on_many(kind: JobKind, many: Many, client: Client, *, as_json: bool) -> 
     print(f"{_deliveries(replay['done'], is_exact=True)} {_DONE[kind]}")
     if replay["skipped"]:
         print(f"{replay['skipped']:,} skipped: not any more what they had been, or without a config now")
+
+
+@contextmanager
+def said_by_option(prefix: str = "") -> Iterator[None]:
+    """What the server says of a field is said of the option that it was typed as."""
+    try:
+        yield
+    except Refused as refused:
+        options = {f"{prefix}{field}": option for field, option in _OPTIONS.items()}
+        if not refused.errors or not set(refused.errors) <= set(options):
+            raise
+        lines = [
+            _of_option(options[field], field.removeprefix(prefix), text)
+            for field, texts in refused.errors.items()
+            for text in texts
+        ]
+        raise CommandError("\n".join(lines), refused.code) from refused
+
+
+def _of_option(option: str, field: str, text: str) -> str:
+    """Where the sentence begins with the field, it begins with the option."""
+    return f"{option} {text.removeprefix(f'{field} ')}" if text.startswith(f"{field} ") else f"{option}: {text}"
 
 
 def _ask(question: str) -> None:

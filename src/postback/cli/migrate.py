@@ -63,7 +63,10 @@ def _refuse_where_it_cannot(settings: Settings) -> None:
     if not Path(settings.database).exists():
         raise CommandError(f"{settings.database} does not exist: there is nothing to move", Exit.USAGE)
     if find_spec("asyncpg") is None:
-        raise CommandError("PostgreSQL needs the extra postgres: pip install 'postback[postgres]'", Exit.USAGE)
+        raise CommandError(
+            "PostgreSQL needs the extra postgres: pip install './postback[postgres]' (./postback is the folder that was cloned)",
+            Exit.USAGE,
+        )
 
 
 def _move(settings: Settings, address: str) -> "Moved":
@@ -75,7 +78,7 @@ def _move(settings: Settings, address: str) -> "Moved":
         with opened_to_move(path, settings.secret_keys) as source, _bars() as bars:
             return asyncio.run(move(source, address, bars.table, bars.counted))
     except Unavailable as error:
-        raise CommandError(f"{databases.shown(address)}: {error}; nothing was moved", Exit.NOT_REACHABLE) from error
+        raise CommandError(f"{error}; nothing was moved", Exit.NOT_REACHABLE) from error
 
 
 class _Bars:
@@ -127,7 +130,10 @@ def _tell(moved: "Moved", settings: Settings, address: str, *, as_json: bool) ->
     print("  POSTBACK_DATABASE    to that address, with its password")
     print(f"  POSTBACK_SECRET_KEY  {_secret_key(settings)}")
     print(f"\nThe operator keys are the same as before{_operator_key(settings)}.")
-    print(f"Start no server on {settings.database} again: it would deliver what is owed a second time.")
+    print(
+        f"No server starts on {settings.database} again, for it would deliver what is owed a second time: "
+        f"{settings.database}.moved beside it says where it went."
+    )
 
 
 def _secret_key(settings: Settings) -> str:

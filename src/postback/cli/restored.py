@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from postback.cli.output import program
 from postback.domain.errors import Unavailable
-from postback.domain.ids import config_text
+from postback.domain.ids import ACCOUNT_DEFAULT, config_text
 from postback.domain.times import rfc3339
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ async def ask(restored: "Restored", say: Callable[[str], None]) -> None:
             answering.add(task)
             task.add_done_callback(answering.discard)
         else:
-            say(f"Nothing is delivered yet. {_ASKED}\n{_ways()}")
+            say(f"Nothing is delivered yet. {_ASKED}")
 
     with _typed(answered, lambda: say(_ELSEWHERE.format(program=program()))) as is_asking:
         say(_ASKED if is_asking else _ELSEWHERE.format(program=program()))
@@ -67,7 +68,7 @@ def question(restored: "Restored") -> str:
         "What of it was delivered after the copy was made will be sent a SECOND TIME, under the same event ids:\n"
         "receivers that look at the id notice it, others take it for something new."
     )
-    parts.append(_ways())
+    parts.append(_ways(restored))
     return "\n\n".join(parts) + "\n"
 
 
@@ -89,15 +90,24 @@ def _line(one: "OwedTo") -> str:
     return f"  {one.owed:>9,}  {one.account}  {config_text(one.config_id)}  {one.url or '–'}{state}"
 
 
-def _ways() -> str:
+def _ways(restored: "Restored") -> str:
+    """As they can be pasted: of the config that is owed most, and of what its account had when the copy was made."""
     name = program()
-    return (
-        "In another terminal, meanwhile:\n"
-        f"  {name} deliveries cancel --config pbc_… --dry-run   how many of one config; without --dry-run they are cancelled\n"
-        f"  {name} deliveries cancel --until 2026-…Z            all of an account that were accepted before then (--account)\n"
-        f"  {name} deliveries list --state pending              what there is, one by one\n"
-        f"  {name} release                                      let it deliver"
-    )
+    most = restored.owing.most[0] if restored.owing.most else None
+    known_ms = restored.copy.known_until_ms
+    config = "pbc_…" if most is None else config_text(most.config_id)
+    of_account = "" if most is None or most.account == ACCOUNT_DEFAULT else f" --account {shlex.quote(most.account)}"
+    # What was accepted in that very millisecond as well.
+    until = "2026-…Z" if known_ms is None else rfc3339(known_ms + 1)
+    ways = [
+        (f"{name} deliveries cancel --config {config}{of_account} --dry-run", "how many of one config"),
+        (f"{name} deliveries cancel --until {until}{of_account} --dry-run", "how many of an account were in the copy"),
+        (f"{name} deliveries list --state pending{of_account}", "what there is, one by one"),
+        (f"{name} release", "let it deliver"),
+    ]
+    width = max(len(command) for command, _ in ways)
+    lines = [f"  {command:<{width}}   {what}" for command, what in ways]
+    return "\n".join(["In another terminal, meanwhile (without --dry-run they are cancelled):", *lines])
 
 
 def _number(count: int, one: str, many: str) -> str:

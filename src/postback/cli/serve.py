@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from postback.cli import restored
+from postback.cli.interrupted import ended_by_interrupt
+from postback.cli.loading import loading
 from postback.cli.output import CommandError, Exit, program
 from postback.domain import databases
 from postback.settings import Settings, load_settings, source_of
 
 if TYPE_CHECKING:
-    from postback.bootstrap import Started
+    from postback.bootstrap import KeyMade, Started
 
 RECEIVER_PORT = 9000
 OPERATING = "docs/guide/operating.md"
@@ -43,7 +45,8 @@ def serve(
     Every setting may also come from the environment (POSTBACK_LISTEN …) or from postback.toml; `postback settings` shows them.
     """
     # The server's libraries take half a second to load, which no other command should wait for.
-    from postback import bootstrap
+    with loading():
+        from postback import bootstrap
 
     settings = load_settings(
         listen=listen,
@@ -62,13 +65,17 @@ def serve(
     if settings.processes > 1:
         demand_server(settings, f"{source_of('processes', {'processes': processes})} is {settings.processes}, which")
 
-    def announce(started: "Started | None") -> None:
-        if started is not None:
-            say(announcement(started, settings.processes))
+    def announce(news: "KeyMade | Started | None") -> None:
+        match news:
+            case bootstrap.KeyMade(key):
+                say(f"Operator key, shown this once and kept nowhere: {key}\n")
+            case bootstrap.Started():
+                say(announcement(news, settings.processes))
 
     try:
         asks = partial(restored.ask, say=say) if after_restore else None
-        code = bootstrap.serve(settings, announce, asks)
+        with ended_by_interrupt():
+            code = bootstrap.serve(settings, announce, asks)
     except bootstrap.CannotStart as error:
         raise CommandError(str(error)) from error
     end(code)
@@ -88,6 +95,10 @@ def end(code: int) -> NoReturn:
     """Of a command that has run until it was stopped."""
     if code == Exit.OK:
         say("postback has stopped; nothing that was accepted is lost")
+    else:
+        say(
+            "postback has stopped, not in good order: what it held is owed again, and some of it may be sent a second time"
+        )
     raise typer.Exit(code)
 
 
@@ -99,7 +110,9 @@ def say(text: str) -> None:
 
 def announcement(started: "Started", processes: int = 1) -> str:
     """What is said once the server answers: address, key, warnings, and lines to paste."""
-    where = f"postback listens on {started.address}" + (f", in {processes} processes" if processes > 1 else "")
+    where = f"postback listens on {started.listens_on}" + (f", in {processes} processes" if processes > 1 else "")
+    if started.address != started.listens_on:
+        where += f"\n  links begin with {started.address}, where others reach it (POSTBACK_PUBLIC_URL)"
     parts = [where, *_about_portal(started), _about_key(started)]
     if started.secret_path is not None:
         parts.append(
@@ -109,14 +122,14 @@ def announcement(started: "Started", processes: int = 1) -> str:
     if started.allows_loopback:
         parts.append(
             "! Receivers on this machine's loopback addresses may be called (POSTBACK_ALLOW_NETWORKS):\n"
-            "  right for trying it out, wrong where strangers may set up postback configs."
+            "  right for trying it out, wrong where strangers may set up postback configs; `none` closes them."
         )
     if started.needs_public_url:
         parts.append(
             f"! Links begin with {started.address}, which means nothing elsewhere: set POSTBACK_PUBLIC_URL (or\n"
             "  --public-url) to the address that others reach this server at."
         )
-    parts.append(_lines_to_try(started))
+    parts.append(_line_to_look(started) if started.is_in_use else _lines_to_try(started))
     return "\n\n".join(parts) + "\n"
 
 
@@ -131,15 +144,26 @@ def _about_key(started: "Started") -> str:
         if started.key is None:
             return (
                 "The operator key is the one that was shown at the first start, or one that was made since.\n"
-                "  Where none is known any more, start once with a new one in POSTBACK_API_KEY."
+                f"  Where none is known any more, `{program()} keys create NAME --operator` makes another."
             )
-        return f"Operator key, shown this once and kept nowhere: {started.key}"
+        return "The operator key is the one shown above, this once."
     if started.key_path is None:
         return "The operator key is the one that POSTBACK_API_KEY gives."
     path = started.key_path.absolute()
     if started.key is None:
         return f"The operator key is in {path}"
-    return f"Operator key, shown this once: {started.key}\n  kept, readable by its owner only, in {path}"
+    made = f"Operator key, shown this once: {started.key}\n  kept, readable by its owner only, in {path}"
+    if not started.is_one_more:
+        return made
+    return (
+        f"{made}\n"
+        f"  It was made because none that is valid stood there, and is one more: `{program()} keys list` shows the others.\n"
+        "  If you have the file of the first one, put it back, and revoke this one."
+    )
+
+
+def _line_to_look(started: "Started") -> str:
+    return f"What is delivered, in another terminal: {program()} deliveries list --url {started.address}"
 
 
 def _lines_to_try(started: "Started") -> str:

@@ -79,6 +79,11 @@ class StoreDesk:
         key, secret = self._runner.run(self._actions.add_key(self._principal, fields))
         return key_view(key) | {"secret": secret}
 
+    def add_operator_key(self, name: str) -> dict[str, Any]:
+        """Whoever may write the database may do anything: it acts for any account, with all scopes."""
+        key, secret = self._runner.run(self._actions.add_operator_key(name, by=_ACTOR))
+        return key_view(key) | {"secret": secret}
+
     def keys(self) -> list[dict[str, Any]]:
         return [key_view(one) for one in self._all(lambda query: self._actions.list_keys(self._principal, query))]
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
+from postback.cli.arrivals import shown_body
 from postback.cli.client import Client, segment
-from postback.cli.listen import shown_body
 from postback.cli.output import CommandError, console, headline, printable
 from postback.receiver.server import Received
 

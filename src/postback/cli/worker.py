@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from postback.cli.interrupted import ended_by_interrupt
+from postback.cli.loading import loading
 from postback.cli.output import CommandError
 from postback.cli.serve import demand_server, end, say
 from postback.settings import Settings, load_settings
@@ -15,7 +17,7 @@ def worker(
     allow_networks: Annotated[
         str | None,
         typer.Option(
-            help="Private networks (CIDR, separated by commas) that postbacks may be sent to; auto: none, for a worker."
+            help="Private networks (CIDR, separated by commas) that postbacks may be sent to; auto and none: no such network."
         ),
     ] = None,
     processes: Annotated[int | None, typer.Option(help=Settings.model_fields["processes"].description)] = None,
@@ -26,7 +28,8 @@ def worker(
     Every setting may also come from the environment or from postback.toml; `postback settings` shows them.
     """
     # The server's libraries take half a second to load, which no other command should wait for.
-    from postback import bootstrap
+    with loading():
+        from postback import bootstrap
 
     settings = load_settings(
         worker_listen=listen,
@@ -37,7 +40,8 @@ def worker(
     )
     demand_server(settings, "`postback worker`")
     try:
-        code = bootstrap.work(settings, lambda _: say(announcement(settings)))
+        with ended_by_interrupt():
+            code = bootstrap.work(settings, lambda _: say(announcement(settings)))
     except bootstrap.CannotStart as error:
         raise CommandError(str(error)) from error
     end(code)

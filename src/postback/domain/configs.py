@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
+from itertools import chain
 from typing import Final
 
 from postback.domain.catalog import can_say
+from postback.domain.errors import Unavailable
 from postback.domain.event_types import Layout
 from postback.domain.events import Event, split_type
 from postback.domain.patterns import names
@@ -22,6 +24,8 @@ DECIDED_MAX: Final = 1_000
 
 MAX_IN_FLIGHT: Final = 64
 DISABLE_AFTER_S: Final = 5 * 86_400
+
+_NOTHING: Final[Mapping[str, object]] = {}
 
 _FLAG_OF_VERB: Final = {"created": "on_create", "updated": "on_update", "deleted": "on_delete"}
 
@@ -96,6 +100,7 @@ class PostbackConfig:
     It wants either the events of a resource, by its flags, or those of its patterns: `*`, `sms.*`, `pass.generated`.
     `rate_limit` is deliveries a second. Of `signing_secrets` the first is the current one. Without a success for
     `disable_after_s` it is disabled (None: never); since `failing_ms` (unix) others have been told that it is failing.
+    `locked` says why its secrets, which are not here, cannot be opened by this process; None where they can.
     """
 
     id: int
@@ -127,6 +132,7 @@ class PostbackConfig:
     state_reason: str | None = None
     warned: Warned | None = None
     failing_ms: int | None = None
+    locked: str | None = None
     created_ms: int = 0
     modified_ms: int = 0
     as_sent: Mapping[str, object] = field(default_factory=dict, repr=False)
@@ -181,15 +187,25 @@ class PostbackConfig:
         data = json.loads(event.data, parse_int=float)
         return bool(data.get("product_transaction_id") == self.product_transaction_id)
 
+    def without_echo(self) -> "PostbackConfig":
+        """Of what was sent only the name, for whoever carries it out and shows it to nobody."""
+        return replace(self, as_sent={"name": self.as_sent["name"]} if "name" in self.as_sent else _NOTHING)
+
     @property
     def holds(self) -> bool:
-        """Whether what is owed waits, because the config is paused or disabled."""
-        return self.state is not _ACTIVE
+        """Whether what is owed waits, because the config is paused or disabled, or its secrets are locked."""
+        return self.state is not _ACTIVE or self.locked is not None
+
+    def demand_unlocked(self) -> None:
+        """Unavailable where nothing can be made of it here: another process may have the key."""
+        if self.locked is not None:
+            raise Unavailable(self.locked)
 
 
 def expands_of(wanting: Sequence[PostbackConfig]) -> Sequence[str]:
     """What any of these asks for, each name once."""
-    return tuple(dict.fromkeys(name for config in wanting for name in config.expands))
+    asked = [config.expands for config in wanting if config.expands]
+    return tuple(dict.fromkeys(chain.from_iterable(asked))) if asked else ()
 
 
 @lru_cache(maxsize=8192)

@@ -12,6 +12,11 @@ Crew = tuple[int, ...]
 
 NOBODY: Final[Crew] = ()
 
+Keys = frozenset[int]
+"""Ids of configs, and `host_key`s."""
+
+NOTHING: Final[Keys] = frozenset()
+
 CONNECTIONS: Final = 256
 """What all of them together open to one host and port, each one at least."""
 
@@ -21,14 +26,34 @@ SILENT_BEATS: Final = 2
 
 
 class Peer(NamedTuple):
-    """A worker that was heard of lately; `goes_by` is the mark of the crew that it minds, 0 of none."""
+    """A worker that was heard of lately; `goes_by` is the mark of the crew that it minds, 0 of none.
+
+    `keeps` names what it still has more of under way than that crew gives it. One that `leaves` begins nothing more
+    whatever the crew: it keeps all that it has under way.
+    """
 
     id: int
     goes_by: int
+    keeps: Keys = NOTHING
+    leaves: bool = False
 
 
 def crew_of(peers: Iterable[Peer]) -> Crew:
-    return tuple(sorted(peer.id for peer in peers))
+    return tuple(sorted(peer.id for peer in peers if not peer.leaves))
+
+
+def host_key(host: str, port: int) -> int:
+    """Below 0, as no id of a config is. Two hosts with the same key, if ever, would only wait for each other."""
+    return -1 - int.from_bytes(blake2b(f"{host}:{port}".encode(), digest_size=6).digest())
+
+
+def keys_text(keys: Keys) -> str:
+    """As a row has them: equal for equal keys."""
+    return ",".join(map(str, sorted(keys)))
+
+
+def keys_of(text: str) -> Keys:
+    return frozenset(map(int, text.split(","))) if text else NOTHING
 
 
 def in_touch_ms(lease_ms: int) -> int:

@@ -59,7 +59,29 @@ def told(text: str) -> str:
 
 
 def hosts(database: str, environment: Mapping[str, str]) -> Sequence[tuple[str, int]]:
-    """The names or addresses of a server, and its ports; sockets in the file system have none.
+    """The names or addresses of a server, and its ports; sockets in the file system have none."""
+    return [(name or "localhost", port) for name, port in servers(database, environment) if not name.startswith("/")]
+
+
+def named(database: str, environment: Mapping[str, str]) -> str:
+    """Of a server's database its name, and where its servers are, for sentences."""
+    parts = urlsplit(database)
+    query = dict(parse_qsl(parts.query))
+    name = unquote(parts.path.removeprefix("/")) or query.get("dbname") or query.get("database") or "(default)"
+    return f"the database {name} on {', '.join(_place(*one) for one in servers(database, environment))}"
+
+
+def _place(name: str, port: int) -> str:
+    if not name:
+        return "this machine"
+    if name.startswith("/"):
+        return f"the socket {name}/.s.PGSQL.{port}"
+    return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
+
+
+def servers(database: str, environment: Mapping[str, str]) -> Sequence[tuple[str, int]]:
+    """Name, address or folder of a socket of each server of an address, and its port; a name is empty where nothing says
+    where it is.
 
     `environment` says what the address leaves out: PGHOST and PGPORT.
     """
@@ -70,8 +92,7 @@ def hosts(database: str, environment: Mapping[str, str]) -> Sequence[tuple[str, 
     found = []
     for number, host in enumerate(given.split(",")):
         name, port = _host_and_port(host, ports[number] if number < len(ports) else ports[-1])
-        if not name.startswith("/"):
-            found.append((name or "localhost", port))
+        found.append((name, port))
     return found
 
 

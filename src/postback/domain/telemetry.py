@@ -105,6 +105,13 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
+class Claimed:
+    """The store was asked for what is due, and gave it after so long; what was written before it included."""
+
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class StaleSettlements:
     """Claims that no longer held when their outcome was settled: the outcome is on record and decided nothing."""
 
@@ -133,8 +140,33 @@ class StoreFailed:
     error: str
 
 
-STORE_WRITES: Final = ("accept", "beat", "claim", "keep", "release", "replay", "settle", "tell", "watch")
+STORE_WRITES: Final = ("accept", "beat", "claim", "free", "keep", "release", "replay", "settle", "tell", "watch")
 """Each `what` that there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLost:
+    """No connection to the store can be made, for so long by now; reported at first and from time to time, by its name."""
+
+    name: str
+    why: str
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFound:
+    """The store answers again, after so long."""
+
+    name: str
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class KeysMissing:
+    """Ids of keys that secrets of the store are encrypted with and that this process does not have; reported when they
+    have changed, also to none."""
+
+    keys: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +184,13 @@ Fact = (
     | TestFinished
     | EventTraced
     | Committed
+    | Claimed
     | StaleSettlements
     | WorkerEnlisted
     | WorkerDied
     | StoreFailed
+    | StoreLost
+    | StoreFound
+    | KeysMissing
     | InternalError
 )

@@ -3,11 +3,13 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from postback.domain.configs import PostbackConfig
 from postback.domain.deliveries import Claim, Settlement
 from postback.domain.destinations import destination
 from postback.domain.errors import CannotRender, InvalidValue
+from postback.domain.making import made
 from postback.domain.telemetry import InternalError
 from postback.domain.urls import parse_url
 from postback.domain.verdict import decide, warning
@@ -35,18 +37,24 @@ class Attempter:
             if destination is None:
                 raise CannotRender(f"the url of the config cannot be used: {config.url!r}")
             rendered = render(claim.event, config, claim.attempts + 1, now_ms)
-            request = Request(destination, rendered.content_type, rendered.body, rendered.headers)
+            request = made(Request, (destination, *rendered))
         except CannotRender as error:
-            settled(self._decide(claim, config, now_ms, None, _unsent(Reason.CANNOT_RENDER, str(error))))
+            self._end(claim, config, now_ms, None, settled, _unsent(Reason.CANNOT_RENDER, str(error)))
         except Exception as error:  # noqa: BLE001 - one row that cannot be handled must not end the worker
             self._report(InternalError(error))
-            settled(self._decide(claim, config, now_ms, None, _unsent(Reason.INTERNAL_ERROR, type(error).__name__)))
+            self._end(claim, config, now_ms, None, settled, _unsent(Reason.INTERNAL_ERROR, type(error).__name__))
         else:
-            self._sender.send(request, lambda outcome: settled(self._decide(claim, config, now_ms, request, outcome)))
+            self._sender.send(request, partial(self._end, claim, config, now_ms, request, settled))
 
-    def _decide(
-        self, claim: Claim, config: PostbackConfig, rendered_ms: int, request: Request | None, outcome: Outcome
-    ) -> Settlement:
+    def _end(
+        self,
+        claim: Claim,
+        config: PostbackConfig,
+        rendered_ms: int,
+        request: Request | None,
+        settled: Settled,
+        outcome: Outcome,
+    ) -> None:
         now_ms = self._clock()
         try:
             decision = decide(claim, config, outcome, now_ms, self._dice)
@@ -54,17 +62,21 @@ class Attempter:
             self._report(InternalError(error))
             outcome = Unreachable(Reason.INTERNAL_ERROR, type(error).__name__, outcome.timings)
             decision = decide(claim, config, outcome, now_ms, self._dice)
-        return Settlement(
-            claim,
-            decision.verdict,
-            outcome if request is None else without_secrets(outcome, request),
-            config.version,
-            decision.wait_ms,
-            hashlib.sha256(request.body).digest() if request is not None else None,
-            rendered_ms,
-            decision.disables,
-            warning(config, outcome, now_ms),
+        settlement = made(
+            Settlement,
+            (
+                claim,
+                decision.verdict,
+                outcome if request is None else without_secrets(outcome, request),
+                config.version,
+                decision.wait_ms,
+                hashlib.sha256(request.body).digest() if request is not None else None,
+                rendered_ms,
+                decision.disables,
+                warning(config, outcome, now_ms),
+            ),
         )
+        settled(settlement)
 
 
 def _unsent(reason: Reason, detail: str) -> Unreachable:

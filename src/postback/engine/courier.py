@@ -47,6 +47,7 @@ class TestCourier:
     async def test(self, config: PostbackConfig, event: NewEvent, *, by: Actor | None = None) -> int:
         if self._is_stopping:
             raise _stopping()
+        config.demand_unlocked()
         if list(self._under_way.values()).count(config.account) >= TESTS_AT_ONCE:
             raise Unavailable("too many tests are under way; ask again in a moment")
         settlement = await self._attempt(config, self._claim(config, event))

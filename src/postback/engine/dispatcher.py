@@ -2,19 +2,23 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Final, TypeVar
 
 from postback.domain.configs import ConfigState, PostbackConfig, Snapshot
+from postback.domain.crews import Keys
 from postback.domain.deliveries import Claim, Settlement, Verdict
-from postback.domain.errors import NotFound, Unavailable
-from postback.domain.telemetry import AttemptFinished, StaleSettlements, StoreFailed
+from postback.domain.errors import Unavailable
+from postback.domain.telemetry import AttemptFinished, Claimed, StaleSettlements, StoreFailed
 from postback.domain.verdict import retry_after_ms
 from postback.engine.attempt import Attempter, destination_of
+from postback.engine.due import Due
 from postback.engine.hold import Hold
 from postback.engine.lanes import Host, Lane, Lanes
+from postback.engine.refill import Refill
 from postback.engine.snapshots import Snapshots
 from postback.engine.waiting import happens
 from postback.engine.windows import asks_to_pause
@@ -25,8 +29,11 @@ T = TypeVar("T")
 LOOK_EVERY_S: Final = 1.0
 """The store is asked for due work at least this often; nearer due times are looked for when they come."""
 
-LANES_A_LOOK: Final = 100_000
 CLAIM_BYTES: Final = 16 << 20
+
+CLAIM_AT_ONCE: Final = 500
+"""While the store gives out deliveries of many lanes, whatever else is to be written waits: not for more than these."""
+
 SETTLE_AT_ONCE: Final = 2_000
 DISABLED_WITHIN_S: Final = 1.0
 STORE_RETRY_S: Final = (0.05, 0.2, 1.0, 5.0)
@@ -63,7 +70,6 @@ class Dispatcher:
         self.disabled: Callable[[PostbackConfig, str], None] = _ignore
         self.worker = Worker(0, 0, 0)
         self._queue = queue
-        self._snapshots = snapshots
         self._lanes = lanes
         self._attempter = attempter
         self._report = report
@@ -77,8 +83,8 @@ class Dispatcher:
         # Lanes with work in the store that only their rate keeps, and when the first of them may go on.
         self._throttled: dict[int, Lane] = {}
         self._next_token = math.inf
-        # Lanes to claim for, those that found no place longest waiting first.
-        self._refill: dict[int, Lane] = {}
+        self._refill = Refill(lanes)
+        self._due = Due(queue, snapshots, lanes)
         self._unsettled = 0
         self._is_draining = False
         self._is_empty = asyncio.Event()
@@ -86,6 +92,7 @@ class Dispatcher:
         # Lanes that may hold more than they will start soon, or may start more than before.
         self._to_relieve: set[int] = set()
         snapshots.renewed = self._renew
+        snapshots.in_use = lanes.accounts
 
     # --- what the intake asks -----------------------------------------------------------------------------------
 
@@ -161,12 +168,14 @@ class Dispatcher:
     def abandon(self) -> None:
         """Others have taken this worker for dead: what waits here is theirs. What is under way ends and decides nothing."""
         for lane in self._lanes.lanes.values():
-            for claim in _withdraw(lane):
-                self._drop(lane, claim)
+            claims = _withdraw(lane)
+            for claim in claims:
+                self._lanes.leave(lane, len(claim.event.data))
+            self._left(len(claims))
 
-    def reallot(self) -> None:
-        """Other workers share the lanes now: give back what is theirs, and look for what is this one's."""
-        self._to_relieve.update(lane.config.id for lane in self._lanes.reallot())
+    def reallot(self, keys: Keys | None = None) -> None:
+        """Other workers share these lanes and hosts now, or all: give back what is theirs, look for what is this one's."""
+        self._to_relieve.update(lane.config.id for lane in self._lanes.reallot(keys))
         self.wake()
 
     # --- looking ------------------------------------------------------------------------------------------------
@@ -180,25 +189,41 @@ class Dispatcher:
             lane = self._lanes.lanes.get(config_id)
             if lane is not None:
                 await self._relieve(lane)
+        await self._find_due()
+        now = self._now()
+        self._unthrottle(now)
+        room, full = self._refill.share(now, CLAIM_AT_ONCE)
+        for lane in full:
+            self._throttle(lane, now)
+        if room:
+            await self._claim(room)
+
+    async def _find_due(self) -> None:
         now = self._now()
         if now >= self._next_look:
             self._next_look = now + LOOK_EVERY_S
-            self._lanes.forget_idle()
-            self._refill |= {lane.config.id: lane for lane in await self._due()}
-        now = self._now()
-        self._unthrottle(now)
-        room = self._lanes.share(list(self._refill.values()), now)
-        for lane in self._refill.values():
-            self._throttle(lane, now)
-        self._refill = {key: lane for key, lane in self._refill.items() if key not in room and lane.room(now) > 0}
-        if not room:
-            return
+            self._lanes.forget_idle(now)
+            for lane in await self._due.find(self.worker, int(LOOK_EVERY_S * 1000)):
+                self._is_due(lane)
+            if self._due.next_in_ms is not None:
+                self._look_at(self._now() + self._due.next_in_ms / 1000)
+        for lane in await self._due.open_some():
+            self._is_due(lane)
+        if self._due.is_left:
+            self._look_now.set()
 
+    def _is_due(self, lane: Lane) -> None:
+        lane.spilled = True
+        self._refill.add(lane)
+
+    async def _claim(self, room: Mapping[int, int]) -> None:
         # What is stored while the claim is under way spills a lane again; what the claim finds must not hide that.
         for config_id in room:
             self._lanes.lanes[config_id].spilled = False
         max_bytes = min(CLAIM_BYTES, self._lanes.bytes_left)
+        asked = self._now()
         claims = await self._queue.claim(self.worker, room, max_bytes)
+        self._report(Claimed(self._now() - asked))
         taken = dict.fromkeys(room, 0)
         for claim in claims:
             taken[claim.config_id] += 1
@@ -209,31 +234,10 @@ class Dispatcher:
             lane.spilled |= got == room[config_id] or stopped_early
             await self._relieve(lane)
             self._ask_to_refill(lane)
-        if self._refill and len(claims) < sum(room.values()):
-            # Not all of these places were needed: the next in turn may have them.
+        asked_for = sum(room.values())
+        if self._refill and (len(claims) < asked_for or asked_for == CLAIM_AT_ONCE):
+            # Not all of these places were needed, or there are more: the next in turn may have them.
             self._look_now.set()
-
-    async def _due(self) -> list[Lane]:
-        """Lanes with something due now; the nearest due time after it decides when to look again."""
-        due = []
-        for waiting in await self._queue.waiting(self.worker, int(LOOK_EVERY_S * 1000), LANES_A_LOOK):
-            if waiting.due_in_ms > 0:
-                self._look_at(self._now() + waiting.due_in_ms / 1000)
-                continue
-            lane = self._lanes.lanes.get(waiting.config_id)
-            if lane is None:
-                try:
-                    snapshot = await self._snapshots.of(waiting.account)
-                except NotFound:
-                    continue
-                config = snapshot.configs.get(waiting.config_id)
-                if config is None:
-                    # Deleted since: `bury` ends what it is owed.
-                    continue
-                lane = self._lane(config)
-            lane.spilled = True
-            due.append(lane)
-        return due
 
     def _throttle(self, lane: Lane, now: float) -> None:
         """Come back to the lane when its rate allows, where that is what keeps it."""
@@ -247,12 +251,12 @@ class Dispatcher:
             return
         self._next_token = math.inf
         throttled, self._throttled = self._throttled, {}
-        for config_id, lane in throttled.items():
+        for lane in throttled.values():
             if not lane.spilled:
                 # Its work was claimed since; it may even be idle, and forgotten.
                 continue
             if lane.wait_for_tokens_s(now) is None:
-                self._refill[config_id] = lane
+                self._refill.add(lane)
             else:
                 self._throttle(lane, now)
 
@@ -267,7 +271,7 @@ class Dispatcher:
             return
         now = self._now()
         if lane.is_worth_a_claim(now):
-            self._refill[lane.config.id] = lane
+            self._refill.add(lane)
             self._look_now.set()
         elif lane.config.id not in self._throttled and lane.wait_for_tokens_s(now) is not None:
             self._throttle(lane, now)
@@ -277,14 +281,13 @@ class Dispatcher:
 
     def _pump(self, lane: Lane, now: float) -> None:
         # An attempt that fails before it is sent ends within `start` and comes back here: one loop is enough.
-        if lane.pumping:
+        if lane.pumping or not lane.waiting:
             return
         lane.pumping = True
+        attempted = partial(self._attempted, lane)
         try:
-            while (claim := self._lanes.start(lane, now)) is not None:
-                self._attempter.start(
-                    claim, lane.config, lane.destination, lambda settlement: self._attempted(lane, settlement)
-                )
+            while lane.waiting and (claim := self._lanes.start(lane, now)) is not None:
+                self._attempter.start(claim, lane.config, lane.destination, attempted)
         finally:
             lane.pumping = False
 
@@ -327,9 +330,10 @@ class Dispatcher:
         for settlement in batch:
             claim = settlement.claim
             lane = touched[claim.config_id] = self._lanes.lanes[claim.config_id]
-            self._drop(lane, claim)
+            self._lanes.leave(lane, len(claim.event.data))
             if settlement.verdict is not DELIVERED and settlement.verdict in (Verdict.RETRY, Verdict.INTERRUPTED):
                 self._look_at(now + settlement.wait_ms / 1000)
+        self._left(len(batch))
         for settlement in settled.failed:
             self.failed(settlement, touched[settlement.claim.config_id].config)
         for config_id, why in settled.disabled.items():
@@ -352,20 +356,21 @@ class Dispatcher:
             return
         await self._until_it_stands("release", lambda: self._queue.release(claims))
         for claim in claims:
-            self._drop(self._lanes.lanes[claim.config_id], claim)
+            self._lanes.leave(self._lanes.lanes[claim.config_id], len(claim.event.data))
+        self._left(len(claims))
 
     def _count(self, lane: Lane, claim: Claim, *, reserved: bool) -> None:
         self._lanes.take(lane, claim, reserved=reserved)
         self._unsettled += 1
         self._is_empty.clear()
 
-    def _drop(self, lane: Lane, claim: Claim) -> None:
-        self._lanes.leave(lane, len(claim.event.data))
-        self._unsettled -= 1
+    def _left(self, places: int) -> None:
+        """So many places are free again."""
+        self._unsettled -= places
         if not self._unsettled:
             self._is_empty.set()
         if self._refill:
-            # Other lanes may have waited for this place.
+            # Other lanes may have waited for them.
             self._look_now.set()
 
     async def _until_it_stands(self, what: str, write: Callable[[], Awaitable[T]]) -> T:

@@ -1,4 +1,4 @@
-"""The engine: intake, dispatcher, heart and housekeeper of one worker, started and ended together."""
+"""The engine: intake, dispatcher, heart, freeing and housekeeper of one worker, started and ended together."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from postback.engine.attempt import Attempter
 from postback.engine.courier import TestCourier
 from postback.engine.dispatcher import Dispatcher
 from postback.engine.figures import in_hand
+from postback.engine.freeing import Freeing
 from postback.engine.heart import Heart
 from postback.engine.hold import Hold
 from postback.engine.housekeeper import Housekeeper
@@ -111,9 +112,15 @@ class Engine:
             now,
             report,
             beat_every_s=beat_every_s,
-            # Also the jobs that it has left undone.
-            took_over=self.stored,
             reallotted=self._dispatcher.reallot,
+        )
+        self._freeing = Freeing(
+            queue,
+            report,
+            look_every_s=beat_every_s,
+            hold=self._hold,
+            # Also the jobs that the dead have left undone.
+            took_over=self.stored,
         )
 
     async def run(self, stopping: asyncio.Event, started: Callable[[], None] = lambda: None) -> None:
@@ -129,6 +136,7 @@ class Engine:
             looking = parts.create_task(self._dispatcher.look(no_more_claims))
             parts.create_task(self._dispatcher.settle(nothing_left))
             parts.create_task(self._heart.run(nothing_left, self._enlist_anew))
+            parts.create_task(self._freeing.run(no_more_claims))
             parts.create_task(self._housekeeper.run(nothing_left))
             parts.create_task(self._notifier.run(nothing_left))
             parts.create_task(self._watcher.run(nothing_left))
@@ -140,9 +148,11 @@ class Engine:
             self.intake.wake()
             await taking
             no_more_claims.set()
+            self._freeing.wake()
             self._dispatcher.wake()
             await looking
             self._is_ending = True
+            self._heart.leave()
             ending = parts.create_task(self._sender.close(0 if self._is_hurried else self._limits.grace_s))
             await self._dispatcher.drain()
             await ending
@@ -161,6 +171,7 @@ class Engine:
     def release(self) -> None:
         """Deliver from now on."""
         self._hold.release()
+        self._freeing.wake()
         self.stored()
 
     def figures(self) -> InHand:
@@ -183,8 +194,8 @@ class Engine:
             await self._sender.close(0)
 
     async def _enlist(self) -> None:
-        worker = await self._queue.enlist(self._host)
-        self._dispatcher.worker = self._heart.worker = worker
+        worker = await self._queue.enlist(self._host, is_held=self._hold.holds)
+        self._dispatcher.worker = self._heart.worker = self._freeing.worker = worker
         self._sharing.begin(worker.id)
         self._dispatcher.reallot()
         self.intake.open(worker)

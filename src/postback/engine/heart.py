@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from postback.domain.crews import Keys
 from postback.domain.errors import Unavailable, WorkerDeclaredDead
-from postback.domain.telemetry import StoreFailed, WorkerDied
+from postback.domain.telemetry import StoreFailed
 from postback.engine.lanes import Lanes
 from postback.engine.waiting import happens
 from postback.ports import Queue, Report, Worker
@@ -15,8 +16,8 @@ LOOKS_A_BEAT: Final = 5
 
 
 class Heart:
-    """`took_over` is called when a worker was found dead, `reallotted` when more or less of the lanes may be this
-    worker's. `now` is the loop's monotonic time in seconds."""
+    """`reallotted` is called when more or less of these lanes and hosts, or of all, may be this worker's. `now` is the
+    loop's monotonic time in seconds."""
 
     def __init__(
         self,
@@ -26,8 +27,7 @@ class Heart:
         report: Report,
         *,
         beat_every_s: float,
-        took_over: Callable[[], None],
-        reallotted: Callable[[], None],
+        reallotted: Callable[[Keys | None], None],
     ) -> None:
         self.worker = Worker(0, 0, 0)
         self._queue = queue
@@ -36,7 +36,6 @@ class Heart:
         self._now = now
         self._report = report
         self._beat_every_s = beat_every_s
-        self._took_over = took_over
         self._reallotted = reallotted
         self._beat_now = asyncio.Event()
         queue.on_workers(self.wake)
@@ -74,15 +73,23 @@ class Heart:
         """Another worker has come, gone, or goes by another crew; or `run` is to stop."""
         self._beat_now.set()
 
+    def leave(self) -> None:
+        """Nothing more is begun here: others may have all but what is still under way, once they are told."""
+        self._sharing.leave()
+        self._reallotted(None)
+        if self._lanes.over():
+            # Else the worker ends at once, which is told as well.
+            self.wake()
+
     async def _beat(self) -> None:
+        sharing = self._sharing
+        sharing.has_news(self._lanes.over)
         while True:
             asked_at = self._now()
-            freed, peers = await self._queue.beat(self.worker, self._sharing.goes_by)
-            for worker in freed:
-                self._report(WorkerDied(worker))
-            if self._sharing.hear(peers, asked_at, self._now()):
-                self._reallotted()
-            if freed:
-                self._took_over()
-            if not self._sharing.has_news(self._lanes.keeps_within):
+            peers = await self._queue.beat(self.worker, sharing.goes_by, keeps=sharing.keeps, leaves=sharing.leaves)
+            if sharing.hear(peers, asked_at, self._now()):
+                self._reallotted(None)
+            elif sharing.let_go:
+                self._reallotted(sharing.let_go)
+            if not sharing.has_news(self._lanes.over):
                 return

@@ -12,6 +12,7 @@ from postback.domain.deliveries import Accepted, NewDeliveries, Refused, Target
 from postback.domain.errors import ConfigsPassed, NotFound, PostbackError, Unavailable
 from postback.domain.events import Event
 from postback.domain.ids import IdSource
+from postback.domain.making import made
 from postback.domain.telemetry import EventTraced, InternalError, StoreFailed
 from postback.engine.dispatcher import Dispatcher
 from postback.engine.snapshots import Snapshots
@@ -161,20 +162,26 @@ class Intake:
 
     def _unit(self, new: NewEvent, snapshot: Snapshot, now_ms: int) -> tuple[NewDeliveries, int]:
         """The event with its deliveries, and how many of these its configs' formats cannot say."""
-        event = Event(
-            self._ids.at(now_ms),
-            new.account,
-            new.location_id,
-            new.type,
-            new.subject,
-            new.occurred_at,
-            now_ms,
-            new.data,
-            None,
-            new.trace if self._new_span is None else self._new_span(new.trace),
+        account, event_type, data, location_id, subject, occurred_at, due_at_ms, idempotency, changes, trace = new
+        if self._new_span is not None:
+            trace = self._new_span(trace)
+        event = made(
+            Event,
+            (
+                self._ids.at(now_ms),
+                account,
+                location_id,
+                event_type,
+                subject,
+                occurred_at,
+                now_ms,
+                data,
+                None,
+                trace,
+            ),
         )
         wanting = snapshot.wanting(event)
-        is_later, size, unsayable = new.due_at_ms is not None, len(new.data), 0
+        is_later, size, unsayable = due_at_ms is not None, len(data), 0
         targets = []
         for config in wanting:
             try:
@@ -184,14 +191,9 @@ class Intake:
                 self._report(InternalError(error))
             claimed = not is_later and not config.holds and self._dispatcher.reserve(config, size)
             targets.append(Target(config.id, claimed))
-        unit = NewDeliveries(
-            event,
-            targets,
-            snapshot.version,
-            new.idempotency,
-            new.changes,
-            new.due_at_ms,
-            expands_of(wanting),
+        unit = made(
+            NewDeliveries,
+            (event, targets, snapshot.version, idempotency, changes, due_at_ms, expands_of(wanting)),
         )
         return unit, unsayable
 
@@ -226,9 +228,10 @@ class Intake:
         self._report(EventTraced(unit.event, parent, submission.began_ms, self._clock(), len(unit.targets)))
 
     def _begin(self, unit: NewDeliveries, accepted: Accepted) -> None:
-        self._dispatcher.begin(accepted.claims)
-        if len(accepted.claims) == len(unit.targets):
-            return
+        if accepted.claims:
+            self._dispatcher.begin(accepted.claims)
+            if len(accepted.claims) == len(unit.targets):
+                return
         begun = {claim.config_id for claim in accepted.claims}
         for target in unit.targets:
             if target.config_id not in begun:

@@ -3,12 +3,13 @@
 Only bookkeeping: nothing here waits, sends or stores. `now` is the loop's monotonic time in seconds.
 """
 
-from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Final
 
 from postback.domain.configs import PostbackConfig
+from postback.domain.crews import CONNECTIONS, Keys, host_key
 from postback.domain.deliveries import Claim
 from postback.domain.rates import Bucket
 from postback.domain.wire import Destination, Outcome
@@ -18,26 +19,32 @@ from postback.engine.windows import LANE_START, Window, blames_the_host, overwhe
 SHARE_OF_SHRUNK: Final = 4
 """Lanes whose window has shrunk share at most one in so many of the worker's places."""
 
-PLACES_A_TURN: Final = 8
-"""A lane takes so many places before the next has its turn: a wide window must not take them all for a few deliveries."""
-
 LANES_KEPT: Final = 20_000
 """Idle lanes are forgotten beyond this many."""
 
 
 class Host:
-    """A host and port, which bounds all lanes that lead to it."""
+    """A host and port, which bounds all lanes that lead to it. `holds` while other workers have all of it."""
 
-    __slots__ = ("blocked", "in_flight", "window")
+    __slots__ = ("blocked", "holds", "in_flight", "key", "window")
 
-    def __init__(self, most: int) -> None:
-        self.window = Window(most, most)
+    def __init__(self, key: int) -> None:
+        self.key = key
+        self.holds = False
+        self.window = Window(CONNECTIONS, CONNECTIONS)
         self.in_flight = 0
         self.blocked: deque[Lane] = deque()
 
     @property
     def is_full(self) -> bool:
         return self.in_flight >= self.window.size
+
+    def allot(self, connections: int) -> bool:
+        """Whether it holds no more, or does so now."""
+        held, self.holds = self.holds, connections == 0
+        if connections:
+            self.window.limit(connections)
+        return self.holds != held
 
 
 class Lane:
@@ -89,9 +96,15 @@ class Lane:
     def places(self) -> int:
         return self.in_flight + self.reserved + len(self.waiting)
 
-    @property
-    def is_idle(self) -> bool:
-        return not self.taken and not self.window.shrunk and not self.spilled
+    def is_idle(self, now: float) -> bool:
+        """Whether one that is made anew would be the same."""
+        return (
+            not self.taken
+            and not self.window.shrunk
+            and not self.spilled
+            and now >= self.paused_until
+            and (self.bucket is None or self.bucket.is_full(now))
+        )
 
     def is_held(self, now: float) -> bool:
         return self.holds or now < self.paused_until
@@ -150,11 +163,15 @@ class Lanes:
         self._hosts: dict[tuple[str, int], Host] = {}
         self._by_account: dict[str, list[Lane]] = {}
         self._shrunk_taken = 0
-        self._turn = ""
 
     @property
     def bytes_left(self) -> int:
         return self.memory - self.bytes_held
+
+    @property
+    def places_for_shrunk(self) -> int:
+        """Those left to lanes whose window has shrunk, all together."""
+        return self.places // SHARE_OF_SHRUNK - self._shrunk_taken
 
     def open(self, config: PostbackConfig, destination: Destination | None) -> Lane:
         """The lane of a config, made when there is none."""
@@ -162,15 +179,17 @@ class Lanes:
         if lane is None:
             lane = self.lanes[config.id] = Lane(config, destination, self._host(config.id, destination))
             self._allot(lane)
-            if lane.bucket is not None and self.sharing.since is not None:
-                # Another may have used it up until then.
-                lane.bucket.drain(self.sharing.since)
+            self._drain(lane)
             self._by_account.setdefault(lane.account, []).append(lane)
         return lane
 
     def of(self, account: str) -> Sequence[Lane]:
         """The lanes of an account."""
         return self._by_account.get(account, ())
+
+    def accounts(self) -> Sequence[str]:
+        """Those that have lanes here, first those of which something is in hand or waits in the store."""
+        return sorted(self._by_account, key=lambda account: all(lane.is_idle for lane in self._by_account[account]))
 
     def refresh(self, lane: Lane, config: PostbackConfig, destination: Destination | None, now: float) -> None:
         """The config was edited: from the next attempt on the lane goes by the new version."""
@@ -188,19 +207,21 @@ class Lanes:
         else:
             lane.bucket.change(config.rate_limit, now)
 
-    def reallot(self) -> Sequence[Lane]:
-        """Other workers share the lanes now: the lanes of which more or less is this one's."""
-        for host in self._hosts.values():
-            host.window.limit(self.sharing.connections)
-        return [lane for lane in self.lanes.values() if self._allot(lane)]
-
-    def keeps_within(self) -> bool:
-        """Whether no more is under way than the newest crew gives this worker."""
+    def reallot(self, keys: Keys | None = None) -> Sequence[Lane]:
+        """Other workers share these lanes and hosts now, or all: the lanes of which more or less is this one's."""
         sharing = self.sharing
-        if any(host.in_flight > sharing.newest_connections for host in self._hosts.values()):
-            return False
+        hosts = [host for host in self._hosts.values() if keys is None or host.key in keys]
+        changed = {host for host in hosts if host.allot(sharing.connections(host.key))}
+        lanes = [lane for key, lane in self.lanes.items() if keys is None or key in keys or lane.host in changed]
+        return [lane for lane in lanes if self._allot(lane)]
+
+    def over(self) -> Keys:
+        """Of what more is under way than the newest crew gives this worker."""
+        sharing = self.sharing
+        hosts = (host.key for host in self._hosts.values() if host.in_flight > sharing.newest_connections)
         under_way = (lane for lane in self.lanes.values() if lane.in_flight)
-        return all(lane.in_flight <= sharing.newest_part(lane.config) for lane in under_way)
+        lanes = (lane.config.id for lane in under_way if lane.in_flight > sharing.newest_part(lane.config))
+        return frozenset(chain(hosts, lanes))
 
     def reserve(self, lane: Lane, size: int, now: float) -> bool:
         """A place for an event that is being accepted, where the lane has room and nothing older waits in the store."""
@@ -275,43 +296,11 @@ class Lanes:
         while host.blocked and not host.is_full:
             yield host.blocked.popleft()
 
-    def share(self, due: Sequence[Lane], now: float) -> Mapping[int, int]:
-        """How many deliveries to claim of each lane with due work, accounts in turn, within the places that are left."""
-        if now >= self.sharing.trusted_until:
-            # Nothing could be started.
-            return {}
-        by_account: dict[str, deque[Lane]] = {}
-        for lane in due:
-            by_account.setdefault(lane.account, deque()).append(lane)
-        names = sorted(by_account)
-        next_in_turn = bisect_right(names, self._turn)
-        accounts = deque(names[next_in_turn:] + names[:next_in_turn])
-
-        left = self.places - self.taken if self.bytes_left > 0 else 0
-        left_for_shrunk = self.places // SHARE_OF_SHRUNK - self._shrunk_taken
-        room: dict[int, int] = {}
-        while accounts and left > 0:
-            account = accounts.popleft()
-            lane = by_account[account].popleft()
-            given = room.get(lane.config.id, 0)
-            wanted = min(lane.room(now) - given, left, PLACES_A_TURN)
-            if lane.window.shrunk:
-                wanted = min(wanted, left_for_shrunk)
-                left_for_shrunk -= max(wanted, 0)
-            if wanted > 0:
-                room[lane.config.id] = given + wanted
-                left -= wanted
-                self._turn = account
-                by_account[account].append(lane)
-            if by_account[account]:
-                accounts.append(account)
-        return room
-
-    def forget_idle(self) -> None:
+    def forget_idle(self, now: float) -> None:
         """Lanes without work and without anything learned are made anew when they are needed."""
         if len(self.lanes) <= LANES_KEPT:
             return
-        self.lanes = {key: lane for key, lane in self.lanes.items() if not lane.is_idle}
+        self.lanes = {key: lane for key, lane in self.lanes.items() if not lane.is_idle(now)}
         self._by_account = {}
         for lane in self.lanes.values():
             self._by_account.setdefault(lane.account, []).append(lane)
@@ -320,27 +309,34 @@ class Lanes:
 
     def _allot(self, lane: Lane) -> bool:
         """Whether it is another part of the lane than before."""
-        part, was_elsewhere, had = self.sharing.part(lane.config), lane.is_elsewhere, lane.window.most
+        part, was_elsewhere = self.sharing.part(lane.config), lane.is_elsewhere
+        had = lane.holds, lane.window.most
         lane.is_elsewhere = part == 0
-        lane.holds = lane.config.holds or lane.is_elsewhere
+        lane.holds = lane.config.holds or lane.is_elsewhere or lane.host.holds
         if part:
             lane.window.limit(part)
-            if was_elsewhere and lane.bucket is not None and self.sharing.since is not None:
-                lane.bucket.drain(self.sharing.since)
-        return lane.is_elsewhere != was_elsewhere or lane.window.most != had
+            if was_elsewhere:
+                self._drain(lane)
+        return (lane.holds, lane.window.most) != had
+
+    def _drain(self, lane: Lane) -> None:
+        """Another worker may have used up its rate until then."""
+        if lane.bucket is not None and self.sharing.since is not None:
+            lane.bucket.drain(self.sharing.since)
 
     def _host(self, config_id: int, destination: Destination | None) -> Host:
         # A config whose URL cannot be read has no host; one of its own keeps the rest simple.
         key = (destination.host, destination.port) if destination else (f"config {config_id}", 0)
         host = self._hosts.get(key)
         if host is None:
-            host = self._hosts[key] = Host(self.sharing.connections)
+            host = self._hosts[key] = Host(host_key(*key))
+            host.allot(self.sharing.connections(host.key))
         return host
 
     def _has_place(self, lane: Lane) -> bool:
         if self.taken >= self.places:
             return False
-        return not lane.window.shrunk or self._shrunk_taken < self.places // SHARE_OF_SHRUNK
+        return not lane.window.shrunk or self.places_for_shrunk > 0
 
     def _take(self, lane: Lane, size: int) -> None:
         self.taken += 1

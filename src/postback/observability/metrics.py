@@ -106,6 +106,7 @@ class Metrics(Collector):
         self._latency = Distribution(_LATENCY_SECONDS, per_unit=1000)
         self._commit_took = Distribution(_COMMIT_SECONDS)
         self._commit_rows = Distribution(_COMMIT_ROWS)
+        self._claim_took = Distribution(_COMMIT_SECONDS)
         self.standing: Standing | None = None
         """How things are, as whoever asks for the figures has just found out."""
         self._build = build or {}
@@ -121,6 +122,9 @@ class Metrics(Collector):
             self._attempts.update(fact.attempts)
             self._took.add(*fact.took_ms)
             self._latency.add(*fact.latencies_ms)
+
+    def claimed(self, took_s: float) -> None:
+        self._claim_took.add(took_s)
 
     def line_lost(self) -> None:
         self.lines_lost += 1
@@ -141,7 +145,9 @@ class Metrics(Collector):
             "delivery_latency_seconds", "From the acceptance of an event to its acknowledgement."
         )
         yield _counter("stale_settlements", "Outcomes whose claim no longer held; they decided nothing.", self.stale)
-        yield _counter("workers_found_dead", "Other workers found dead.", self.dead)
+        yield _counter(
+            "workers_found_dead", "Other workers found dead, counted by the one that freed what they held.", self.dead
+        )
         yield _counter("internal_errors", "Bugs met on the way of an event or a delivery.", self.bugs)
         yield _counter("log_lines_lost", "Log lines that stderr did not take.", self.lines_lost)
         failures = _labelled(
@@ -152,6 +158,9 @@ class Metrics(Collector):
         yield failures
         yield self._commit_took.metric("store_commit_seconds", "How long commits took, with all that they wrote.")
         yield self._commit_rows.metric("store_commit_rows", "Rows that a commit wrote.")
+        yield self._claim_took.metric(
+            "claim_seconds", "How long the store took to give out what is due, from asking to having it."
+        )
         standing = self.standing
         if standing is None:
             return

@@ -14,6 +14,7 @@ from postback.observability.log import Log, SharedStream, start_logging
 from postback.observability.metrics import Metrics, render_metrics
 from postback.observability.observer import Observer
 from postback.observability.tracing import Spans, open_spans
+from postback.ports import Report
 
 SPANS_END_S: Final = 1
 """How long the last spans may take to be exported at the end."""
@@ -21,7 +22,7 @@ SPANS_END_S: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Observing:
-    """It is itself ports.Report."""
+    """`report` is ports.Report."""
 
     log: Log
     metrics: Metrics
@@ -45,7 +46,12 @@ class Observing:
         spans = open_spans(otel_endpoint, environment, log)
         return cls(log, metrics, registry, Observer(metrics, log), spans)
 
-    def __call__(self, fact: Fact) -> None:
+    @property
+    def report(self) -> Report:
+        """Every attempt is reported: where no spans are wanted, nothing stands before the log."""
+        return self.observer if self.spans is None else self._report
+
+    def _report(self, fact: Fact) -> None:
         self.observer(fact)
         if self.spans is not None:
             try:

@@ -7,7 +7,7 @@ from postback.domain.telemetry import Fact
 from postback.observability.log import Log
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-_MISSING = "the extra otel is not installed: pip install 'postback[otel]'"
+_MISSING = "the extra otel is not installed: pip install './postback[otel]' (./postback is the folder that was cloned)"
 
 
 class CannotTrace(Exception):

@@ -11,7 +11,7 @@ from postback.ports.configs import Configs, Troubles
 from postback.ports.engine import Courier, Held, Intake, NewEvent
 from postback.ports.jobs import Job, LogFilter
 from postback.ports.log import AttemptView, DeliveryView, Log, Stats
-from postback.ports.queue import Heartbeat, Queue, Waiting, Worker
+from postback.ports.queue import Queue, Waiting, Worker
 from postback.ports.records import Records
 from postback.ports.sender import Sender
 from postback.ports.users import Known, Sessions, SignInLinks, Users
@@ -27,7 +27,6 @@ __all__ = [
     "Courier",
     "DeliveryView",
     "Dice",
-    "Heartbeat",
     "Held",
     "Intake",
     "Job",

@@ -18,6 +18,9 @@ class Configs(Protocol):
     def watch(self, changed: Callable[[str], None]) -> None:
         """Call `changed(account)` on the loop after each change of the account's configs is durable."""
 
+    def watch_all(self, changed: Callable[[], None]) -> None:
+        """Call `changed()` on the loop when those of any account may have changed: word of it may have been lost."""
+
     async def add(self, config: PostbackConfig, *, by: Actor | None = None) -> None:
         """InvalidValue when its location is not the account's; Conflict when that is one config more than it is allowed."""
 

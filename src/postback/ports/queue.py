@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from postback.domain.accounts import Actor
-from postback.domain.crews import Peer
+from postback.domain.crews import NOTHING, Keys, Peer
 from postback.domain.deliveries import Accepted, Claim, NewDeliveries, Refused, Settled, Settlement
 from postback.domain.jobs import JobKind
 from postback.ports.jobs import Job, LogFilter
@@ -18,13 +18,6 @@ class Worker(NamedTuple):
     last_id: int
 
 
-class Heartbeat(NamedTuple):
-    """Workers that were found dead, and those that were heard of lately, this one among them."""
-
-    freed: Sequence[int]
-    peers: Sequence[Peer]
-
-
 class Waiting(NamedTuple):
     """A lane with deliveries that nobody has claimed. `due_in_ms` is 0 or less when the first is due."""
 
@@ -36,8 +29,9 @@ class Waiting(NamedTuple):
 class Queue(Protocol):
     """What is owed. Unavailable is raised where the store cannot take a write now; nothing is half done then."""
 
-    async def enlist(self, host: str) -> Worker:
-        """A new worker lives from now on; on a store that admits one, what earlier workers held is freed as `beat` does."""
+    async def enlist(self, host: str, *, is_held: bool = False) -> Worker:
+        """A new worker lives from now on; on a store that admits one, what earlier workers held is freed, unless all is
+        held: `free_dead` frees it then."""
 
     async def retire(self, worker: Worker) -> None:
         """The worker ends in good order: what it still holds is freed and marked interrupted."""
@@ -67,14 +61,22 @@ class Queue(Protocol):
     async def keep_test(self, worker: Worker, settlement: Settlement, *, by: Actor | None = None) -> None:
         """Put a test on record: its event and its one attempt, marked as a test. Nothing is owed, nothing is counted."""
 
-    async def beat(self, worker: Worker, goes_by: int = 0) -> Heartbeat:
-        """I live, and go by that crew. Whoever does not live any more loses its claims: interrupted, owed again.
+    async def beat(
+        self, worker: Worker, goes_by: int = 0, *, keeps: Keys = NOTHING, leaves: bool = False
+    ) -> Sequence[Peer]:
+        """I live, and say of myself what a Peer does. Who else was heard of lately, this worker among them.
 
         WorkerDeclaredDead when others took this worker for dead.
         """
 
+    async def free_dead(self, worker: Worker) -> Sequence[int]:
+        """Whoever does not live any more loses its claims: interrupted, owed again. Those that this worker has freed.
+
+        It may take long, and be several transactions: what is left where it raises is freed by the next call.
+        """
+
     def on_workers(self, changed: Callable[[], None]) -> None:
-        """Call `changed()` on the loop, as far as word of it comes, when others come, go, or go by another crew."""
+        """Call `changed()` on the loop, as far as word of it comes, when others come, go, or say something else."""
 
     async def replay(self, account: str, event_id: int, config_id: int, *, by: Actor | None = None) -> None:
         """Owe a finished delivery again, now, its policy anew. Conflict while it is owed or its config is gone."""

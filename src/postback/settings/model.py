@@ -84,8 +84,8 @@ class Settings(BaseSettings):
     )
     allow_networks: Annotated[tuple[Network, ...] | None, NoDecode, BeforeValidator(values.networks)] = _setting(
         "auto",
-        "Private networks (CIDR, separated by commas) that postbacks may be sent to; auto: loopback while "
-        "POSTBACK_LISTEN is a loopback address, none otherwise.",
+        "Private networks (CIDR, separated by commas) that postbacks may be sent to; none: no such network; auto: "
+        "loopback while POSTBACK_LISTEN is a loopback address, none otherwise.",
     )
     allow_http: bool = _setting(True, "Whether postbacks may go to http:// addresses; false: https:// only.")
     ca_file: Annotated[Path, BeforeValidator(values.existing_file)] | None = _setting(

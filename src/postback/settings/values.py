@@ -88,14 +88,17 @@ def address_or_none(value: object) -> Address | None:
 
 
 def networks(value: object) -> tuple[Network, ...] | None:
-    """None for `auto`, which `Settings.networks` works out."""
+    """None for `auto`, which `Settings.networks` works out; empty for `none`."""
     words = value if isinstance(value, list | tuple) else re.split(r"[,\s]+", str(value).strip())
-    if [str(word) for word in words] == ["auto"]:
-        return None
+    match [str(word) for word in words]:
+        case ["auto"]:
+            return None
+        case ["none"]:
+            return ()
     try:
         return tuple(ip_network(str(word)) for word in words if str(word))
     except ValueError as error:
-        raise ValueError(f"auto, or networks such as 10.20.0.0/16, 10.20.1.5/32 ({error})") from None
+        raise ValueError(f"auto, none, or networks such as 10.20.0.0/16, 10.20.1.5/32 ({error})") from None
 
 
 def database(value: object) -> str:

@@ -1,11 +1,13 @@
 """What accepting a batch comes to: decided here for every database, from what it knows of accounts and keys."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from postback.domain.deliveries import Accepted, Claim, Idempotency, NewDeliveries, Refused
 from postback.domain.errors import ConfigsPassed, Conflict, NotFound, PostbackError
 from postback.domain.events import Event
+from postback.domain.making import made
 from postback.storage.journal import Gathered
 from postback.storage.measures import ACCEPTED
 
@@ -62,6 +64,7 @@ def decide(
     events: list[EventRow] = []
     owed: list[OwedRow] = []
     keys: dict[KeyRow, First] = {}
+    accepted: Counter[tuple[str, int]] = Counter()
 
     for unit in units:
         idempotency = unit.idempotency
@@ -79,15 +82,17 @@ def decide(
         claimant = worker if due <= now else None
         claims = []
         for config_id, claimed in unit.targets:
-            journal.count(account, config_id, ACCEPTED)
+            accepted[account, config_id] += 1
             if claimed and claimant is not None:
                 token = tokens()
                 owed.append((event.id, config_id, account, event.subject, due, claimant, token, now))
-                claims.append(Claim(event, config_id, token, 0, 0, 0, False, now))
+                claims.append(made(Claim, (event, config_id, token, 0, 0, 0, False, now)))
             else:
                 owed.append((event.id, config_id, account, event.subject, due, None, None, None))
                 journal.due(account, config_id, due)
         answers.append(Accepted(event.id, len(unit.targets), claims))
+    for (account, config_id), times in accepted.items():
+        journal.count(account, config_id, ACCEPTED, times)
     return Batch(events, owed, keys, answers)
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -20,10 +21,12 @@ from postback.domain.configs import (
 )
 from postback.domain.masking import MASK
 from postback.domain.policy import Deadlines, RetryPolicy, SuccessRule
-from postback.storage.vault import Place, Vault
+from postback.storage.vault import KeyMissing, Place, Vault
 
 UNREADABLE: Final = "unreadable"
 """The format of a config whose row cannot be read: no such format exists, so its deliveries fail, visibly."""
+
+T = TypeVar("T")
 
 _SECRET_FIELDS: Final = frozenset({"basic_auth_password", "headers", "signing_secret"})
 _NOWHERE: Final = "http://unreadable.invalid/"
@@ -72,6 +75,7 @@ class _Secrets(msgspec.Struct, frozen=True, kw_only=True):
 _WANTED: Final = msgspec.json.Decoder(_Wanted)
 _BODY: Final = msgspec.json.Decoder(_Body)
 _SECRETS: Final = msgspec.json.Decoder(_Secrets)
+_NO_HEADERS: Final[Mapping[str, str]] = {}
 _NO_SECRETS: Final = _Secrets(basic_auth_password="", headers={}, as_sent={})
 
 
@@ -81,7 +85,11 @@ def place_of(config_id: int, version: int, account: str) -> Place:
 
 
 def encode(config: PostbackConfig, version: int, vault: Vault) -> tuple[str, str]:
-    """(body, secrets) of a version: the body is JSON; the secrets are sealed, and empty where there are none."""
+    """(body, secrets) of a version: the body is JSON; the secrets are sealed, and empty where there are none.
+
+    Unavailable for one that is locked: its secrets would be gone.
+    """
+    config.demand_unlocked()
     secrets = _Secrets(
         basic_auth_password=config.basic_auth.password if config.basic_auth is not None else "",
         headers=dict(config.headers),
@@ -152,7 +160,8 @@ def decode(
     failing_ms: int | None = None,
 ) -> PostbackConfig:
     """The config of a row. One that cannot be read (damaged, or of a newer version) still says what it wants as far
-    as it can, in the format `unreadable`: an account must not lose all of its configs to one."""
+    as it can, in the format `unreadable`: an account must not lose all of its configs to one. One whose key is missing is
+    `locked`, and has all but its secrets: its deliveries wait for whoever has the key."""
     config = PostbackConfig(
         id=config_id,
         account=account,
@@ -172,7 +181,11 @@ def decode(
         read = _BODY.decode(body)
         place = place_of(config_id, version, account)
         has_any = read.has_secrets or secrets
-        kept = _SECRETS.decode(vault.open(secrets, place)) if has_any else _NO_SECRETS
+        try:
+            kept = _SECRETS.decode(vault.open(secrets, place)) if has_any else _NO_SECRETS
+        except KeyMissing as error:
+            locked = _complete(config, read, _NO_SECRETS)
+            return replace(locked, locked=str(error), state_reason=state_reason or str(error))
         return _complete(config, read, kept)
     except (ValueError, RecursionError) as error:
         reason = state_reason or f"this config cannot be read: {error}"
@@ -191,25 +204,31 @@ def _complete(config: PostbackConfig, body: _Body, secrets: _Secrets) -> Postbac
         on_update=body.on_update,
         on_delete=body.on_delete,
         is_active=body.is_active,
-        event_types=body.event_types,
+        event_types=_one(body.event_types),
         url=body.url,
-        format=body.format,
-        options=body.options,
+        format=_one(body.format),
+        options=_one(body.options),
         expands=body.expands,
         product_transaction_id=body.product_transaction_id,
         success=body.success,
-        retry=body.retry,
-        deadlines=body.deadlines,
+        retry=_one(body.retry),
+        deadlines=_one(body.deadlines),
         max_in_flight=body.max_in_flight,
         rate_limit=body.rate_limit,
         disable_after_s=body.disable_after_s,
         basic_auth=BasicAuth(username, secrets.basic_auth_password) if username is not None else None,
-        headers=secrets.headers,
+        headers=secrets.headers or _NO_HEADERS,
         signing_secrets=secrets.signing_secrets,
         purpose=body.purpose,
         created_ms=body.created_ms,
         as_sent={**body.as_sent, **secrets.as_sent},
     )
+
+
+@lru_cache(maxsize=1024)
+def _one(value: T) -> T:
+    """The same object for equal values: tens of thousands of configs are in memory, and few choose anything of their own."""
+    return value
 
 
 def _wanting(config: PostbackConfig, body: str) -> PostbackConfig:

@@ -74,6 +74,9 @@ class SqlConfigs:
     def watch(self, changed: Callable[[str], None]) -> None:
         self._database.watch(changed)
 
+    def watch_all(self, changed: Callable[[], None]) -> None:
+        self._database.watch_all(changed)
+
     async def add(self, config: PostbackConfig, *, by: Actor | None = None) -> None:
         def write(connection: Connection) -> None:
             self._announce(connection, config.account)

@@ -48,6 +48,9 @@ class Database(Protocol):
     def watch(self, changed: Callable[[str], None]) -> None:
         """Call `changed(account)` on the loop after each such write, before its caller goes on."""
 
+    def watch_all(self, changed: Callable[[], None]) -> None:
+        """Call `changed()` on the loop when word of such writes of other processes may have been lost."""
+
 
 class CannotOpen(PostbackError):
     """The store cannot be opened as it is; the message says which file, why, and what would help."""

@@ -54,6 +54,12 @@ def count(connection: Connection, account: str, kind: JobKind, narrowed: LogFilt
     return connection.execute(select(func.count()).select_from(found)).scalar_one()
 
 
+def new_job(job_id: str, account: str, kind: JobKind, narrowed: LogFilter, selected: int, now: int) -> Job:
+    return Job(
+        id=job_id, account=account, kind=kind, narrowed=narrowed, selected=selected, done=0, skipped=0, created_ms=now
+    )
+
+
 def bounds(job: Job, newest: int) -> tuple[str, int]:
     """The filter as it is stored, and the event before the first one that the job may do; `newest` is the last there is."""
     narrowed = job.narrowed

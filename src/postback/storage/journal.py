@@ -1,5 +1,6 @@
 """What every statement of the hot path writes beside its rows: the log of attempts, the counters, the lanes."""
 
+from collections import Counter
 from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
@@ -7,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from postback.domain.deliveries import INTERRUPTIONS_MAX, Settlement, Verdict, interruption_wait_ms
 from postback.domain.verdict import reason_of
 from postback.domain.wire import Answered, Reason
+from postback.storage import measures
 from postback.storage.committed import Uncommitted
 from postback.storage.measures import CANCELLED, FAILED, LAST_ERROR, REPLAYED
 
@@ -79,13 +81,21 @@ class Gathered:
     def attempt(self, row: AttemptRow) -> None:
         self.attempts.append(row)
 
-    def count(self, account: str, config_id: int, measure: int) -> None:
+    def count(self, account: str, config_id: int, measure: int, times: int = 1) -> None:
         key = (account, config_id, measure)
-        self.counts[key] = self.counts.get(key, 0) + 1
+        self.counts[key] = self.counts.get(key, 0) + times
 
     def last(self, account: str, config_id: int, measure: int, value: int) -> None:
         """What LAST_SUCCESS or LAST_ERROR of this config is from now on."""
         self.lasts[account, config_id, measure] = value
+
+    def delivered(self, account: str, config_id: int, latencies_ms: Sequence[int]) -> None:
+        """So many deliveries of this config have succeeded now, each so long after its event was accepted."""
+        self.count(account, config_id, measures.DELIVERED, len(latencies_ms))
+        self.last(account, config_id, measures.LAST_SUCCESS, self.now)
+        for digits, times in Counter(map(int.bit_length, latencies_ms)).items():
+            self.count(account, config_id, measures.LATENCY + digits, times)
+        self.new.latencies_ms += latencies_ms
 
     def due(self, account: str, config_id: int, due_at_ms: int) -> None:
         """A delivery of this lane is unclaimed from now on, and due then."""
@@ -153,7 +163,7 @@ def settled_row(settlement: Settlement, worker: int, n: int, counter: int, manua
         n,
         event.account,
         counter,
-        verdict.value,
+        int(verdict),
         manual,
         config_version or None,
         worker,

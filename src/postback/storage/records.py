@@ -31,7 +31,7 @@ class SqlRecords:
 
     def __init__(self, database: Database, listed: Mapping[str, Mapping[str, ListedField]]) -> None:
         self._database = database
-        self._listed = {resource: _listed_fields(names) for resource, names in listed.items()}
+        self._listed = listed
 
     async def find(self, account: str, resource: str, record_id: str) -> Record:
         record = await self._database.read(lambda connection: read_record(connection, account, resource, record_id))
@@ -48,7 +48,7 @@ class SqlRecords:
 
     async def list(self, account: str, resource: str, query: Query) -> Page[Record]:
         found = scope.rows(account, records).where(records.c.resource == resource)
-        fields = self._listed[resource]
+        fields = _listed_fields(self._listed[resource])
         rows, total = await self._database.read(
             lambda connection: lists.page(connection, found, fields, query, records.c.id)
         )

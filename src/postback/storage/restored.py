@@ -1,9 +1,9 @@
 """What whoever restores a copy asks of it: how old it is, what it owes, and who else is at work on it."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, case, delete, func, insert, select
 
 from postback.domain.configs import ConfigState
 from postback.domain.errors import NotFound
@@ -12,15 +12,18 @@ from postback.domain.restored import COUNTED_MAX, MOST, Copy, OwedTo, Owing
 from postback.domain.stats import MINUTE_MS
 from postback.ports import Configs
 from postback.storage.database import Database
-from postback.storage.tables import audit, counters, events, owed, replays, workers
+from postback.storage.tables import audit, counters, events, holds, owed, replays, workers
+
+_REASON: Final = "after a restore"
 
 
 class Heard(NamedTuple):
-    """A worker that is registered, and when it was last heard of (unix ms)."""
+    """A worker that is registered, when it was last heard of (unix ms), and how long it may be silent."""
 
     id: int
     host: str
     beat_ms: int
+    lease_ms: int
 
 
 async def copy_of(database: Database) -> Copy:
@@ -42,9 +45,33 @@ async def owing(database: Database, configs: Configs, copy: Copy) -> Owing:
 async def heard_of(database: Database) -> Sequence[Heard]:
     return await database.read(
         lambda connection: [
-            Heard(*row) for row in connection.execute(select(workers.c.id, workers.c.host, workers.c.beat_ms))
+            Heard(*row)
+            for row in connection.execute(select(workers.c.id, workers.c.host, workers.c.beat_ms, workers.c.lease_ms))
         ]
     )
+
+
+async def hold(database: Database, host: str) -> bool:
+    """On record in the database from now on: nobody else delivers from it. Whether it was not so before; a server that was
+    held and is gone has left it so."""
+
+    def write(connection: Connection) -> bool:
+        if connection.execute(select(holds.c.reason).with_for_update()).one_or_none() is not None:
+            return False
+        connection.execute(insert(holds).values(reason=_REASON, host=host, since_ms=database.clock()))
+        return True
+
+    return await database.write(write)
+
+
+async def held_by(database: Database) -> str | None:
+    """The host of the server that is held on it after a restore; None where nobody is."""
+    return await database.read(lambda connection: connection.execute(select(holds.c.host)).scalar_one_or_none())
+
+
+def let_go(connection: Connection) -> None:
+    """Others may deliver from it again."""
+    connection.execute(delete(holds))
 
 
 def _copy(connection: Connection) -> Copy:

@@ -1,7 +1,7 @@
 """What settlements come to: decided here for every database, from the rows whose claim still holds."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from postback.domain.deliveries import (
     INTERRUPTIONS_MAX,
@@ -20,6 +20,12 @@ Key = tuple[int, int, int]
 
 Counts = tuple[int, int, int, int]
 """What `owed` says of a claim that holds: attempts, interruptions, logged, manual."""
+
+
+# Looking a member up costs as much as a call; these are asked for with every settlement.
+DELIVERED: Final = Verdict.DELIVERED
+INTERRUPTED: Final = Verdict.INTERRUPTED
+LATE: Final = Verdict.LATE
 
 
 class Decided(NamedTuple):
@@ -48,7 +54,8 @@ def key_of(settlement: Settlement) -> Key:
 
 def decide(journal: Gathered, worker: int, settlements: Sequence[Settlement], held: dict[Key, Counts]) -> Decided:
     """`held` is emptied by this: what is settled twice in one batch is late the second time."""
-    now, latencies_ms = journal.now, journal.new.latencies_ms
+    now = journal.now
+    latencies_ms: dict[tuple[str, int], list[int]] = {}
     ended: list[Key] = []
     moved: list[tuple[int, int, int, int, int, int]] = []
     failed: list[Settlement] = []
@@ -60,21 +67,20 @@ def decide(journal: Gathered, worker: int, settlements: Sequence[Settlement], he
         event, config_id = claim.event, claim.config_id
         key = (event.id, config_id, claim.token)
         owed = held.pop(key, None)
-        if owed is None or verdict is Verdict.LATE:
+        if owed is None or verdict is LATE:
             late.append(given)
             continue
         attempts, interruptions, logged, manual = owed
-        settlement = _interrupted(given, interruptions) if verdict is Verdict.INTERRUPTED else given
+        settlement = _interrupted(given, interruptions) if verdict is INTERRUPTED else given
         row = settled_row(settlement, worker, logged + 1, attempts + 1, manual, now)
         journal.attempt(row)
 
-        if verdict is Verdict.DELIVERED:
+        if verdict is DELIVERED:
             ended.append(key)
-            journal.count(event.account, config_id, measures.DELIVERED)
-            journal.last(event.account, config_id, measures.LAST_SUCCESS, now)
-            took_ms = max(row[journals.ENDED_MS] - event.accepted_ms, 0)
-            journal.count(event.account, config_id, measures.LATENCY + took_ms.bit_length())
-            latencies_ms.append(took_ms)
+            lane = (event.account, config_id)
+            if lane not in latencies_ms:
+                latencies_ms[lane] = []
+            latencies_ms[lane].append(max(row[journals.ENDED_MS] - event.accepted_ms, 0))
         elif settlement.verdict.ends:
             ended.append(key)
             failed.append(settlement)
@@ -91,6 +97,8 @@ def decide(journal: Gathered, worker: int, settlements: Sequence[Settlement], he
                 moved.append((attempts, interruptions + 1, due_at_ms, *key))
         if given.disables is not None or given.warns is not None:
             telling.append(given)
+    for (account, config_id), all_ms in latencies_ms.items():
+        journal.delivered(account, config_id, all_ms)
     return Decided(ended, moved, failed, late, telling)
 
 

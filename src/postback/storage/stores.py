@@ -16,7 +16,7 @@ class Store(Queue, Database, Protocol):
 
     @property
     def trouble(self) -> str | None:
-        """Why nothing can be accepted at this moment; None while all is well."""
+        """Why nothing, or not all, can be accepted and delivered at this moment; None while all is well."""
 
     def alone(self) -> AbstractAsyncContextManager[None]:
         """While it is entered no other process is in it."""
@@ -63,5 +63,5 @@ def demand_driver() -> None:
     if any(find_spec(name) is None for name in ("asyncpg", "greenlet")):
         raise CannotOpen(
             "POSTBACK_DATABASE names a PostgreSQL database, which needs the extra postgres: "
-            "pip install 'postback[postgres]'"
+            "pip install './postback[postgres]' (./postback is the folder that was cloned)"
         )

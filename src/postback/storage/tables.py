@@ -39,6 +39,7 @@ _HAS_A_SUBJECT: Final = text("subject IS NOT NULL")
 _IS_UNCLAIMED: Final = text("claim IS NULL")
 _HAS_FAILED: Final = text("verdict = 2")
 _IS_CANCELLED: Final = text("verdict = 3")
+_IS_DELETED: Final = text("state = 'deleted'")
 _IS_RUNNING: Final = text("state = 'running'")
 
 accounts = Table(
@@ -189,6 +190,8 @@ configs = Table(
     CheckConstraint("state <> 'deleted' OR location_id IS NULL", name="deleted_configs_hold_no_location"),
     Index("configs_of_account", "account", "created_ms", "id"),
     Index("configs_of_location", "account", "location_id"),
+    # On their way out: looked for every few seconds.
+    Index("configs_deleted", "id", sqlite_where=_IS_DELETED, postgresql_where=_IS_DELETED),
     Index(
         "configs_of_purpose",
         "account",
@@ -344,7 +347,30 @@ workers = Table(
     Column("beat_ms", BigInteger, nullable=False),
     # The crew that it minds, as a mark (domain/crews.py); 0 of none.
     Column("goes_by", BigInteger, nullable=False, server_default="0"),
+    # Lanes and hosts of which it still has more than that crew gives it, and whether it takes nothing more.
+    Column("keeps", _TEXT, nullable=False, server_default=""),
+    Column("leaves", SmallInteger, nullable=False, server_default="0"),
+    # For so long it may be silent before it counts as dead.
+    Column("lease_ms", BigInteger, nullable=False, server_default="30000"),
     CheckConstraint("slot BETWEEN 0 AND 511", name="slots_fit_into_ids"),
+)
+
+secret_keys = Table(
+    "secret_keys",
+    METADATA,
+    # Ids of the keys that some process of a PostgreSQL database encrypts with, from its first start on. A file has one
+    # process, and no row here.
+    Column("id", _TEXT, primary_key=True),
+    Column("since_ms", BigInteger, nullable=False),
+)
+
+holds = Table(
+    "holds",
+    METADATA,
+    # A row while nobody may deliver from a PostgreSQL database, and the host that it waits for.
+    Column("reason", _TEXT, primary_key=True),
+    Column("host", _TEXT, nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
 )
 
 counters = Table(

@@ -24,6 +24,16 @@ class CannotOpenSecret(ValueError):
     """A sealed text that was not sealed for this place, was changed since, or whose key is not there."""
 
 
+class KeyMissing(CannotOpenSecret):
+    """A sealed text whose key was not given to this process; another one may have it."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"its secrets are encrypted with the key {key}, which this process was not given (POSTBACK_SECRET_KEY)"
+        )
+        self.key = key
+
+
 class Place(NamedTuple):
     """The row that a secret belongs to."""
 
@@ -37,11 +47,15 @@ class Place(NamedTuple):
 
 
 class Vault:
-    """Seals with the first of its keys, and opens what any of them sealed: `v1:<key id>:<nonce and ciphertext>`."""
+    """Seals with the first of its keys, and opens what any of them sealed: `v1:<key id>:<nonce and ciphertext>`.
+
+    `missing` are the ids of keys that something was to be opened with, and that it does not have.
+    """
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         self._ciphers = {key_id(key): AESGCM(key) for key in keys}
         self.first_id = next(iter(self._ciphers))
+        self.missing: set[str] = set()
 
     @property
     def ids(self) -> Sequence[str]:
@@ -57,9 +71,13 @@ class Vault:
         """What was sealed for this place; a text that was stored before there was a vault is given as it is."""
         if is_clear(text):
             return text
-        cipher = self._ciphers.get(key_id_of(text) or "")
+        key = key_id_of(text)
+        if key is None:
+            raise CannotOpenSecret("its secrets are damaged")
+        cipher = self._ciphers.get(key)
         if cipher is None:
-            raise CannotOpenSecret("its secrets were encrypted with a key that is not there, or are damaged")
+            self.missing.add(key)
+            raise KeyMissing(key)
         try:
             sealed = base64.b64decode(text[PREFIX_LENGTH + 1 :], validate=True)
             return cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], place.as_bytes()).decode()

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 import httptools
 
+from postback.domain.making import made
 from postback.domain.wire import Answered, Note, Reason, Unreachable
 from postback.transport.exchange import AWAITING, READING, Exchange, message
 from postback.transport.failures import CannotReach, lost
@@ -138,6 +139,8 @@ class Connection(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]
 
     def connection_lost(self, error: Exception | None) -> None:
+        # It calls us, we call it: that circle would keep all of this until a collection, which knows nothing of its size.
+        del self._parser
         self._owner.lost(self)
         exchange = self.exchange
         if exchange is None:
@@ -239,14 +242,15 @@ class Connection(asyncio.Protocol):
     def _end(self, exchange: Exchange) -> None:
         """The head was complete, so there is an answer; a connection whose answer ended cleanly is free again."""
         now = self._time()
-        outcome = Answered(
-            self._status, self._headers, self._body, exchange.timings(now), self._truncated, exchange.notes
+        outcome = made(
+            Answered,
+            (self._status, self._headers, self._body, exchange.timings(now), self._truncated, exchange.notes),
         )
         self.exchange = None
         self._answers += 1
+        self.idle_since = now
         if self._complete and self._keep_alive:
             self._begin()
-            self.idle_since = now
             self._owner.free(self)
         else:
             self.close()

@@ -14,7 +14,8 @@ from postback.transport.exchange import Exchange, Phase
 from postback.transport.failures import CannotReach, lost, none_connected, not_connected
 from postback.transport.guard import Guard
 from postback.transport.resolver import Resolver
-from postback.transport.tls import Sessions, TlsConnection, Turns
+from postback.transport.tls import Sessions, TlsConnection
+from postback.transport.turns import Turns
 
 NEXT_ADDRESS_S: Final = 0.25
 WINNERS_MAX: Final = 10_000
@@ -33,7 +34,7 @@ class Dialer:
         self._keep_answer = keep_answer
         self._loop = asyncio.get_running_loop()
         self._sessions = Sessions()
-        self._turns = Turns(self._loop.call_soon)
+        self._turns = Turns(self._loop)
         self._winners: OrderedDict[HostKey, str] = OrderedDict()
 
     async def dial(self, exchange: Exchange) -> Connection:
@@ -42,6 +43,17 @@ class Dialer:
         key = key_of(destination)
         addresses = await self._addresses(exchange, destination.host)
         self._guard.check(destination.host, addresses, destination.port)
+        if destination.scheme == "http":
+            return await self._connect(exchange, key, addresses)
+        exchange.wait(self._loop.time())
+        place = await self._turns.begin(destination.asker, key)
+        try:
+            exchange.go_on(self._loop.time())
+            return await self._connect(exchange, key, addresses)
+        finally:
+            self._turns.end(place)
+
+    async def _connect(self, exchange: Exchange, key: HostKey, addresses: Sequence[str]) -> Connection:
         exchange.phase = Phase.CONNECTING
         connecting = self._loop.time()
         address, connection = await self._first(self._in_turn(key, addresses), key)

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from functools import lru_cache
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from postback.domain.destinations import is_header_name, is_header_value
+from postback.domain.making import made
 from postback.domain.wire import Note, Outcome, Request, Timings
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ class Exchange:
     """A request with whoever waits for its outcome. All times are of the loop's clock, in seconds."""
 
     __slots__ = (
+        "_deadline",
+        "_waits_since",
         "answered",
         "connect_s",
         "connection",
@@ -76,6 +80,16 @@ class Exchange:
         self.phase = RESOLVING
         self.deadline = min(now + self.request.destination.deadlines.connect_s, self.ends)
 
+    def wait(self, now: float) -> None:
+        """For its turn among us: that is no time of the receiver's, and no deadline goes on meanwhile."""
+        self._waits_since, self._deadline = now, self.deadline
+        self.deadline = inf
+
+    def go_on(self, now: float) -> None:
+        waited_s = now - self._waits_since
+        self.ends += waited_s
+        self.deadline = self._deadline + waited_s
+
     def note(self, note: Note) -> None:
         if note not in self.notes:
             self.notes = (*self.notes, note)
@@ -88,7 +102,7 @@ class Exchange:
         first_byte_ms = None if first_byte is None else int((first_byte - sent) * 1000 + 0.5)
         sent_after_ms = int((sent - self.started) * 1000 + 0.5)
         if self.connect_s is None:
-            return Timings(None, None, None, first_byte_ms, total_ms, sent_after_ms)
+            return made(Timings, (None, None, None, first_byte_ms, total_ms, sent_after_ms))
         return Timings(_ms(self.dns_s), _ms(self.connect_s), _ms(self.tls_s), first_byte_ms, total_ms, sent_after_ms)
 
 

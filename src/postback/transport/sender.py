@@ -125,6 +125,9 @@ class HttpSender:
             self._fail(exchange, failure)
         except Exception as error:  # noqa: BLE001 - a bug of ours must not leave a delivery without an outcome
             self._fail(exchange, self._bug(error))
+        finally:
+            # What cancelled it leads back to the exchange.
+            exchange.opening = None
 
     # --- deadlines -----------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -10,11 +10,12 @@ from typing import Final
 from postback.domain.wire import Note, Reason
 from postback.transport.connection import Connection, HostKey, Owner
 from postback.transport.failures import CannotReach, bad_tls
-
-STEPS_A_TURN: Final = 8
-"""A handshake costs 600 to 800 µs of CPU: more of them at once would hold up everything else on the loop."""
+from postback.transport.turns import Turns
 
 SESSIONS_MAX: Final = 2000
+RENEW_S: Final = 60.0
+"""A host's session is kept no more often than this, and not of a connection that nobody needed for so long: to keep one
+and to begin with it costs about half of a whole handshake."""
 
 _ENDED: Final = "the connection ended during the TLS handshake"
 _RECORD: Final = 16 * 1024
@@ -39,48 +40,26 @@ def client_context(ca_file: str | None = None) -> ssl.SSLContext:
 
 
 class Sessions:
-    """What a host gave us to shorten the next handshake with it."""
+    """What a host gave us to shorten the next handshake with it, and when it was kept (seconds of the loop's clock)."""
 
     def __init__(self) -> None:
-        self._by_host: OrderedDict[HostKey, ssl.SSLSession] = OrderedDict()
+        self._by_host: OrderedDict[HostKey, tuple[ssl.SSLSession, float]] = OrderedDict()
 
     def of(self, key: HostKey) -> ssl.SSLSession | None:
-        return self._by_host.get(key)
+        kept = self._by_host.get(key)
+        return None if kept is None else kept[0]
 
-    def keep(self, key: HostKey, session: ssl.SSLSession | None) -> None:
+    def keep(self, key: HostKey, tls: ssl.SSLObject, now: float) -> None:
+        kept = self._by_host.get(key)
+        if kept is not None and now < kept[1] + RENEW_S:
+            return
+        session = tls.session
         if session is None:
             return
-        self._by_host[key] = session
+        self._by_host[key] = session, now
         self._by_host.move_to_end(key)
         if len(self._by_host) > SESSIONS_MAX:
             self._by_host.popitem(last=False)
-
-
-class Turns:
-    """Lets at most so many handshake steps run in one turn of the loop; the others keep their order."""
-
-    def __init__(self, call_soon: Callable[[Callable[[], None]], object]) -> None:
-        self._call_soon = call_soon
-        self._waiting: deque[Callable[[], None]] = deque()
-        self._taken = 0
-
-    def take(self, step: Callable[[], None]) -> None:
-        if self._taken == 0:
-            self._call_soon(self._next)
-        if self._taken < STEPS_A_TURN and not self._waiting:
-            self._taken += 1
-            step()
-        else:
-            self._waiting.append(step)
-
-    def _next(self) -> None:
-        self._taken = 0
-        if not self._waiting:
-            return
-        self._call_soon(self._next)
-        for _ in range(min(STEPS_A_TURN, len(self._waiting))):
-            self._taken += 1
-            self._waiting.popleft()()
 
 
 class TlsConnection(Connection):
@@ -91,7 +70,6 @@ class TlsConnection(Connection):
         "_incoming",
         "_is_ready",
         "_outgoing",
-        "_remembered",
         "_sessions",
         "_step_waits",
         "_tls",
@@ -117,7 +95,6 @@ class TlsConnection(Connection):
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=key[1], session=sessions.of(key))
         self._is_ready = False
         self._step_waits = False
-        self._remembered = False
         self._handshake: asyncio.Future[None] | None = None
 
     async def shake_hands(self) -> None:
@@ -131,6 +108,9 @@ class TlsConnection(Connection):
         except BaseException:
             self.abort()
             raise
+        finally:
+            # An error leads back to here.
+            self._handshake = None
 
     def data_received(self, data: bytes) -> None:
         self._incoming.write(data)
@@ -140,7 +120,6 @@ class TlsConnection(Connection):
         plain, said_goodbye, failure = self._decrypt()
         if plain:
             super().data_received(plain)
-            self._remember_session()
         if failure is not None:
             self._broken(failure)
         elif said_goodbye:
@@ -149,6 +128,7 @@ class TlsConnection(Connection):
             self._transport.write(self._outgoing.read())
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._keep_session()
         if self._handshake is not None and not self._handshake.done():
             words = f": {error}" if error is not None else ""
             self._handshake.set_exception(CannotReach(Reason.TLS_ERROR, f"{_ENDED}{words}"))
@@ -179,11 +159,11 @@ class TlsConnection(Connection):
             return b"".join(records), False, error
         return b"".join(records), False, None
 
-    def _remember_session(self) -> None:
-        """Once, with the first answer: tickets of TLS 1.3 arrive after the handshake."""
-        if not self._remembered:
-            self._remembered = True
-            self._sessions.keep(self.key, self._tls.session)
+    def _keep_session(self) -> None:
+        """At its end: tickets of TLS 1.3 arrive after the handshake, and only a connection that follows needs one."""
+        now = self._time()
+        if self._answers and now < self.idle_since + RENEW_S:
+            self._sessions.keep(self.key, self._tls, now)
 
     def _want_step(self) -> None:
         if not self._step_waits:
@@ -203,13 +183,15 @@ class TlsConnection(Connection):
             pass
         except ssl.SSLError as error:
             failure = bad_tls(error)
+        if self._is_ready:
+            # The last words of the handshake go out with the request: one packet less for both.
+            handshake.set_result(None)
+            return
         if self._outgoing.pending:
             self._transport.write(self._outgoing.read())
         if failure is not None:
             self._transport.close()  # after the alert that tells the receiver why
             handshake.set_exception(failure)
-        elif self._is_ready:
-            handshake.set_result(None)
 
     def _broken(self, error: ssl.SSLError) -> None:
         exchange = self.exchange

@@ -20,6 +20,7 @@ from postback.storage.postgres.event_rows import Known, keep, look
 from postback.storage.postgres.journal import PARTS, Journal
 from postback.storage.postgres.tasks import Passed, Task, Tasks
 from postback.storage.postgres.tokens import Tokens
+from postback.storage.postgres.unanswered import Unanswered
 from postback.storage.records import apply_changes
 
 AT_ONCE: Final = 100
@@ -32,12 +33,15 @@ AGAIN_S: Final = 0.1
 
 
 class Accepting:
-    """Takes the events of one worker in."""
+    """Takes the events of one worker in. Claims that may stand in its name without its knowing go to `unanswered`."""
 
-    def __init__(self, doors: Doors, tasks: Tasks, tokens: Tokens, auditor: Auditor, worker: Worker) -> None:
+    def __init__(
+        self, doors: Doors, tasks: Tasks, tokens: Tokens, unanswered: Unanswered, auditor: Auditor, worker: Worker
+    ) -> None:
         self._doors = doors
         self._tasks = tasks
         self._tokens = tokens
+        self._unanswered = unanswered
         self._auditor = auditor
         self._worker = worker
         self._part = worker.slot % PARTS
@@ -75,7 +79,7 @@ class Accepting:
         try:
             await self._tasks.one(work, self._part)
         except Lost as lost:
-            if batch is None or not lost.unknown or not await self._stands(batch):
+            if batch is None or not lost.unknown or not await self._stands([batch]):
                 raise
         except Unavailable:
             raise
@@ -114,8 +118,7 @@ class Accepting:
         try:
             await self._tasks.run(work, self._part)
         except Lost as lost:
-            kept = [batch for batch in events if batch.events]
-            if not lost.unknown or not kept or not await self._stands(kept[0]):
+            if not lost.unknown or not await self._stands(events):
                 raise
         return answers
 
@@ -143,8 +146,18 @@ class Accepting:
     ) -> Batch:
         return decide(journal, units, known.versions, known.firsts, known.worker, self._tokens, complete)
 
-    async def _stands(self, batch: Batch) -> bool:
-        """Whether the batch is durable, asked until a server answers, but not for long."""
+    async def _stands(self, batches: Sequence[Batch]) -> bool:
+        """Whether they are durable, of whose transaction no answer came."""
+        kept = [batch.events[0][0] for batch in batches if batch.events]
+        if kept and await self._is_stored(kept[0]):
+            return True
+        for batch in batches:
+            # Only these: meanwhile others were given out, and they are being sent.
+            self._unanswered.claims([row[6] for row in batch.owed if row[6] is not None])
+        return False
+
+    async def _is_stored(self, event_id: object) -> bool:
+        """Asked until a server answers, but not for long."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + UNKNOWN_S
         never = asyncio.Event()
@@ -152,7 +165,7 @@ class Accepting:
         while loop.time() < ends:
             try:
                 async with self._doors.one() as door:
-                    if await door.raw.fetchval("SELECT 1 FROM events WHERE id = $1", batch.events[0][0]):
+                    if await door.raw.fetchval("SELECT 1 FROM events WHERE id = $1", event_id):
                         return True
                 # The server may be at it still, and know nothing of the lost connection.
                 looks += 1

@@ -13,8 +13,10 @@ NOW: Final = "coalesce($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000
 class ServerClock:
     """Called, it says the time as it was asked last, and what has passed since on this machine's own steady clock."""
 
-    def __init__(self, injected: Clock | None) -> None:
+    def __init__(self, injected: Clock | None, steady: Clock | None = None) -> None:
         self._injected = injected
+        self.steady: Clock = steady or injected or _steady_ms
+        """Milliseconds of a clock that does not jump; by default the injected one where there is one."""
         self._ahead_ms = 0
 
     @property

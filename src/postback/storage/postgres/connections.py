@@ -1,21 +1,26 @@
-"""Connections to the server: a few that work and a few that read, each also as SQLAlchemy sees it, made anew when lost."""
+"""Connections to the server: a few that work, a few that read and one for the heartbeat, each also as SQLAlchemy sees it,
+made anew when lost."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, NoReturn, TypeVar
 
 import asyncpg
+from asyncpg.exceptions import TargetServerAttributeNotMatched
 from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import StaticPool
 
 from postback.domain.errors import Unavailable
+from postback.storage.postgres.dialing import NEXT, dial
+from postback.storage.postgres.outage import Outage
 
 T = TypeVar("T")
 
 WORKING: Final = 6
 READING: Final = 4
+BEATING: Final = 1
 """How many connections of each kind one process has at most."""
 
 CONNECT_S: Final = 5
@@ -71,6 +76,17 @@ BUSY: Final = frozenset({"53", "55P03", "57014", "58"})
 
 CONTENDED: Final = frozenset({"40001", "40P01"})
 """Others were quicker: from its beginning the same transaction may do."""
+
+
+OF_DRIVER: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+"""All that a connection may raise. The last is the driver's word for a connection that is amid something else, and for
+addresses of which none is a server that was asked for."""
 
 
 class Lost(Unavailable):
@@ -147,7 +163,7 @@ class Door:
     async def close(self) -> None:
         try:
             await self.raw.close(timeout=CONNECT_S)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except OF_DRIVER:
             self.raw.terminate()
 
 
@@ -159,9 +175,12 @@ class Doors:
     A connection that broke, or whose user was cancelled, is thrown away; the next user has a new one made.
     """
 
-    def __init__(self, dsn: str, *, working: int = WORKING, reading: int = READING) -> None:
-        self._working = _Pool(dsn, {**SETTINGS, **SETTINGS_OF_WORK}, working)
-        self._reading = _Pool(dsn, SETTINGS, reading)
+    def __init__(
+        self, dsn: str, *, working: int = WORKING, reading: int = READING, outage: Outage | None = None
+    ) -> None:
+        self._working = _Pool(dsn, {**SETTINGS, **SETTINGS_OF_WORK}, working, outage)
+        self._reading = _Pool(dsn, SETTINGS, reading, outage)
+        self._beating = _Pool(dsn, {**SETTINGS, **SETTINGS_OF_WORK}, BEATING, outage)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Door]:
@@ -194,19 +213,18 @@ class Doors:
                 await _undo(door)
                 _raise(error, door, unknown=False)
 
-    @asynccontextmanager
-    async def one(self) -> AsyncIterator[Door]:
+    def one(self) -> AbstractAsyncContextManager[Door]:
         """No transaction: each single statement is its own. Lost says `unknown`, whatever the statement was."""
-        async with self._working.door() as door:
-            try:
-                yield door
-            except Exception as error:  # noqa: BLE001 (told as it is, or in other words)
-                _raise(error, door, unknown=True)
+        return _single(self._working)
+
+    def beating(self) -> AbstractAsyncContextManager[Door]:
+        """As `one`, for the heartbeat alone: whatever makes others wait for a connection does not make this worker look dead."""
+        return _single(self._beating)
 
     async def close(self) -> None:
         """After it every use raises Unavailable. Those in use are closed when they come back."""
-        await self._working.close()
-        await self._reading.close()
+        for pool in (self._working, self._reading, self._beating):
+            await pool.close()
 
     async def _once(self, work: Callable[[Door], Awaitable[T]]) -> T:
         async with self.transaction() as door:
@@ -216,15 +234,15 @@ class Doors:
 async def connect(dsn: str, settings: Mapping[str, str], command_s: float | None = COMMAND_S) -> Door:
     """One connection outside any pool: for the start, and for listening. Raises Lost."""
     try:
-        raw = await asyncpg.connect(
+        raw = await dial(
             dsn,
-            timeout=CONNECT_S,
+            CONNECT_S,
             command_timeout=command_s,
             server_settings={"application_name": NAME},
             statement_cache_size=512,
         )
         await _set(raw, settings)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (*NEXT, *OF_DRIVER) as error:
         raise Lost(f"the database cannot be reached: {told(error)}") from error
     return Door(raw)
 
@@ -243,6 +261,14 @@ def told(error: BaseException) -> str:
     """An error in words that may be logged: without its detail, in which there may be people's records."""
     if isinstance(error, asyncpg.PostgresError):
         return f"{error.args[0] if error.args else type(error).__name__} ({error.sqlstate})"
+    if isinstance(error, TargetServerAttributeNotMatched):
+        return "none of its servers is the one that target_session_attrs asks for"
+    if isinstance(error, asyncpg.InternalClientError):
+        return "the connection broke amid a statement"
+    if isinstance(error, TimeoutError) and not str(error):
+        return "no answer in time"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return str(error) or type(error).__name__
 
 
@@ -250,7 +276,7 @@ def cause(error: BaseException) -> BaseException:
     """The driver's own error, where SQLAlchemy has wrapped it; else the error itself."""
     inner: BaseException | None = error
     while inner is not None:
-        if isinstance(inner, asyncpg.PostgresError | asyncpg.InterfaceError | OSError | TimeoutError):
+        if isinstance(inner, OF_DRIVER):
             return inner
         inner = inner.__cause__
     return error
@@ -270,7 +296,8 @@ def is_of_the_store(error: BaseException) -> bool:
 class _Pool:
     """At most `size` connections; the one that was used last is used next."""
 
-    def __init__(self, dsn: str, settings: Mapping[str, str], size: int) -> None:
+    def __init__(self, dsn: str, settings: Mapping[str, str], size: int, outage: Outage | None) -> None:
+        self._outage = outage
         self._dsn = dsn
         self._settings = settings
         self._places = asyncio.Semaphore(size)
@@ -313,8 +340,15 @@ class _Pool:
         while self._idle:
             door = self._idle.pop()
             if not door.is_closed and await self._begins(door, begin):
+                self._found()
                 return door
-        door = await connect(self._dsn, self._settings)
+        try:
+            door = await connect(self._dsn, self._settings)
+        except Lost as lost:
+            if self._outage is not None:
+                self._outage.failed(told(lost.__cause__ or lost))
+            raise
+        self._found()
         if begin is not None:
             try:
                 await door.raw.execute(begin)
@@ -339,6 +373,10 @@ class _Pool:
             raise
         return True
 
+    def _found(self) -> None:
+        if self._outage is not None:
+            self._outage.succeeded()
+
     def _put(self, door: Door) -> None:
         if door.is_closed:
             return
@@ -346,6 +384,15 @@ class _Pool:
             door.discard()
             return
         self._idle.append(door)
+
+
+@asynccontextmanager
+async def _single(pool: _Pool) -> AsyncIterator[Door]:
+    async with pool.door() as door:
+        try:
+            yield door
+        except Exception as error:  # noqa: BLE001 (told as it is, or in other words)
+            _raise(error, door, unknown=True)
 
 
 async def _commit(door: Door) -> None:
@@ -365,7 +412,7 @@ async def _undo(door: Door) -> None:
         return
     try:
         await door.raw.execute("ROLLBACK")
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except OF_DRIVER:
         door.discard()
 
 
@@ -375,7 +422,12 @@ def _raise(error: Exception, door: Door, *, unknown: bool) -> NoReturn:
     state = first.sqlstate or "" if isinstance(first, asyncpg.PostgresError) else ""
     if state in CONTENDED:
         raise Contended("others change the same rows; ask again") from error
-    if isinstance(first, OSError | TimeoutError) or state in LOST or state[:2] in LOST or door.is_closed:
+    if (
+        isinstance(first, OSError | TimeoutError | asyncpg.InternalClientError)
+        or state in LOST
+        or state[:2] in LOST
+        or door.is_closed
+    ):
         door.discard()
         raise Lost(f"the connection to the database is lost: {told(first)}", unknown=unknown) from error
     if isinstance(first, ELSEWHERE):

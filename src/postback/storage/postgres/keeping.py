@@ -145,7 +145,10 @@ async def bury(raw: Raw, journal: Journal, limit: int) -> int:
         if done >= limit:
             break
     await end(raw, journal, open_ones, Verdict.CANCELLED, Reason.CANCELLED)
-    for _, config_id, _ in sorted(gone, key=lambda one: one[1]):
+    gone_ids = sorted(config_id for _, config_id, _ in gone)
+    if gone_ids:
+        await raw.execute(LOCK_LANES, gone_ids)
+    for config_id in gone_ids:
         await raw.execute(_END_LANE, config_id)
     for account, config_id, is_gone in gone:
         if not is_gone:
@@ -157,6 +160,9 @@ async def bury(raw: Raw, journal: Journal, limit: int) -> int:
 
 
 _LOCK: Final = 0x70_6F_73_74_0005
+
+# Whoever is adding to one has it locked: what that was is durable once this has it, and the next statement sees it.
+LOCK_LANES: Final = "SELECT 1 FROM lanes WHERE config_id = ANY($1::bigint[]) ORDER BY config_id FOR UPDATE"
 
 # One that somebody has added to since its rows were read stays, and is found again.
 _END_LANE: Final = """

@@ -1,13 +1,14 @@
 """A SQLite store moved into an empty PostgreSQL database: one transaction, so that a move cut short never happened."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
 import asyncpg
-from sqlalchemy import Table
+from sqlalchemy import Boolean, Table
 from sqlalchemy.exc import DBAPIError
 
 from postback.domain.ids import first_id_at
@@ -17,28 +18,26 @@ from postback.storage.committed import Uncommitted
 from postback.storage.database import CannotOpen
 from postback.storage.journal import DETAIL, OWED_COLUMNS, Owed
 from postback.storage.lockfile import LockFile
+from postback.storage.moved import MovedMark
 from postback.storage.postgres import conservation as on_postgres
 from postback.storage.postgres.clock import NOW
-from postback.storage.postgres.connections import BEGIN, SETTINGS, Door, cause, connect
-from postback.storage.postgres.connections import told as in_words
+from postback.storage.postgres.connections import BEGIN, SETTINGS, Door, cause
 from postback.storage.postgres.journal import Journal, Raw, interrupt, storable
-from postback.storage.postgres.opening import prepare, shown
+from postback.storage.postgres.opening import prepare
 from postback.storage.postgres.partitions import DAY_MS, TABLES, make_days
+from postback.storage.postgres.reaching import in_words, reach, shown
 from postback.storage.postgres.workers import notice_jump
 from postback.storage.secret_file import SecretFile
 from postback.storage.sqlite import conservation as on_sqlite
-from postback.storage.sqlite import workers as sqlite_workers
 from postback.storage.sqlite.connections import APPLICATION_ID, open_reader
 from postback.storage.sqlite.connections import Door as SourceDoor
-from postback.storage.tables import METADATA, attempts
+from postback.storage.tables import METADATA, attempts, holds, secret_keys
 from postback.storage.vault import key_id
-
-LEASE_MS: Final = sqlite_workers.LEASE_MS
 
 FREED_AT_ONCE: Final = 500
 
-MOVED: Final[Sequence[Table]] = METADATA.sorted_tables
-"""In the order of their references."""
+MOVED: Final[Sequence[Table]] = [one for one in METADATA.sorted_tables if one not in (holds, secret_keys)]
+"""In the order of their references. What the processes of a database say of it is of that one only."""
 
 _ALL: Final = ", ".join(table.name for table in MOVED)
 
@@ -151,10 +150,12 @@ async def move(source: Source, dsn: str, watch: Watch, told: Told) -> Moved:
     await _demand_empty(dsn, name)
     # Its schema may be there without anything in it: that is what a move cut short leaves behind.
     await prepare(dsn, source.keys)
-    door = await connect(dsn, _SETTINGS, command_s=None)
+    door = await _reach(dsn, name)
     try:
         await door.raw.execute(BEGIN)
         moved = await _move(source, door, name, watch, told)
+        # Before it stands, for whoever is killed in between.
+        MovedMark(source.path).set(name)
         await _commit(door, name)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, DBAPIError) as error:
         raise CannotMove(
@@ -202,7 +203,7 @@ def _demand_keys(door: SourceDoor, path: Path, keys: Sequence[bytes]) -> None:
 
 async def _demand_empty(dsn: str, name: str) -> None:
     """Before anything is made in it."""
-    door = await connect(dsn, _SETTINGS, command_s=None)
+    door = await _reach(dsn, name)
     try:
         version = await door.run(migrations.version)
         if version is None:
@@ -217,6 +218,10 @@ async def _demand_empty(dsn: str, name: str) -> None:
         raise CannotMove(f"{name} cannot be looked at: {in_words(cause(error))}") from error
     finally:
         await door.close()
+
+
+async def _reach(dsn: str, name: str) -> Door:
+    return await reach(dsn, name, setting="--to", settings=_SETTINGS)
 
 
 async def _demand_no_rows(raw: Raw, name: str) -> None:
@@ -253,6 +258,8 @@ async def _copy(path: Path, table: Table, raw: Raw, rows: Iterator[Row]) -> None
     columns = [column.name for column in table.columns]
     if table is attempts:
         rows = map(_storable, rows)
+    if booleans := {place for place, column in enumerate(table.columns) if isinstance(column.type, Boolean)}:
+        rows = map(partial(_with_booleans, booleans), rows)
     try:
         # Sent as they are read, half a megabyte at a time; and in one statement, at whose end it is seen that the location
         # of each record is there.
@@ -267,6 +274,11 @@ def _storable(row: Row) -> Row:
     """What somebody's server or a library has said, as it is written there from now on."""
     detail = row[DETAIL]
     return (*row[:DETAIL], storable(detail), *row[DETAIL + 1 :]) if isinstance(detail, str) else row
+
+
+def _with_booleans(places: Collection[int], row: Row) -> Row:
+    """SQLite has whole numbers for them."""
+    return tuple(bool(value) if place in places and value is not None else value for place, value in enumerate(row))
 
 
 def _place(error: Exception) -> str:
@@ -303,7 +315,7 @@ def _plain(totals: Mapping[str, Mapping[int, int]]) -> Mapping[tuple[str, int], 
 
 async def _free(raw: Raw) -> int:
     """As a start on the old database would: no worker lives, and what one held is owed again, on record as interrupted."""
-    await notice_jump(raw, None, LEASE_MS)
+    await notice_jump(raw, None)
     now: int = await raw.fetchval(f"SELECT {NOW}", None)
     freed = 0
     while True:
@@ -327,5 +339,6 @@ async def _commit(door: Door, name: str) -> None:
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         raise CannotMove(
             f"the connection to {name} was lost at the very end, and whether the move stands is not known: give the same command "
-            f"again; it is refused as not empty where the move stands, and done where not ({in_words(error)})"
+            "again; it is refused as not empty where the move stands, and done where not. Until then no server starts on the "
+            f"file ({in_words(error)})"
         ) from error

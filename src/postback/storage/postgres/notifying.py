@@ -34,19 +34,27 @@ Due = Callable[[Collection[int]], None]
 class Notices:
     """Listens on a connection of its own, from `start` to `close`, and makes it anew when it is lost.
 
-    `changed` is called on the loop with each account whose configs another process changed; after the connection was
-    lost with every account, since nobody knows what was missed. `due` is called with configs that have
-    something due: with none of them after the connection was lost, for any may. `workers` is called when those of
-    another process came, went, or go by another crew, and after the connection was lost.
+    `changed` is called on the loop with each account whose configs another process changed, and `all_changed` after the
+    connection was lost, since nobody knows what was missed. `due` is called with configs that have something due:
+    with none of them after the connection was lost, for any may. `workers` is called when those of another process
+    came, went, or go by another crew, and after the connection was lost.
     """
 
     def __init__(
-        self, dsn: str, doors: Doors, clock: ServerClock, changed: Changed, due: Due, workers: Callable[[], None]
+        self,
+        dsn: str,
+        doors: Doors,
+        clock: ServerClock,
+        changed: Changed,
+        all_changed: Callable[[], None],
+        due: Due,
+        workers: Callable[[], None],
     ) -> None:
         self._dsn = dsn
         self._doors = doors
         self._clock = clock
         self._changed = changed
+        self._all_changed = all_changed
         self._due = due
         self._workers = workers
         self._origin = secrets.token_hex(8)
@@ -135,8 +143,7 @@ class Notices:
             if again is None:
                 return
             door, lost = again
-            with suppress(Unavailable):
-                await self._tell_all()
+            self._tell_all()
 
     async def _until_lost(self, door: Door, lost: asyncio.Event) -> None:
         while not lost.is_set() and not self._closing.is_set():
@@ -162,12 +169,10 @@ class Notices:
                         await self._closing.wait()
         return None
 
-    async def _tell_all(self) -> None:
-        """Whatever was missed: every account may have changed, and anything may be due."""
-        async with self._doors.reading() as door:
-            accounts = [row[0] for row in await door.raw.fetch("SELECT id FROM accounts")]
-        for account in accounts:
-            self._changed(account)
+    def _tell_all(self) -> None:
+        """Whatever was missed: every account may have changed, and anything may be due. Nothing is asked of the
+        database for it: what may fail here would be missed as well."""
+        self._all_changed()
         self._due(())
         self._workers()
 

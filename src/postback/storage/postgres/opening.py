@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 from functools import partial
 from typing import Final
-from urllib.parse import urlsplit
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
 
-from postback.domain.errors import Unavailable
 from postback.storage import migrations, sealing
 from postback.storage.database import CannotOpen
 from postback.storage.postgres.clock import ServerClock
-from postback.storage.postgres.connections import BEGIN, SETTINGS, Door, Lost, cause, connect, told
+from postback.storage.postgres.connections import BEGIN, SETTINGS, Door, cause, connect
+from postback.storage.postgres.keys import demand_sealed, demand_some, enrol
 from postback.storage.postgres.partitions import make_ahead
-from postback.storage.vault import Vault, key_id
+from postback.storage.postgres.reaching import demand_writable, in_words, reach, shown
+from postback.storage.vault import Vault
 
 VERSION_MIN: Final = 150_000
 """PostgreSQL 15, as the server counts."""
@@ -35,79 +35,33 @@ WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v
 """
 
 
-async def prepare(dsn: str, secret_keys: Sequence[bytes], clock: ServerClock | None = None) -> Vault:
+async def prepare(
+    dsn: str, secret_keys: Sequence[bytes], clock: ServerClock | None = None, *, to_serve: bool = False
+) -> Vault:
     """Check the server, make or update the schema, make partitions ahead, and see that the keys fit the secrets.
 
+    Whoever is `to_serve` also has to have the keys that others go by, and is on record with its own from then on.
     CannotOpen says which database, why, and what would help; Unavailable that it cannot be reached now.
     """
     name = shown(dsn)
-    if not secret_keys:
-        raise CannotOpen(
-            f"{name} needs POSTBACK_SECRET_KEY, which encrypts the secrets in it. This makes one: "
-            "export POSTBACK_SECRET_KEY=$(python3 -c 'import secrets; print(secrets.token_hex(32))'); keep a copy of it, "
-            "and give it to every process"
-        )
     door = await reach(dsn, name)
     try:
         await _demand_sessions(dsn, door, name)
         await demand_fit(door, name)
+        await demand_writable(door, name)
+        await demand_some(door, name, secret_keys, is_new=await door.run(migrations.version) is None)
         await _migrate(door, name, clock or ServerClock(None))
-        held = await door.run(sealing.held)
+        if to_serve:
+            await enrol(door, name, secret_keys)
+        else:
+            demand_sealed(await door.run(sealing.held), secret_keys, name)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, DBAPIError) as error:
         if isinstance(cause(error), _OF_ANOTHER_SESSION):
             raise _no_sessions(name) from error
-        raise CannotOpen(f"{name} cannot be opened: {told(cause(error))}") from error
+        raise CannotOpen(f"{name} cannot be opened: {in_words(cause(error))}") from error
     finally:
         await door.close()
-    return _unlock(held, secret_keys, name)
-
-
-async def reach(dsn: str, name: str) -> Door:
-    """The first connection, without limits of time: in words for whoever set the address."""
-    try:
-        return await connect(dsn, {**SETTINGS, "statement_timeout": "0"}, command_s=None)
-    except Lost as lost:
-        why = lost.__cause__ or lost
-        advice = next((text for kind, text in _ADVICE if isinstance(why, kind)), None)
-        if advice is not None:
-            raise CannotOpen(f"{name} does not let us in: {told(why)}; {advice}") from lost
-        if isinstance(why, OSError | TimeoutError):
-            raise Unavailable(
-                f"{name} cannot be reached: {told(why)}; is the server running there, and are host and port in "
-                "POSTBACK_DATABASE right?"
-            ) from lost
-        raise
-
-
-_ADVICE: Final = (
-    (
-        asyncpg.InvalidPasswordError,
-        "the user or the password in POSTBACK_DATABASE is wrong (in it @ is written %40, : %3A, / %2F, % %25)",
-    ),
-    (
-        asyncpg.InvalidAuthorizationSpecificationError,
-        "the user in POSTBACK_DATABASE must exist, and pg_hba.conf of the server let it come from here",
-    ),
-    (
-        asyncpg.InvalidCatalogNameError,
-        "make the database first: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
-    ),
-    (
-        asyncpg.InsufficientPrivilegeError,
-        "the user in POSTBACK_DATABASE needs the right to connect, and to create tables",
-    ),
-    (
-        (asyncpg.InterfaceError, asyncpg.UndefinedObjectError),
-        "what stands after the ? in POSTBACK_DATABASE may be sslmode, sslrootcert, host, or a setting of the server",
-    ),
-)
-"""What would help, by what the first connection was refused with."""
-
-
-def shown(dsn: str) -> str:
-    """A DSN as it may be logged: the host and the database, nobody's password."""
-    parts = urlsplit(dsn)
-    return f"the database {parts.path.removeprefix('/') or '(default)'} on {parts.hostname or 'this machine'}"
+    return Vault(secret_keys)
 
 
 async def _demand_sessions(dsn: str, door: Door, name: str) -> None:
@@ -172,15 +126,3 @@ async def _migrate(door: Door, name: str, clock: ServerClock) -> None:
         if not door.is_closed:
             await door.raw.execute("ROLLBACK")
         raise
-
-
-def _unlock(held: sealing.Held, secret_keys: Sequence[bytes], name: str) -> Vault:
-    unknown = sorted(held.key_ids - set(map(key_id, secret_keys)))
-    if unknown:
-        plural = "" if len(unknown) == 1 else "s"
-        raise CannotOpen(
-            f"{name} has secrets encrypted with the key{plural} {', '.join(unknown)}, and POSTBACK_SECRET_KEY gives "
-            f"{', '.join(map(key_id, secret_keys))}: add the old key{plural} to it, after a comma; "
-            f"`postback rewrap` then makes the old key{plural} needless"
-        )
-    return Vault(secret_keys)

@@ -2,14 +2,16 @@
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from postback.domain.accounts import Actor
+from postback.domain.crews import NOTHING, Keys, Peer
 from postback.domain.deliveries import Accepted, Claim, NewDeliveries, Refused, Settled, Settlement
-from postback.domain.errors import Unavailable
+from postback.domain.errors import Unavailable, WorkerDeclaredDead
 from postback.domain.ids import config_text, delivery_text
 from postback.domain.jobs import JobKind
-from postback.ports import Heartbeat, Job, LogFilter, Report, Waiting, Worker
+from postback.ports import Job, LogFilter, Report, Waiting, Worker
 from postback.storage import jobs
 from postback.storage.committed import Uncommitted
 from postback.storage.postgres import claiming, keeping, replaying, retention, workers
@@ -18,11 +20,13 @@ from postback.storage.postgres.auditing import ServerAuditor
 from postback.storage.postgres.clock import ServerClock
 from postback.storage.postgres.connections import Door, Doors, Lost
 from postback.storage.postgres.journal import PARTS
+from postback.storage.postgres.lives import Lives
 from postback.storage.postgres.partitions import make_ahead
 from postback.storage.postgres.settling import Settling
 from postback.storage.postgres.tasks import Task, Tasks
 from postback.storage.postgres.tokens import Tokens
 from postback.storage.postgres.unanswered import Unanswered
+from postback.storage.postgres.witness import Witness
 from postback.storage.settling import key_of
 
 HOUR_MS: Final = 3_600_000
@@ -34,7 +38,7 @@ EVER: Final = 1 << 62
 class PostgresQueue:
     """Keeps the port Queue for one process. `transact` runs a function in a transaction and reports it; `changed` is
     called inside one with an account whose configs it changes; `send_due` tells other processes of lanes, and
-    `send_workers` that workers came, went or go by another crew."""
+    `send_workers` that workers came, went or say something else. `lives` knows who is dead on this machine."""
 
     def __init__(
         self,
@@ -49,6 +53,7 @@ class PostgresQueue:
         changed: Callable[[str], None],
         send_due: Callable[[Collection[int]], None],
         send_workers: Callable[[], None],
+        lives: Lives,
     ) -> None:
         self._doors = doors
         self._clock = clock
@@ -58,59 +63,87 @@ class PostgresQueue:
         self._changed = changed
         self._send_due = send_due
         self._send_workers = send_workers
-        self._goes_by: dict[int, int] = {}
+        self._told: dict[int, Peer] = {}
         self._tasks = Tasks(doors, clock, transact, report, send_due)
         self._tokens = Tokens()
-        self._unanswered = Unanswered()
+        self._unanswered = Unanswered(clock)
+        self._witness = Witness(clock.steady, lives.is_over)
+        self._lives = lives
         self._made_ahead_at = -1
 
     # --- workers ------------------------------------------------------------------------------------------------
 
-    async def enlist(self, host: str) -> Worker:
-        await self._doors.transact(lambda door: workers.notice_jump(door.raw, self._clock.given, self._lease_ms))
-        if self._alone:
+    async def enlist(self, host: str, *, is_held: bool = False) -> Worker:
+        await self._doors.transact(lambda door: workers.notice_jump(door.raw, self._clock.given))
+        if self._alone and not is_held:
             async with self._doors.one() as door:
                 earlier = await workers.registered(door.raw)
-            for worker in earlier:
-                await self._free(worker, EVER, 0)
-        return await self._tasks.run(lambda task: workers.enlist(task, host))
+            await self._free(dict.fromkeys(earlier, EVER), 0)
+        worker = await self._tasks.run(lambda task: workers.enlist(task, host, self._lease_ms))
+        self._lives.begin(worker.id)
+        return worker
 
     async def retire(self, worker: Worker) -> None:
-        await self._free(worker.id, EVER, worker.slot % PARTS)
-        self._goes_by.pop(worker.id, None)
+        if not await self._tasks.run(lambda task: workers.retire(task.raw, worker.id)):
+            await self._free({worker.id: EVER}, worker.slot % PARTS, waits=True)
+        self._lives.end(worker.id)
+        self._send_workers()
+        self._told.pop(worker.id, None)
 
-    async def beat(self, worker: Worker, goes_by: int = 0) -> Heartbeat:
+    async def beat(
+        self, worker: Worker, goes_by: int = 0, *, keeps: Keys = NOTHING, leaves: bool = False
+    ) -> Sequence[Peer]:
+        me = Peer(worker.id, goes_by, keeps, leaves)
+
         async def run(task: Task) -> int:
             task.is_sent = True
-            return task.moment.is_at(await workers.beat(task.raw, task.moment.given, worker.id, goes_by))
+            return task.moment.is_at(await workers.beat(task.raw, task.moment.given, me))
 
-        now = await self._tasks.one(run)
-        async with self._doors.one() as door:
-            if not self._unanswered.is_empty:
-                self._send_due(await self._unanswered.release(door.raw, worker.id, now))
-            heard = await workers.heard_of(door.raw, now, self._lease_ms)
-        if self._goes_by.get(worker.id) != goes_by:
-            self._goes_by[worker.id] = goes_by
+        try:
+            now = await self._tasks.one(run, beats=True)
+        except WorkerDeclaredDead:
+            self._lives.end(worker.id)
+            raise
+        async with self._doors.beating() as door:
+            heard = await workers.heard_of(door.raw, now)
+        if self._told.get(worker.id) != me:
+            self._told[worker.id] = me
             self._send_workers()
-        for one in heard.freed:
-            await self._free(one, now - self._lease_ms, worker.slot % PARTS)
         return heard
 
-    async def _free(self, worker: int, silent_before_ms: int, part: int) -> None:
-        while await self._tasks.run(lambda task: workers.free(task, worker, silent_before_ms), part):
-            continue
+    async def free_dead(self, worker: Worker) -> Sequence[int]:
+        """One process at a time: the others find that there is nothing for them to do."""
+        async with self._doors.one() as door:
+            if not self._unanswered.is_empty:
+                self._send_due(await self._unanswered.release(door.raw, worker.id, self._clock()))
+            others = await workers.others(door.raw, self._clock.given, worker.id)
+            self._lives.watch(one.id for one in others)
+            dead = self._witness.silent(others)
+            if not dead:
+                return []
+            async with workers.freeing_alone(door.raw) as is_alone:
+                return await self._free(dead, worker.slot % PARTS) if is_alone else []
+
+    async def _free(self, silent: Mapping[int, int], part: int, *, waits: bool = False) -> Sequence[int]:
+        """Those of them who were not heard of since; all that they held is looked for once and freed by its keys."""
+        dead = await self._tasks.run(lambda task: workers.declare_dead(task.raw, silent, waits=waits))
+        if not dead:
+            return []
+        keys = await self._tasks.run(lambda task: workers.held(task.raw, dead))
+        for start in range(0, len(keys), workers.AT_ONCE):
+            some = keys[start : start + workers.AT_ONCE]
+            await self._tasks.run(partial(workers.free, dead=dead, keys=some), part)
+        await self._tasks.run(lambda task: workers.forget(task.raw, dead))
+        for one in dead:
+            self._lives.end(one)
         self._send_workers()
+        return dead
 
     # --- the way of a delivery ----------------------------------------------------------------------------------
 
     async def accept(self, worker: Worker, units: Sequence[NewDeliveries]) -> Sequence[Accepted | Refused]:
-        first = self._tokens.next
-        try:
-            return await Accepting(self._doors, self._tasks, self._tokens, self._auditor, worker).accept(units)
-        except Lost as lost:
-            if lost.unknown:
-                self._unanswered.claims(first, self._tokens.next, self._clock())
-            raise
+        accepting = Accepting(self._doors, self._tasks, self._tokens, self._unanswered, self._auditor, worker)
+        return await accepting.accept(units)
 
     async def waiting(self, worker: Worker, within_ms: int, limit: int) -> Sequence[Waiting]:  # noqa: ARG002
         """Every worker sees the same lanes."""
@@ -128,7 +161,7 @@ class PostgresQueue:
             return await self._tasks.run(run)
         except Lost as lost:
             if lost.unknown:
-                self._unanswered.claims(first, first + number, self._clock())
+                self._unanswered.claims(range(first, first + number))
             raise
 
     async def release(self, claims: Sequence[Claim]) -> None:
@@ -152,7 +185,7 @@ class PostgresQueue:
             settled = await self._tasks.run(run, worker.slot % PARTS)
         except Lost as lost:
             if lost.unknown:
-                self._unanswered.settled(tokens, self._clock())
+                self._unanswered.settled(tokens)
             raise
         self._unanswered.certain(tokens)
         return settled
@@ -197,16 +230,8 @@ class PostgresQueue:
     ) -> Job:
         # Counted on a reader: it may take as long as a long list does.
         now = self._clock()
-        job = Job(
-            id=job_id,
-            account=account,
-            kind=kind,
-            narrowed=narrowed,
-            selected=await self._count_for_job(account, kind, narrowed, now),
-            done=0,
-            skipped=0,
-            created_ms=now,
-        )
+        selected = await self._count_for_job(account, kind, narrowed, now)
+        job = jobs.new_job(job_id, account, kind, narrowed, selected, now)
         facts = {"filter": narrowed.as_asked(), "selected": job.selected}
 
         async def run(task: Task) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 from postback.storage import sealing
 from postback.storage.postgres.connections import Doors
+from postback.storage.postgres.keys import begin_rewrap, end_rewrap
 from postback.storage.postgres.opening import prepare
 from postback.storage.sealing import Resealed
 from postback.storage.vault import Vault
@@ -43,10 +44,15 @@ class Rewrapping:
             return sorted((await door.run(sealing.held)).key_ids - {self.vault.first_id})
 
     async def reseal(self) -> AsyncIterator[Resealed]:
-        """What is not sealed with the first key yet: batch by batch, each a transaction."""
+        """What is not sealed with the first key yet: batch by batch, each a transaction. From then on it is the one that
+        processes have to have, with those that something is still sealed with."""
+        async with self._doors.one() as door:
+            await begin_rewrap(door, self.vault)
         after: tuple[int, int] | None = sealing.START
         while after is not None:
             step = partial(sealing.reseal, vault=self.vault, after=after, limit=BATCH)
             batch = await self._doors.transact(lambda door, step=step: door.run(step))  # type: ignore[misc]
             yield batch
             after = batch.last
+        async with self._doors.one() as door:
+            await end_rewrap(door, self.vault)

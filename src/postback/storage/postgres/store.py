@@ -1,9 +1,11 @@
 """The store as everyone else sees it: many processes share one database, and each hands its work to a few connections."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Final, TypeVar
 
 import asyncpg
@@ -15,9 +17,13 @@ from postback.storage.database import Sizes
 from postback.storage.postgres.auditing import ServerAuditor
 from postback.storage.postgres.clock import ServerClock
 from postback.storage.postgres.connections import Door, Doors, cause
+from postback.storage.postgres.keys import KeyWatch
+from postback.storage.postgres.lives import LOOK_S, Lives
 from postback.storage.postgres.notifying import Notices
-from postback.storage.postgres.opening import prepare, shown
+from postback.storage.postgres.opening import prepare
+from postback.storage.postgres.outage import Outage
 from postback.storage.postgres.queue import PostgresQueue
+from postback.storage.postgres.reaching import shown
 from postback.storage.vault import Vault
 
 T = TypeVar("T")
@@ -58,17 +64,22 @@ class PostgresStore(PostgresQueue):
         lease_ms: int,
         alone: bool,
         report: Report,
+        lives: Lives,
     ) -> None:
         self.name = shown(dsn)
         self._clock = clock
         self._vault = vault
         self._report = report
         self._auditor = ServerAuditor(clock)
-        self._doors = Doors(dsn)
+        self._doors = Doors(dsn, outage=Outage(self.name, report, time.monotonic))
         self._watchers: list[Callable[[str], None]] = []
+        self._watchers_of_all: list[Callable[[], None]] = []
         self._wakers: list[Callable[[Collection[int]], None]] = []
         self._crews: list[Callable[[], None]] = []
-        self._notices = Notices(dsn, self._doors, clock, self._announce, self._wake, self._tell_crews)
+        self._notices = Notices(
+            dsn, self._doors, clock, self._announce, self._announce_all, self._wake, self._tell_crews
+        )
+        self._keys = KeyWatch(self._doors, vault, report, self._announce_all)
         super().__init__(
             self._doors,
             clock,
@@ -80,7 +91,9 @@ class PostgresStore(PostgresQueue):
             changed=self.changed,
             send_due=self._notices.send_due,
             send_workers=self._notices.send_workers,
+            lives=lives,
         )
+        self._looking: asyncio.TimerHandle | None = None
 
     @classmethod
     async def open(
@@ -88,26 +101,31 @@ class PostgresStore(PostgresQueue):
         dsn: str,
         clock: Clock | None = None,
         *,
+        steady: Clock | None = None,
         secret_keys: Sequence[bytes] = (),
         lease_ms: int = LEASE_MS,
         alone: bool = False,
         failed: Callable[[str], None] = _ignore,  # noqa: ARG003 (no failure here is for ever)
         report: Report = _ignore,
+        lives: Path | None = None,
     ) -> "PostgresStore":
         """Bring the schema up to date, listen, and be ready. CannotOpen, or Unavailable where nobody answers.
 
-        `clock` is the database's own where none is given. `secret_keys` are those of its secrets, the one that seals
-        first. `alone` says that no other process works on the database, so that whoever enlists finds only the dead;
-        without it workers live by their heartbeat. `report` is told of each commit, on the loop.
+        `clock` is the database's own where none is given; `steady` counts milliseconds of one that does not jump.
+        `secret_keys` are those of its secrets, the one that seals first. `alone` says that no other process works on the
+        database, so that whoever enlists finds only the dead; without it workers live by their heartbeat. `report` is
+        told of each commit, on the loop. `lives` is the folder of the workers' lock files.
         """
-        known = ServerClock(clock)
-        vault = await prepare(dsn, secret_keys, known)
-        store = cls(dsn, vault, known, lease_ms=lease_ms, alone=alone, report=report)
+        known = ServerClock(clock, steady)
+        vault = await prepare(dsn, secret_keys, known, to_serve=True)
+        store = cls(dsn, vault, known, lease_ms=lease_ms, alone=alone, report=report, lives=Lives(lives))
         try:
             await store._notices.start()
+            store._look_at_lives()
         except BaseException:
             await store.close()
             raise
+        store._keys.start()
         return store
 
     @property
@@ -128,7 +146,7 @@ class PostgresStore(PostgresQueue):
 
     @property
     def trouble(self) -> str | None:
-        return None if self._notices.is_listening else f"{self.name} cannot be reached"
+        return self._keys.trouble if self._notices.is_listening else f"{self.name} cannot be reached"
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
@@ -144,8 +162,12 @@ class PostgresStore(PostgresQueue):
             return Sizes(await door.raw.fetchval("SELECT pg_database_size(current_database())"), None)
 
     async def close(self) -> None:
+        await self._keys.close()
+        if self._looking is not None:
+            self._looking.cancel()
         await self._notices.close()
         await self._doors.close()
+        self._lives.close()
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         async with self._doors.reading() as door:
@@ -159,8 +181,11 @@ class PostgresStore(PostgresQueue):
         _CHANGED.get().append(account)
 
     def watch(self, changed: Callable[[str], None]) -> None:
-        """Called for the writes of every process, and for every account once word of some may have been lost."""
+        """Called for the writes of every process."""
         self._watchers.append(changed)
+
+    def watch_all(self, changed: Callable[[], None]) -> None:
+        self._watchers_of_all.append(changed)
 
     def on_due(self, woken: Callable[[Collection[int]], None]) -> None:
         """Call `woken(config ids)` on the loop when a process says that something of theirs waits to be claimed; with
@@ -168,7 +193,7 @@ class PostgresStore(PostgresQueue):
         self._wakers.append(woken)
 
     def on_workers(self, changed: Callable[[], None]) -> None:
-        """Told by other processes only, and when word may have been lost."""
+        """Told by other processes, when one of this machine has died, and when word may have been lost."""
         self._crews.append(changed)
 
     async def _transact(self, work: Callable[[Door, Uncommitted], Awaitable[T]]) -> T:
@@ -214,6 +239,15 @@ class PostgresStore(PostgresQueue):
     def _announce(self, account: str) -> None:
         for watcher in self._watchers:
             watcher(account)
+
+    def _announce_all(self) -> None:
+        for watcher in self._watchers_of_all:
+            watcher()
+
+    def _look_at_lives(self) -> None:
+        if self._lives.one_is_over():
+            self._tell_crews()
+        self._looking = asyncio.get_running_loop().call_later(LOOK_S, self._look_at_lives)
 
     def _tell_crews(self) -> None:
         for changed in self._crews:

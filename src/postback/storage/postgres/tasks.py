@@ -106,14 +106,15 @@ class Tasks:
             self._stands(task)
         return result[0]
 
-    async def one(self, work: Callable[[Task], Awaitable[T]], part: int = 0) -> T:
-        """Single statements, of which the last writes; its end is unknown where Lost says so."""
+    async def one(self, work: Callable[[Task], Awaitable[T]], part: int = 0, *, beats: bool = False) -> T:
+        """Single statements, of which the last writes; its end is unknown where Lost says so. `beats` says that it is
+        the heartbeat, which has a connection of its own."""
         began = time.monotonic()
         for left in reversed(range(TRIES)):
             new = Uncommitted()
             task: Task | None = None
             try:
-                async with self._doors.one() as door:
+                async with self._doors.beating() if beats else self._doors.one() as door:
                     task = Task(door, self._times.moment(), new, part)
                     result = await work(task)
             except Lost as lost:

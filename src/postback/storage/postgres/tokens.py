@@ -17,8 +17,3 @@ class Tokens:
         first = self._next
         self._next += number
         return first
-
-    @property
-    def next(self) -> int:
-        """The one that is given out next."""
-        return self._next

@@ -1,8 +1,9 @@
 """What a lost connection has left unknown: claims that may be ours without our knowing, and settlements that may stand."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final, NamedTuple
 
+from postback.ports import Clock
 from postback.storage.postgres.journal import SET_DUE, Raw
 
 KEPT_MS: Final = 60_000
@@ -34,30 +35,36 @@ class _Range(NamedTuple):
 
 
 class Unanswered:
-    """Of one worker's process. Times are unix ms of the store's clock."""
+    """Of one worker's process. Times are unix ms of `clock`, the store's."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._tokens: list[_Range] = []
-        self._settled: dict[int, int] = {}
+        self._settled: set[int] = set()
 
-    def claims(self, first: int, next_: int, now: int) -> None:
-        """These tokens may have been given to rows, and nobody here works on them."""
-        if next_ > first:
-            self._tokens.append(_Range(first, next_, now + KEPT_MS))
+    def claims(self, tokens: Iterable[int]) -> None:
+        """These and no others may have been given to rows, and nobody here works on them."""
+        until_ms = self._clock() + KEPT_MS
+        found: list[_Range] = []
+        for token in tokens:
+            if found and found[-1].next == token:
+                found[-1] = found[-1]._replace(next=token + 1)
+            else:
+                found.append(_Range(token, token + 1, until_ms))
+        self._tokens += found
 
-    def settled(self, tokens: Iterable[int], now: int) -> None:
+    def settled(self, tokens: Iterable[int]) -> None:
         """They may have been settled."""
-        self._settled.update(dict.fromkeys(tokens, now))
+        self._settled.update(tokens)
 
     @property
-    def uncertain(self) -> "dict[int, int]":
+    def uncertain(self) -> Collection[int]:
         """Tokens of claims that may have been settled."""
         return self._settled
 
     def certain(self, tokens: Iterable[int]) -> None:
         """The server has answered what became of them."""
-        for token in tokens:
-            self._settled.pop(token, None)
+        self._settled.difference_update(tokens)
 
     @property
     def is_empty(self) -> bool:

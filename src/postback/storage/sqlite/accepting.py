@@ -24,12 +24,13 @@ from postback.storage.sqlite.journal import Journal
 from postback.storage.sqlite.statements import Insert
 from postback.storage.sqlite.transactions import raise_if_of_the_store
 
-INSERT_EVENT: Final = Insert(
-    f"INSERT INTO events ({', '.join(EVENT_COLUMNS)}) VALUES", f"({', '.join('?' * len(EVENT_COLUMNS))})"
-)
+INSERT_EVENT: Final = Insert("events", EVENT_COLUMNS, usual={"occurred_at": None, "expands": None, "trace": None})
 
 INSERT_OWED: Final = Insert(
-    f"INSERT INTO owed ({', '.join(OWED_COLUMNS)}) VALUES", "(?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0)"
+    "owed",
+    OWED_COLUMNS[:8],
+    usual={"worker": None, "claim": None, "claimed_ms": None},
+    always=dict.fromkeys(OWED_COLUMNS[8:], 0),
 )
 
 

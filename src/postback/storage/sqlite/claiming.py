@@ -7,6 +7,7 @@ from typing import Any, Final
 from postback.domain.deliveries import Claim
 from postback.domain.events import Event
 from postback.domain.ids import IdSource
+from postback.domain.making import made
 from postback.ports import Waiting
 from postback.storage.sqlite.journal import Journal
 
@@ -77,9 +78,10 @@ def claim(
             continue
         taken, left = _take(raw, (config_id, lane[1], now, places), left)
         for row in taken:
-            event = Event(*row[:10])
+            event = made(Event, row[:10])
             attempts, forgiven, interruptions, manual = row[10:14]
-            claims.append(Claim(event, config_id, tokens(), attempts, forgiven, interruptions, bool(manual), now))
+            counts = (attempts, forgiven, interruptions)
+            claims.append(made(Claim, (event, config_id, tokens(), *counts, bool(manual), now)))
         raw.executemany(
             CLAIM, [(worker, c.token, now, c.event.id, config_id) for c in claims[len(claims) - len(taken) :]]
         )

@@ -13,8 +13,13 @@ from postback.storage.sqlite.connections import uncommitted
 from postback.storage.sqlite.statements import Insert
 
 INSERT_ATTEMPT: Final = Insert(
-    f"INSERT INTO attempts ({', '.join(ATTEMPT_COLUMNS)}) VALUES",
-    f"({', '.join('?' * len(ATTEMPT_COLUMNS))})",
+    "attempts",
+    ATTEMPT_COLUMNS,
+    # A success at once, over a connection that was there, answered without a body.
+    usual={
+        **dict.fromkeys(("reason", "detail", "answer_body", "notes", "dns_ms", "connect_ms", "tls_ms"), None),
+        **dict.fromkeys(("manual", "wait_ms", "truncated"), 0),
+    },
 )
 
 COUNT: Final = """

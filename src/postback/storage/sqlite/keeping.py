@@ -35,6 +35,8 @@ FROM events e CROSS JOIN (
 WHERE e.id = :event_id
 """  # noqa: S608
 
+DELETED: Final = "SELECT account, id FROM configs WHERE state = 'deleted'"
+
 RETIRE_VERSIONS: Final = "UPDATE config_versions SET replaced_ms = ? WHERE config_id = ? AND replaced_ms IS NULL"
 
 
@@ -98,7 +100,7 @@ def cancel(raw: sqlite3.Connection, now: int, account: str, event_id: int, confi
 def bury(raw: sqlite3.Connection, now: int, limit: int) -> int:
     journal = Journal(raw, now)
     done = 0
-    deleted = raw.execute("SELECT account, id FROM configs WHERE state = 'deleted'").fetchall()
+    deleted = raw.execute(DELETED).fetchall()
     for account, config_id in deleted:
         # The index knows the unclaimed ones; for the few that are claimed the table is read, once for a config.
         for which in ("claim IS NULL", "claim IS NOT NULL"):

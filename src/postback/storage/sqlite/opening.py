@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from postback.storage import migrations
 from postback.storage.database import CannotOpen
 from postback.storage.lockfile import LockFile
+from postback.storage.moved import MovedMark
 from postback.storage.sqlite.connections import APPLICATION_ID, Door, open_writer
 from postback.storage.sqlite.unlocking import Keys, unlock
 
@@ -35,6 +36,7 @@ def open_file(path: str | Path, secret_keys: Sequence[bytes]) -> Opened:
     path = Path(os.path.realpath(path))
     lock = LockFile(path)
     try:
+        MovedMark(path).demand_none()
         door = open_writer(path)
         try:
             migrate(door, path)

@@ -53,8 +53,10 @@ def settle(
             disabled[config_id] = settlement.disables
         if settlement.warns is not None:
             _warn(raw, settlement, now, changed)
-    raw.executemany(END, decided.ended)
-    raw.executemany(MOVE_ON, decided.moved)
+    if decided.ended:
+        raw.executemany(END, decided.ended)
+    if decided.moved:
+        raw.executemany(MOVE_ON, decided.moved)
     journal.write()
     for settlement in decided.late:
         _journal_late(raw, settlement, worker, now)

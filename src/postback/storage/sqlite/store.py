@@ -10,13 +10,14 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from postback.domain.accounts import Actor
+from postback.domain.crews import NOTHING, Keys, Peer
 from postback.domain.deliveries import Accepted, Claim, NewDeliveries, Refused, Settled, Settlement
 from postback.domain.errors import Unavailable
 from postback.domain.events import Event
 from postback.domain.ids import IdSource, config_text, delivery_text
 from postback.domain.jobs import JobKind
 from postback.domain.records import Change
-from postback.ports import Clock, Heartbeat, Job, LogFilter, Report, Waiting, Worker
+from postback.ports import Clock, Job, LogFilter, Report, Waiting, Worker
 from postback.storage import jobs
 from postback.storage.audit import Auditor, last_id
 from postback.storage.database import Sizes
@@ -162,14 +163,26 @@ class SqliteStore:
     def watch(self, changed: Callable[[str], None]) -> None:
         self._watchers.append(changed)
 
-    async def enlist(self, host: str) -> Worker:
-        return await self._submit(lambda raw: workers.enlist(raw, self._now.ms, self._tokens, host, alone=self._alone))
+    def watch_all(self, changed: Callable[[], None]) -> None:
+        """Never called: no other process works on the file."""
+
+    async def enlist(self, host: str, *, is_held: bool = False) -> Worker:
+        frees = self._alone and not is_held
+        return await self._submit(
+            lambda raw: workers.enlist(raw, self._now.ms, self._tokens, host, self._lease_ms, frees=frees)
+        )
 
     async def retire(self, worker: Worker) -> None:
         await self._submit(lambda raw: workers.retire(raw, self._now.ms, worker.id))
 
-    async def beat(self, worker: Worker, goes_by: int = 0) -> Heartbeat:
-        return await self._submit(lambda raw: workers.beat(raw, self._now.ms, self._lease_ms, worker.id, goes_by))
+    async def beat(
+        self, worker: Worker, goes_by: int = 0, *, keeps: Keys = NOTHING, leaves: bool = False
+    ) -> Sequence[Peer]:
+        me = Peer(worker.id, goes_by, keeps, leaves)
+        return await self._submit(lambda raw: workers.beat(raw, self._now.ms, me))
+
+    async def free_dead(self, worker: Worker) -> Sequence[int]:
+        return await self._submit(lambda raw: workers.free_dead(raw, self._now.ms, worker.id, alone=self._alone))
 
     def on_workers(self, changed: Callable[[], None]) -> None:
         """Never called: no other process works on the file."""
@@ -226,16 +239,8 @@ class SqliteStore:
     ) -> Job:
         # Counted on a reader: it may take as long as a long list does.
         now = self._clock()
-        job = Job(
-            id=job_id,
-            account=account,
-            kind=kind,
-            narrowed=narrowed,
-            selected=await self._count_for_job(account, kind, narrowed, now),
-            done=0,
-            skipped=0,
-            created_ms=now,
-        )
+        selected = await self._count_for_job(account, kind, narrowed, now)
+        job = jobs.new_job(job_id, account, kind, narrowed, selected, now)
 
         def start(raw: sqlite3.Connection) -> None:
             replaying.start(raw, job)

@@ -1,12 +1,13 @@
 """Workers: who lives, and what becomes of the claims of those who do not."""
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Final
 
-from postback.domain.crews import Peer, in_touch_ms
+from postback.domain.crews import Peer, in_touch_ms, keys_of, keys_text
 from postback.domain.errors import Unavailable, WorkerDeclaredDead
 from postback.domain.ids import SLOTS, IdSource
-from postback.ports import Heartbeat, Worker
+from postback.ports import Worker
 from postback.storage.journal import OWED_COLUMNS, Owed
 from postback.storage.sqlite.journal import Journal, interrupt
 from postback.storage.sqlite.now import turn_back
@@ -15,35 +16,51 @@ LEASE_MS: Final = 30_000
 """A worker that has not been heard of for so long is dead."""
 
 
-def enlist(raw: sqlite3.Connection, now: int, ids: IdSource, host: str, *, alone: bool) -> Worker:
-    """Where the lock file admits one process (`alone`), whoever is registered is dead, and every claim is void."""
-    last_beat = raw.execute("SELECT max(beat_ms) FROM workers").fetchone()[0]
+def enlist(raw: sqlite3.Connection, now: int, ids: IdSource, host: str, lease_ms: int, *, frees: bool) -> Worker:
+    """`frees` says that whoever is registered is dead, and every claim void."""
+    last_beat, may_live_until = raw.execute("SELECT max(beat_ms), max(beat_ms + lease_ms) FROM workers").fetchone()
     if last_beat is not None and now < last_beat:
         # How much later it accepted its last event is not known, but no more than it may live without a beat.
-        turn_back(raw, now, last_beat, asked_for_after_ms=last_beat + LEASE_MS)
-    if alone:
+        turn_back(raw, now, last_beat, asked_for_after_ms=may_live_until)
+    if frees:
         raw.execute("DELETE FROM workers")
         _free(raw, now, raw.execute(f"SELECT {OWED_COLUMNS} FROM owed WHERE claim IS NOT NULL"))  # noqa: S608
     worker = Worker(ids(), _free_slot(raw), last_id(raw))
     raw.execute(
-        "INSERT INTO workers (id, slot, host, started_ms, beat_ms) VALUES (?, ?, ?, ?, ?)",
-        (worker.id, worker.slot, host, now, now),
+        "INSERT INTO workers (id, slot, host, started_ms, beat_ms, lease_ms) VALUES (?, ?, ?, ?, ?, ?)",
+        (worker.id, worker.slot, host, now, now, lease_ms),
     )
     return worker
 
 
-def beat(raw: sqlite3.Connection, now: int, lease_ms: int, worker: int, goes_by: int) -> Heartbeat:
-    own = raw.execute("SELECT 1 FROM workers WHERE id = ?", (worker,)).fetchone()
+def beat(raw: sqlite3.Connection, now: int, me: Peer) -> Sequence[Peer]:
+    own = raw.execute("SELECT 1 FROM workers WHERE id = ?", (me.id,)).fetchone()
     if own is None:
         raise WorkerDeclaredDead("this worker was not heard of for too long, and others have its claims now")
-    raw.execute("UPDATE workers SET beat_ms = ?, goes_by = ? WHERE id = ?", (now, goes_by, worker))
-    dead = [row[0] for row in raw.execute("SELECT id FROM workers WHERE beat_ms < ?", (now - lease_ms,))]
+    raw.execute(
+        "UPDATE workers SET beat_ms = ?, goes_by = ?, keeps = ?, leaves = ? WHERE id = ?",
+        (now, me.goes_by, keys_text(me.keeps), me.leaves, me.id),
+    )
+    return [
+        Peer(other, goes_by, keys_of(keeps), bool(leaves))
+        for other, goes_by, keeps, leaves, beat_ms, lease_ms in raw.execute(
+            "SELECT id, goes_by, keeps, leaves, beat_ms, lease_ms FROM workers ORDER BY id"
+        )
+        if beat_ms >= now - in_touch_ms(lease_ms)
+    ]
+
+
+def free_dead(raw: sqlite3.Connection, now: int, worker: int, *, alone: bool) -> Sequence[int]:
+    """What others held who were not heard of for their lease; where the lock file admits one process (`alone`), all others."""
+    dead = [
+        row[0]
+        for row in raw.execute(
+            "SELECT id FROM workers WHERE (? OR beat_ms < ? - lease_ms) AND id <> ?", (alone, now, worker)
+        )
+    ]
     for one in dead:
         retire(raw, now, one)
-    heard_of = raw.execute(
-        "SELECT id, goes_by FROM workers WHERE beat_ms >= ? ORDER BY id", (now - in_touch_ms(lease_ms),)
-    )
-    return Heartbeat(dead, [Peer(*row) for row in heard_of])
+    return dead
 
 
 def retire(raw: sqlite3.Connection, now: int, worker: int) -> None:

@@ -1,9 +1,9 @@
-"""The one writer: whatever is waiting when the last commit ended forms the next transaction."""
+"""The one writer: whatever has gathered when the last commit was told forms the next transaction."""
 
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, Final, Protocol
 
@@ -47,7 +47,10 @@ class ThreadWriter:
         self._checkpoints = checkpoints
         self._loop = asyncio.get_running_loop()
         self._answers = _Answers(transactions, changed, failed, report)
-        self._inbox: SimpleQueue[Job | None] = SimpleQueue()
+        self._inbox: SimpleQueue[Sequence[Job] | None] = SimpleQueue()
+        self._waiting: list[Job] = []
+        # A group is gathered or written: whoever comes meanwhile is in the next.
+        self._is_busy = False
         self._closed: asyncio.Future[None] | None = None
         self._thread = threading.Thread(target=self._run, name="postback-writer", daemon=True)
         self._thread.start()
@@ -57,7 +60,9 @@ class ThreadWriter:
         if self._closed is not None:
             future.set_exception(Unavailable("the store is closed"))
         else:
-            self._inbox.put(Job(work, future))
+            self._waiting.append(Job(work, future))
+            if not self._is_busy:
+                self._gather()
         return future
 
     def doubt(self, error: sqlite3.Error) -> None:
@@ -67,9 +72,31 @@ class ThreadWriter:
     async def close(self) -> None:
         if self._closed is None:
             self._closed = self._loop.create_future()
+            self._hand_over()
             self._inbox.put(None)
         await asyncio.shield(self._closed)
         self._thread.join()
+
+    def _gather(self) -> None:
+        """In the turn of the loop after the next: what stands at the sockets by now, and what comes of the last commit's
+        answers, is in the same transaction. Each costs as much for one event as for a dozen."""
+        self._is_busy = True
+        self._loop.call_soon(self._loop.call_soon, self._hand_over)
+
+    def _hand_over(self) -> None:
+        group, self._waiting = self._waiting, []
+        if group:
+            self._inbox.put(group)
+        else:
+            self._is_busy = False
+
+    def _give(self, answers: Answers) -> None:
+        self._gather()
+        self._answers.give(answers)
+
+    def _fail(self) -> None:
+        self._gather()
+        self._answers.report()
 
     def _run(self) -> None:
         is_open = True
@@ -78,33 +105,22 @@ class ThreadWriter:
                 is_open = self._write()
             except Exception as error:  # noqa: BLE001 - a thread that ended in silence would leave everyone waiting
                 self._transactions.broken = f"the writer failed and must be started anew: {error!r}"
-                self._loop.call_soon_threadsafe(self._answers.report)
+                self._loop.call_soon_threadsafe(self._fail)
         self._loop.call_soon_threadsafe(self._end)
 
     def _write(self) -> bool:
         """One transaction; False when there is nothing more to wait for."""
-        group, is_open = self._next_group()
-        if group:
-            answers = self._transactions.run(group)
-            # One wake-up of the loop for a whole commit.
-            self._loop.call_soon_threadsafe(self._answers.give, answers)
-            if self._checkpoints is not None:
-                self._checkpoint(self._checkpoints.run_if_large)
-        return is_open
+        group = self._next_group()
+        if group is None:
+            return False
+        answers = self._transactions.run(group)
+        # One wake-up of the loop for a whole commit.
+        self._loop.call_soon_threadsafe(self._give, answers)
+        if self._checkpoints is not None:
+            self._checkpoint(self._checkpoints.run_if_large)
+        return True
 
-    def _next_group(self) -> tuple[list[Job], bool]:
-        """What is waiting now, or the first that comes; False when there is nothing more to wait for."""
-        group: list[Job] = []
-        job = self._first()
-        while job is not None:
-            group.append(job)
-            try:
-                job = self._inbox.get_nowait()
-            except Empty:
-                return group, True
-        return group, False
-
-    def _first(self) -> Job | None:
+    def _next_group(self) -> Sequence[Job] | None:
         if self._checkpoints is None:
             return self._inbox.get()
         try:

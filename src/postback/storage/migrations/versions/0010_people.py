@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0008"
-down_revision = "0007"
+revision = "0010"
+down_revision = "0009"
 
 # By bytes on both: PostgreSQL would order text as its database is told to.
 TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")

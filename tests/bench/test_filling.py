@@ -1,0 +1,102 @@
+"""What the bench puts into a store by itself: rows like the server's, which add up, and which the server carries out."""
+
+from pathlib import Path
+
+import pytest
+
+from postback.bench.databases import database
+from postback.bench.filling import Filling, Lane, Times
+from postback.bench.server import Store
+from postback.domain.accounts import Account
+from postback.domain.configs import SigningSecret
+from postback.domain.deliveries import Verdict
+from postback.storage.accounts import SqlAccounts
+from postback.storage.configs import SqlConfigs
+from postback.storage.sqlite import SqliteStore
+from postback.storage.tables import configs, workers
+from tests.build import ACCOUNT, CONFIG_ID, NOON, a_config, a_settlement
+from tests.doubles import ClockDouble
+from tests.storage import given
+
+pytestmark = pytest.mark.anyio
+
+KEY = b"k" * 32
+MINUTE_MS = 60_000
+
+
+@pytest.fixture
+def clock() -> ClockDouble:
+    return ClockDouble()
+
+
+@pytest.fixture
+async def used(tmp_path: Path, clock: ClockDouble, anyio_backend: str) -> Store:
+    """A store on which one delivery was made, and no server is any more."""
+    with database("sqlite", tmp_path) as kept:
+        made = Store(tmp_path, kept, "key", KEY)
+        store = await open_store(made, clock)
+        await SqlAccounts(store).save(Account(id=ACCOUNT))
+        await SqlConfigs(store).add(a_config(location_id=None, signing_secrets=(SigningSecret("whsec_Y3VycmVudA=="),)))
+        worker = await store.enlist("here")
+        claim = await given.a_claim_of(store, worker, config_version=1)
+        await store.settle(worker, [a_settlement(claim, Verdict.DELIVERED)])
+        await store.retire(worker)
+        await store.close()
+    return made
+
+
+async def open_store(made: Store, clock: ClockDouble) -> SqliteStore:
+    return await SqliteStore.open(made.kept.environment["POSTBACK_DATABASE"], clock, secret_keys=[KEY])
+
+
+async def test_what_is_filled_in_adds_up_and_its_configs_can_be_read(used: Store, clock: ClockDouble) -> None:
+    with used.kept.tables() as tables:
+        filling = Filling(tables, used)
+        lanes = filling.accounts(2, 3)
+        filling.finished(lanes, 20, Times(NOON - 5 * MINUTE_MS, NOON - 3 * MINUTE_MS))
+        filling.owed(lanes, 12, Times(NOON - 2 * MINUTE_MS, NOON - MINUTE_MS))
+        filling.close()
+
+    store = await open_store(used, clock)
+    await given.conserved(store)
+    assert len(await given.log(store)) == 21
+    assert len(await given.owed_rows(store)) == 12
+    first, *_ = (await SqlConfigs(store).snapshot(lanes[0].account)).configs.values()
+    assert (first.format, first.signing_secrets[0].text) == ("api-default", "whsec_Y3VycmVudA==")
+    worker = await store.enlist("here")
+    claims = await store.claim(worker, {lane.config_id: 10 for lane in lanes}, 1 << 20)
+    assert len(claims) == 12
+    await store.close()
+
+
+async def test_what_a_dead_worker_held_is_freed_by_the_next(used: Store, clock: ClockDouble) -> None:
+    with used.kept.tables() as tables:
+        filling = Filling(tables, used)
+        assert filling.lanes("state = 'active'") == [Lane(ACCOUNT, CONFIG_ID)]
+        [lane] = lanes = filling.accounts(1, 1)
+        filling.claimed(lanes, 3, Times(NOON - MINUTE_MS, NOON))
+        filling.owed(lanes, 2, Times(NOON - 2 * MINUTE_MS, NOON - MINUTE_MS), due_ms=NOON + MINUTE_MS)
+        filling.close()
+
+    store = await open_store(used, clock)
+    worker = await store.enlist("here")
+
+    assert [row.id for row in await given.rows(store, workers)] == [worker.id]
+    assert len(await store.claim(worker, {lane.config_id: 10}, 1 << 20)) == 3
+    assert await given.lane_times(store) == {lane.config_id: MINUTE_MS}
+    assert len(await given.rows(store, configs)) == 2
+    await given.conserved(store)
+    await store.close()
+
+
+async def test_a_view_sees_the_store_as_it_was(used: Store, clock: ClockDouble) -> None:
+    with used.kept.view():
+        store = await open_store(used, clock)
+        await store.enlist("here")
+        sizes = await store.sizes()
+        await store.close()
+
+        # What somebody still reads cannot be moved out of the log.
+        path = Path(used.kept.environment["POSTBACK_DATABASE"])
+        assert sizes.log
+        assert path.with_name(path.name + "-wal").stat().st_size > 0

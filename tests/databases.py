@@ -1,0 +1,23 @@
+"""A database as it is made: once for each process of the tests, since making the schema takes longer than most of them."""
+
+import os
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from postback.storage.sqlite.opening import open_file
+
+
+@cache
+def new_database() -> Path:
+    """To be copied: nothing but the schema is in it."""
+    path = Path(_folder().name) / "new.db"
+    open_file(path, ()).close()
+    return path
+
+
+@cache
+def _folder() -> "TemporaryDirectory[str]":
+    """Removed with the process; in memory where there is such a folder: no power is cut here, so no disk is needed."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    return TemporaryDirectory(prefix="postback-", dir=memory, ignore_cleanup_errors=True)
