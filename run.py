@@ -51,7 +51,13 @@ TOGETHER = [
 # What kills servers is proof: no quick run shows much of it.
 QUICK = [*TOGETHER, "--ignore=tests/proof"]
 
-PROOFS = ["tests/proof", "tests/simulation", "tests/storage/test_postgres_races.py", "tests/cli/test_bench.py"]
+PROOFS = [
+    "tests/proof",
+    "tests/simulation",
+    "tests/storage/test_postgres_races.py",
+    "tests/cli/test_bench.py",
+    "tests/receiver/test_verifying_hostile.py",
+]
 
 NO_INSTALLER = """\
 This Python ({python}) has neither pip nor ensurepip, and uv is not on PATH. One of them is needed, for instance:
