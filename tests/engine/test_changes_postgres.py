@@ -16,7 +16,7 @@ from postback.ports import NewEvent
 from postback.storage.accounts import SqlAccounts
 from postback.storage.configs import SqlConfigs
 from postback.storage.postgres import PostgresStore, notifying
-from postback.storage.postgres.connections import Lost
+from postback.storage.postgres.failures import Lost
 from postback.storage.records import SqlRecords
 from postback.storage.tables import accounts
 from tests import postgres

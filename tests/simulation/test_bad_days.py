@@ -12,7 +12,7 @@ from tests.simulation.limits import CAPS, RATE
 from tests.simulation.stores import OnSqlite
 from tests.simulation.world import Ledger, live_through
 
-SEEDS = [int(seed) for seed in os.environ.get("POSTBACK_SEEDS", "").split(",") if seed] or range(times(12, 200))
+SEEDS = [int(seed) for seed in os.environ.get("POSTBACK_SEEDS", "").split(",") if seed] or range(times(8, 200))
 
 
 _LIVED: dict[int, Ledger] = {}

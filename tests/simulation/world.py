@@ -596,11 +596,18 @@ def live_through(seed: int, opened: Opener) -> Ledger:
     try:
         return loop.run_until_complete(_live(seed, opened, loop))
     finally:
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
+        loop.run_until_complete(_ended())
         asyncio.set_event_loop(None)
         loop.close()
+
+
+async def _ended() -> None:
+    """Nothing is under way any more, and the connections that this has cost are closed."""
+    under_way = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in under_way:
+        task.cancel()
+    await asyncio.gather(*under_way, return_exceptions=True)
+    await asyncio.sleep(0)
 
 
 async def _live(seed: int, opened: Opener, loop: VirtualLoop) -> Ledger:

@@ -12,7 +12,9 @@ from sqlalchemy.exc import IntegrityError
 
 from postback.domain.errors import Unavailable
 from postback.storage.postgres import connections
-from postback.storage.postgres.connections import Contended, Door, Doors, Lost
+from postback.storage.postgres.connections import Doors
+from postback.storage.postgres.door import Door
+from postback.storage.postgres.failures import Contended, Lost
 from tests import postgres
 
 pytestmark = pytest.mark.anyio

@@ -13,7 +13,7 @@ import pytest
 from postback.domain.deliveries import Accepted
 from postback.storage.database import CannotOpen
 from postback.storage.postgres import PostgresStore
-from postback.storage.postgres.connections import SETTINGS, SETTINGS_OF_WORK
+from postback.storage.postgres.door import SETTINGS, SETTINGS_OF_WORK
 from tests import postgres
 from tests.cli.test_serve_postgres import until
 from tests.patience import PATIENCE_S

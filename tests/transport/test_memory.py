@@ -76,7 +76,7 @@ async def test_a_handshake_that_failed_needs_no_collector(
 
 
 def connections() -> int:
-    return sum(isinstance(each, Connection) for each in gc.get_objects())
+    return sum(type(each) is Connection for each in gc.get_objects())
 
 
 async def nothing_is_under_way() -> None:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Final
 
 from postback.api.services import Services
+from postback.bootstrap.figures import Figures
 from postback.bootstrap.first_start import FirstStart
 from postback.bootstrap.held import AfterRestore, demand_not_held, hold_alone
 from postback.bootstrap.listening import Api, listening, own_addresses
@@ -22,21 +23,16 @@ from postback.bootstrap.processes import run_many
 from postback.bootstrap.role import SERVER, WORKER, Role
 from postback.bootstrap.seat import Answers, Made, Seat
 from postback.bootstrap.sharing import kept, shared
-from postback.bootstrap.siblings import Siblings
 from postback.bootstrap.started import Announce, CannotStart, KeyMade, Restored, Started
 from postback.bootstrap.stopping import ended_by_parent, told_by_parent, told_by_signals
 from postback.domain.addresses import AddressRules
-from postback.domain.errors import Unavailable
-from postback.domain.telemetry import Backlog, Standing
 from postback.engine.engine import Engine, Limits
 from postback.observability import CannotTrace, Observing, SharedStream
 from postback.resources import RESOURCES
 from postback.settings import Settings
 from postback.storage.accounts import SqlAccounts
 from postback.storage.audit import SqlAudit
-from postback.storage.backlog import backlog
 from postback.storage.configs import SqlConfigs
-from postback.storage.database import Sizes
 from postback.storage.in_use import has_configs
 from postback.storage.log import SqlLog
 from postback.storage.records import SqlRecords
@@ -157,7 +153,6 @@ class _Server:
         self._ask = ask
         self._role = role
         self._seat = seat
-        self._siblings = None if seat is None else Siblings(seat, self._own_figures)
         self._log = observing.log
         self._observing = observing
         self._store = store
@@ -194,6 +189,7 @@ class _Server:
             ),
         )
         self._held = AfterRestore(store, configs, self._engine)
+        self._figures = Figures(observing, self._engine, store, seat, lambda: self._why_not_ready() is None)
         self._services = Services(
             queue=store,
             configs=configs,
@@ -209,7 +205,7 @@ class _Server:
             # Of the worker's slot, which no other process has: ids of records and configs are nobody else's either.
             ids=self._engine.intake.event_id,
             public_url=settings.address_url,
-            metrics=self._figures,
+            metrics=self._figures.all,
             ready=self._why_not_ready,
             due_now=self._engine.stored,
             addresses=rules,
@@ -231,8 +227,9 @@ class _Server:
 
     async def _serve(self, taken: socket.socket | None, restored: Restored | None, announce: Callable[[], None]) -> int:
         engine_started = asyncio.Event()
+        siblings = self._figures.siblings
         async with (
-            self._siblings.answered() if self._siblings else contextlib.nullcontext(),
+            siblings.answered() if siblings else contextlib.nullcontext(),
             asyncio.TaskGroup() as parts,
         ):
             engine = parts.create_task(self._engine.run(self._engine_stopping, engine_started.set))
@@ -324,39 +321,6 @@ class _Server:
         await self._hurrying.wait()
         self._engine_stopping.set()
         await self._engine.hurry()
-
-    async def _figures(self) -> bytes:
-        sizes = await self._sizes()
-        figures = self._figures_with(await self._backlog(), sizes)
-        return figures if self._siblings is None else await self._siblings.merged(figures)
-
-    def _own_figures(self) -> bytes:
-        """Without those of the database, which whoever is asked for all finds out once."""
-        return self._figures_with(None, Sizes(None, None))
-
-    def _figures_with(self, backlog: Backlog | None, sizes: Sizes) -> bytes:
-        return self._observing.figures(
-            Standing(
-                ready=self._why_not_ready() is None,
-                in_hand=self._engine.figures(),
-                backlog=backlog,
-                database_bytes=sizes.database,
-                log_bytes=sizes.log,
-            )
-        )
-
-    async def _backlog(self) -> Backlog | None:
-        try:
-            return await backlog(self._store)
-        except Unavailable:
-            # A store that cannot be read is when figures are looked at: the others are answered all the same.
-            return None
-
-    async def _sizes(self) -> Sizes:
-        try:
-            return await self._store.sizes()
-        except Unavailable:
-            return Sizes(None, None)
 
     def _why_not_ready(self) -> str | None:
         if self._stopping.is_set():

@@ -14,8 +14,9 @@ from postback.settings import Settings
 from postback.storage import migrations, sealing
 from postback.storage.balance import differences
 from postback.storage.postgres.clock import NOW
-from postback.storage.postgres.connections import Door, cause, told
 from postback.storage.postgres.conservation import balances, count_log, counted
+from postback.storage.postgres.door import Door
+from postback.storage.postgres.failures import cause, told
 from postback.storage.postgres.keys import registered
 from postback.storage.postgres.opening import demand_fit
 from postback.storage.postgres.partitions import AHEAD, DAY_MS, TABLES, existing

@@ -1,7 +1,6 @@
 """Claim → attempt → settle, for ever: gives claims to their lanes and settles what has come of them."""
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,6 +19,7 @@ from postback.engine.hold import Hold
 from postback.engine.lanes import Host, Lane, Lanes
 from postback.engine.refill import Refill
 from postback.engine.snapshots import Snapshots
+from postback.engine.throttled import Throttled
 from postback.engine.waiting import happens
 from postback.engine.windows import asks_to_pause
 from postback.ports import Clock, Queue, Report, Worker
@@ -80,9 +80,7 @@ class Dispatcher:
         self._something_finished = asyncio.Event()
         self._look_now = asyncio.Event()
         self._next_look = 0.0
-        # Lanes with work in the store that only their rate keeps, and when the first of them may go on.
-        self._throttled: dict[int, Lane] = {}
-        self._next_token = math.inf
+        self._throttled = Throttled()
         self._refill = Refill(lanes)
         self._due = Due(queue, snapshots, lanes)
         self._unsettled = 0
@@ -138,7 +136,7 @@ class Dispatcher:
                 self._report(StoreFailed("claim", str(error)))
                 self._next_look = self._now() + STORE_RETRY_S[min(failures, len(STORE_RETRY_S) - 1)]
                 failures += 1
-            await happens(self._look_now, min(self._next_look, self._next_token) - self._now())
+            await happens(self._look_now, min(self._next_look, self._throttled.next_at) - self._now())
             self._look_now.clear()
 
     async def settle(self, stopping: asyncio.Event) -> None:
@@ -191,10 +189,11 @@ class Dispatcher:
                 await self._relieve(lane)
         await self._find_due()
         now = self._now()
-        self._unthrottle(now)
+        for lane in self._throttled.let_go(now):
+            self._refill.add(lane)
         room, full = self._refill.share(now, CLAIM_AT_ONCE)
         for lane in full:
-            self._throttle(lane, now)
+            self._throttled.add(lane, now)
         if room:
             await self._claim(room)
 
@@ -239,27 +238,6 @@ class Dispatcher:
             # Not all of these places were needed, or there are more: the next in turn may have them.
             self._look_now.set()
 
-    def _throttle(self, lane: Lane, now: float) -> None:
-        """Come back to the lane when its rate allows, where that is what keeps it."""
-        wait_s = lane.wait_for_tokens_s(now)
-        if wait_s is not None:
-            self._throttled[lane.config.id] = lane
-            self._next_token = min(self._next_token, now + wait_s)
-
-    def _unthrottle(self, now: float) -> None:
-        if now < self._next_token:
-            return
-        self._next_token = math.inf
-        throttled, self._throttled = self._throttled, {}
-        for lane in throttled.values():
-            if not lane.spilled:
-                # Its work was claimed since; it may even be idle, and forgotten.
-                continue
-            if lane.wait_for_tokens_s(now) is None:
-                self._refill.add(lane)
-            else:
-                self._throttle(lane, now)
-
     def _look_at(self, when: float) -> None:
         if when < self._next_look:
             self._next_look = when
@@ -273,8 +251,7 @@ class Dispatcher:
         if lane.is_worth_a_claim(now):
             self._refill.add(lane)
             self._look_now.set()
-        elif lane.config.id not in self._throttled and lane.wait_for_tokens_s(now) is not None:
-            self._throttle(lane, now)
+        elif lane not in self._throttled and self._throttled.add(lane, now):
             self._look_now.set()
 
     # --- attempting ---------------------------------------------------------------------------------------------

@@ -15,8 +15,9 @@ from postback.storage.audit import Auditor
 from postback.storage.committed import Uncommitted
 from postback.storage.expanding import related
 from postback.storage.journal import Gathered
-from postback.storage.postgres.connections import Doors, Lost, cause, is_of_the_store
+from postback.storage.postgres.connections import Doors
 from postback.storage.postgres.event_rows import Known, keep, look
+from postback.storage.postgres.failures import Lost, cause, is_of_the_store
 from postback.storage.postgres.journal import PARTS, Journal
 from postback.storage.postgres.tasks import Passed, Task, Tasks
 from postback.storage.postgres.tokens import Tokens

@@ -4,7 +4,7 @@ import time
 from typing import Final
 
 from postback.ports import Clock
-from postback.storage.postgres.connections import Door
+from postback.storage.postgres.door import Door
 
 NOW: Final = "coalesce($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)"
 """Unix milliseconds, in a statement whose first parameter is `ServerClock.given`."""

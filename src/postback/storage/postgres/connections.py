@@ -1,19 +1,13 @@
-"""Connections to the server: a few that work, a few that read and one for the heartbeat, each also as SQLAlchemy sees it,
-made anew when lost."""
+"""The connections of one process: a few that work, a few that read and one for the heartbeat, made anew when lost."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final, NoReturn, TypeVar
-
-import asyncpg
-from asyncpg.exceptions import TargetServerAttributeNotMatched
-from sqlalchemy import Connection, event
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import StaticPool
+from typing import Final, NoReturn, TypeVar
 
 from postback.domain.errors import Unavailable
-from postback.storage.postgres.dialing import NEXT, dial
+from postback.storage.postgres.door import SETTINGS, SETTINGS_OF_WORK, Door, connect
+from postback.storage.postgres.failures import ELSEWHERE, OF_DRIVER, Contended, Lost, as_known, cause, told
 from postback.storage.postgres.outage import Outage
 
 T = TypeVar("T")
@@ -23,148 +17,16 @@ READING: Final = 4
 BEATING: Final = 1
 """How many connections of each kind one process has at most."""
 
-CONNECT_S: Final = 5
 WAIT_S: Final = 5
-"""How long to wait for a connection to be made, and for one to be free."""
-
-COMMAND_S: Final = 30
-"""After this the server is taken for gone: a statement of ours ends sooner, by the limits below."""
+"""How long to wait for one to be free."""
 
 TRIES: Final = 5
 """How often a transaction is begun that others' locks or changes end."""
-
-NAME: Final = "postback"
-"""What the server knows our connections by."""
-
-SETTINGS: Final[Mapping[str, str]] = {
-    "client_min_messages": "warning",
-    "default_transaction_isolation": "read committed",
-    "jit": "off",
-    "statement_timeout": "20s",
-    "lock_timeout": "5s",
-    "idle_in_transaction_session_timeout": "30s",
-    # A client that is gone without a word keeps no lock for long.
-    "client_connection_check_interval": "5s",
-}
-SETTINGS_OF_WORK: Final[Mapping[str, str]] = {
-    # A batch joins few rows to large tables by their keys. A plan that was made while a table was small must not
-    # read the whole of it later.
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "enable_seqscan": "off",
-    # Planned once: to plan a claim costs more than to make it.
-    "plan_cache_mode": "force_generic_plan",
-}
 
 BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 BEGIN_READING: Final = (
     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '5s'; SET LOCAL lock_timeout = '2s'"
 )
-
-LOST: Final = frozenset({"08", "57P01", "57P02", "57P03", "57P04", "57P05", "25P03", "25P04"})
-"""States, or their first two letters, after which the connection is of no use."""
-
-ELSEWHERE: Final = (
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.InvalidCachedStatementError,
-    asyncpg.OutdatedSchemaCacheError,
-)
-"""A server that became a standby, a statement prepared before its table changed: a new connection may do better."""
-
-BUSY: Final = frozenset({"53", "55P03", "57014", "58"})
-"""The server cannot now: no place, no memory, no disk, or a limit of time has passed. Nothing of it stands."""
-
-CONTENDED: Final = frozenset({"40001", "40P01"})
-"""Others were quicker: from its beginning the same transaction may do."""
-
-
-OF_DRIVER: Final = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-)
-"""All that a connection may raise. The last is the driver's word for a connection that is amid something else, and for
-addresses of which none is a server that was asked for."""
-
-
-class Lost(Unavailable):
-    """The connection broke, or could not be made. `unknown` says that what was asked may stand nevertheless: it broke
-    while COMMIT, or a statement that is its own transaction, was on its way."""
-
-    def __init__(self, message: str, *, unknown: bool = False) -> None:
-        super().__init__(message)
-        self.unknown = unknown
-
-
-class Contended(Unavailable):
-    """The transaction is undone because of others; it may be tried again from its beginning (`Doors.transact`)."""
-
-
-class Door:
-    """One connection, by hand (`raw`) and through SQLAlchemy (`run`), in the same transaction.
-
-    What its statements raise is asyncpg's or SQLAlchemy's error inside the `async with` of Doors, and one of
-    domain.errors behind it where the server or the connection is to blame. After an error of the server the
-    transaction takes no further statement: what may fail and be gone on from stands in a `savepoint`.
-
-    `rows` counts what statements through SQLAlchemy have written; whoever writes by hand adds to it.
-    """
-
-    def __init__(self, raw: "asyncpg.Connection[Any]") -> None:
-        self.raw = raw
-        self.rows = 0
-
-        async def same() -> "asyncpg.Connection[Any]":
-            return raw
-
-        # What a statement was given stays out of its errors: they are logged, and people's records are in there.
-        # It must neither begin nor end a transaction: that is for Doors alone.
-        self._engine = create_async_engine(
-            "postgresql+asyncpg://",
-            async_creator=same,
-            poolclass=StaticPool,
-            pool_reset_on_return=None,
-            isolation_level="AUTOCOMMIT",
-            hide_parameters=True,
-        )
-        event.listen(self._engine.sync_engine, "after_cursor_execute", self._count)
-
-    async def run(self, function: Callable[[Connection], T]) -> T:
-        """What it answers; it sees the transaction that is under way here, and cannot end it."""
-        async with self._engine.connect() as connection:
-            return await connection.run_sync(function)
-
-    def _count(self, _1: object, cursor: Any, _2: object, _3: object, context: Any, _4: object) -> None:
-        if context is not None and (context.isinsert or context.isupdate or context.isdelete):
-            self.rows += max(cursor.rowcount, 0)
-
-    @asynccontextmanager
-    async def savepoint(self) -> AsyncIterator[None]:
-        """Inside a transaction: where the block raises, all it did is undone and the transaction can go on."""
-        await self.raw.execute("SAVEPOINT here")
-        try:
-            yield
-        except Exception:
-            if not self.raw.is_closed():
-                await self.raw.execute("ROLLBACK TO SAVEPOINT here; RELEASE SAVEPOINT here")
-            raise
-        await self.raw.execute("RELEASE SAVEPOINT here")
-
-    @property
-    def is_closed(self) -> bool:
-        return self.raw.is_closed()
-
-    def discard(self) -> None:
-        """At once, without a word to the server, which undoes what was not committed."""
-        self.raw.terminate()
-
-    async def close(self) -> None:
-        try:
-            await self.raw.close(timeout=CONNECT_S)
-        except OF_DRIVER:
-            self.raw.terminate()
 
 
 class Doors:
@@ -229,68 +91,6 @@ class Doors:
     async def _once(self, work: Callable[[Door], Awaitable[T]]) -> T:
         async with self.transaction() as door:
             return await work(door)
-
-
-async def connect(dsn: str, settings: Mapping[str, str], command_s: float | None = COMMAND_S) -> Door:
-    """One connection outside any pool: for the start, and for listening. Raises Lost."""
-    try:
-        raw = await dial(
-            dsn,
-            CONNECT_S,
-            command_timeout=command_s,
-            server_settings={"application_name": NAME},
-            statement_cache_size=512,
-        )
-        await _set(raw, settings)
-    except (*NEXT, *OF_DRIVER) as error:
-        raise Lost(f"the database cannot be reached: {told(error)}") from error
-    return Door(raw)
-
-
-async def _set(raw: "asyncpg.Connection[Any]", settings: Mapping[str, str]) -> None:
-    """Not with the start of the connection: PgBouncer refuses settings that it does not know, or is told to ignore them.
-    It is also there that a connection waits for a session."""
-    try:
-        await raw.execute("; ".join(f"SET {name} = '{value}'" for name, value in settings.items()), timeout=CONNECT_S)
-    except BaseException:
-        raw.terminate()
-        raise
-
-
-def told(error: BaseException) -> str:
-    """An error in words that may be logged: without its detail, in which there may be people's records."""
-    if isinstance(error, asyncpg.PostgresError):
-        return f"{error.args[0] if error.args else type(error).__name__} ({error.sqlstate})"
-    if isinstance(error, TargetServerAttributeNotMatched):
-        return "none of its servers is the one that target_session_attrs asks for"
-    if isinstance(error, asyncpg.InternalClientError):
-        return "the connection broke amid a statement"
-    if isinstance(error, TimeoutError) and not str(error):
-        return "no answer in time"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__
-
-
-def cause(error: BaseException) -> BaseException:
-    """The driver's own error, where SQLAlchemy has wrapped it; else the error itself."""
-    inner: BaseException | None = error
-    while inner is not None:
-        if isinstance(inner, OF_DRIVER):
-            return inner
-        inner = inner.__cause__
-    return error
-
-
-def is_of_the_store(error: BaseException) -> bool:
-    """Whether the server, the connection or others are at fault, and not the statement: no savepoint helps then."""
-    first = cause(error)
-    state = first.sqlstate or "" if isinstance(first, asyncpg.PostgresError) else ""
-    return (
-        isinstance(first, (OSError, TimeoutError, *ELSEWHERE))
-        or state in CONTENDED | LOST | BUSY
-        or state[:2] in LOST | BUSY
-    )
 
 
 class _Pool:
@@ -417,22 +217,9 @@ async def _undo(door: Door) -> None:
 
 
 def _raise(error: Exception, door: Door, *, unknown: bool) -> NoReturn:
-    """The error as the store's callers know it; others as they are."""
-    first = cause(error)
-    state = first.sqlstate or "" if isinstance(first, asyncpg.PostgresError) else ""
-    if state in CONTENDED:
-        raise Contended("others change the same rows; ask again") from error
-    if (
-        isinstance(first, OSError | TimeoutError | asyncpg.InternalClientError)
-        or state in LOST
-        or state[:2] in LOST
-        or door.is_closed
-    ):
+    known = as_known(error, is_closed=door.is_closed, unknown=unknown)
+    if isinstance(known, Lost) or isinstance(cause(error), ELSEWHERE):
         door.discard()
-        raise Lost(f"the connection to the database is lost: {told(first)}", unknown=unknown) from error
-    if isinstance(first, ELSEWHERE):
-        door.discard()
-        raise Contended(f"the database cannot do this on that connection: {told(first)}") from error
-    if state in BUSY or state[:2] in BUSY:
-        raise Unavailable(f"the database cannot do this now: {told(first)}") from error
-    raise error
+    if known is error:
+        raise error
+    raise known from error

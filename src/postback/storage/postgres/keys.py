@@ -1,7 +1,7 @@
 """The keys that the processes of a database encrypt with, on record, so that nobody works on it without one of them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -11,14 +11,15 @@ from postback.ports import Report
 from postback.storage import sealing
 from postback.storage.database import CannotOpen
 from postback.storage.postgres.clock import NOW
-from postback.storage.postgres.connections import BEGIN, Door, Doors
+from postback.storage.postgres.connections import Doors
+from postback.storage.postgres.door import Door
+from postback.storage.postgres.turns import in_turn
 from postback.storage.vault import Vault, key_id
 
 LOOK_EVERY_S: Final = 5.0
 """So soon a process notices that another one encrypts with a key that it was not given, and that it does so no more."""
 
 _LOCK: Final = 0x70_6F_73_74_0009
-_WAIT_FOR_OTHERS: Final = "120s"
 _REGISTERED: Final = "SELECT id FROM secret_keys"
 _REGISTER: Final = f"INSERT INTO secret_keys (id, since_ms) VALUES ($2, {NOW}) ON CONFLICT DO NOTHING"  # noqa: S608
 _FORGET: Final = "DELETE FROM secret_keys WHERE NOT id = ANY($1::text[])"
@@ -71,7 +72,7 @@ async def enrol(door: Door, name: str, secret_keys: Sequence[bytes]) -> None:
             )
         await door.raw.execute(_REGISTER, None, key_id(secret_keys[0]))
 
-    await _in_turn(door, register)
+    await in_turn(door, _LOCK, register)
 
 
 async def begin_rewrap(door: Door, vault: Vault) -> None:
@@ -86,7 +87,7 @@ async def end_rewrap(door: Door, vault: Vault) -> None:
         held = await door.run(sealing.held)
         await door.raw.execute(_FORGET, [*held.key_ids, vault.first_id])
 
-    await _in_turn(door, forget)
+    await in_turn(door, _LOCK, forget)
 
 
 class KeyWatch:
@@ -153,20 +154,6 @@ class KeyWatch:
 
 async def registered(door: Door) -> frozenset[str]:
     return frozenset(row[0] for row in await door.raw.fetch(_REGISTERED))
-
-
-async def _in_turn(door: Door, work: Callable[[], Awaitable[None]]) -> None:
-    """In a transaction, while no other process is at it."""
-    await door.raw.execute(BEGIN)
-    try:
-        await door.raw.execute(f"SET LOCAL lock_timeout = '{_WAIT_FOR_OTHERS}'")
-        await door.raw.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-        await work()
-        await door.raw.execute("COMMIT")
-    except BaseException:
-        if not door.is_closed:
-            await door.raw.execute("ROLLBACK")
-        raise
 
 
 def _has(sealed: Collection[str], known: Collection[str]) -> str:

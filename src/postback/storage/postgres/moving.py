@@ -1,14 +1,13 @@
 """A SQLite store moved into an empty PostgreSQL database: one transaction, so that a move cut short never happened."""
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
 import asyncpg
-from sqlalchemy import Boolean, Table
+from sqlalchemy import Table
 from sqlalchemy.exc import DBAPIError
 
 from postback.domain.ids import first_id_at
@@ -21,7 +20,9 @@ from postback.storage.lockfile import LockFile
 from postback.storage.moved import MovedMark
 from postback.storage.postgres import conservation as on_postgres
 from postback.storage.postgres.clock import NOW
-from postback.storage.postgres.connections import BEGIN, SETTINGS, Door, cause
+from postback.storage.postgres.connections import BEGIN
+from postback.storage.postgres.door import SETTINGS, Door
+from postback.storage.postgres.failures import cause
 from postback.storage.postgres.journal import Journal, Raw, interrupt, storable
 from postback.storage.postgres.opening import prepare
 from postback.storage.postgres.partitions import DAY_MS, TABLES, make_days
@@ -258,8 +259,6 @@ async def _copy(path: Path, table: Table, raw: Raw, rows: Iterator[Row]) -> None
     columns = [column.name for column in table.columns]
     if table is attempts:
         rows = map(_storable, rows)
-    if booleans := {place for place, column in enumerate(table.columns) if isinstance(column.type, Boolean)}:
-        rows = map(partial(_with_booleans, booleans), rows)
     try:
         # Sent as they are read, half a megabyte at a time; and in one statement, at whose end it is seen that the location
         # of each record is there.
@@ -274,11 +273,6 @@ def _storable(row: Row) -> Row:
     """What somebody's server or a library has said, as it is written there from now on."""
     detail = row[DETAIL]
     return (*row[:DETAIL], storable(detail), *row[DETAIL + 1 :]) if isinstance(detail, str) else row
-
-
-def _with_booleans(places: Collection[int], row: Row) -> Row:
-    """SQLite has whole numbers for them."""
-    return tuple(bool(value) if place in places and value is not None else value for place, value in enumerate(row))
 
 
 def _place(error: Exception) -> str:

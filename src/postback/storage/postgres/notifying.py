@@ -10,7 +10,9 @@ import asyncpg
 
 from postback.domain.errors import Unavailable
 from postback.storage.postgres.clock import ServerClock
-from postback.storage.postgres.connections import SETTINGS, Door, Doors, Lost, connect
+from postback.storage.postgres.connections import Doors
+from postback.storage.postgres.door import SETTINGS, Door, connect
+from postback.storage.postgres.failures import Lost
 
 CHANNEL: Final = "postback"
 

@@ -10,18 +10,18 @@ from sqlalchemy.exc import DBAPIError
 from postback.storage import migrations, sealing
 from postback.storage.database import CannotOpen
 from postback.storage.postgres.clock import ServerClock
-from postback.storage.postgres.connections import BEGIN, SETTINGS, Door, cause, connect
+from postback.storage.postgres.door import SETTINGS, Door, connect
+from postback.storage.postgres.failures import cause
 from postback.storage.postgres.keys import demand_sealed, demand_some, enrol
 from postback.storage.postgres.partitions import make_ahead
 from postback.storage.postgres.reaching import demand_writable, in_words, reach, shown
+from postback.storage.postgres.turns import in_turn
 from postback.storage.vault import Vault
 
 VERSION_MIN: Final = 150_000
 """PostgreSQL 15, as the server counts."""
 
 _LOCK: Final = 0x70_6F_73_74_0001
-_WAIT_FOR_OTHERS: Final = "120s"
-"""As long may another process take to migrate."""
 
 _DURABLE: Final = {
     "fsync": "what it commits would be lost, or its files be damaged, with the power",
@@ -108,12 +108,8 @@ async def demand_fit(door: Door, name: str) -> None:
 
 async def _migrate(door: Door, name: str, clock: ServerClock) -> None:
     """All or nothing, one process at a time; a database of another program is refused untouched."""
-    await door.raw.execute(BEGIN)
-    try:
-        await door.raw.execute(f"SET LOCAL lock_timeout = '{_WAIT_FOR_OTHERS}'")
-        await door.raw.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-        # Whoever is at work on a table makes us wait, and we all who come later: not for long.
-        await door.raw.execute("SET LOCAL lock_timeout = '10s'")
+
+    async def migrate() -> None:
         if await door.raw.fetchval("SELECT current_schema()") is None:
             raise CannotOpen(f"{name} has no schema that this user may use; create one, or grant it")
         found = await door.run(migrations.version)
@@ -121,8 +117,5 @@ async def _migrate(door: Door, name: str, clock: ServerClock) -> None:
             raise CannotOpen(f"{name} has tables of another program; give postback a database of its own")
         await door.run(partial(migrations.upgrade, database=name))
         await make_ahead(door, await clock.ask(door))
-        await door.raw.execute("COMMIT")
-    except BaseException:
-        if not door.is_closed:
-            await door.raw.execute("ROLLBACK")
-        raise
+
+    await in_turn(door, _LOCK, migrate)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from postback.domain.ids import first_id_at
-from postback.storage.postgres.connections import Door
+from postback.storage.postgres.door import Door
 
 DAY_MS: Final = 86_400_000
 

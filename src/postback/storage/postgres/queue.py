@@ -18,7 +18,9 @@ from postback.storage.postgres import claiming, keeping, replaying, retention, w
 from postback.storage.postgres.accepting import Accepting
 from postback.storage.postgres.auditing import ServerAuditor
 from postback.storage.postgres.clock import ServerClock
-from postback.storage.postgres.connections import Door, Doors, Lost
+from postback.storage.postgres.connections import Doors
+from postback.storage.postgres.door import Door
+from postback.storage.postgres.failures import Lost
 from postback.storage.postgres.journal import PARTS
 from postback.storage.postgres.lives import Lives
 from postback.storage.postgres.partitions import make_ahead

@@ -10,7 +10,8 @@ from asyncpg.exceptions import TargetServerAttributeNotMatched
 from postback.domain import databases
 from postback.domain.errors import Unavailable
 from postback.storage.database import CannotOpen
-from postback.storage.postgres.connections import SETTINGS, Door, Lost, connect, told
+from postback.storage.postgres.door import SETTINGS, Door, connect
+from postback.storage.postgres.failures import Lost, told
 
 UNLIMITED: Final = {**SETTINGS, "statement_timeout": "0"}
 

@@ -17,7 +17,7 @@ from postback.storage.jobs import JOB_COLUMNS, LAST_CONFIG, job_of
 from postback.storage.journal import OWED_COLUMNS, Owed
 from postback.storage.log_keys import Key
 from postback.storage.postgres.arrays import columns, unnested
-from postback.storage.postgres.connections import Door
+from postback.storage.postgres.door import Door
 from postback.storage.postgres.journal import Journal, Raw, end, go_by_keys
 from postback.storage.postgres.keeping import owe_again, those_there
 

@@ -13,8 +13,8 @@ from postback.domain.stats import MINUTE_MS
 from postback.domain.wire import Reason
 from postback.storage.balance import HOUR_MS
 from postback.storage.journal import OWED_COLUMNS, Owed
-from postback.storage.postgres.connections import Door
 from postback.storage.postgres.counting import count_removed, fold_counters
+from postback.storage.postgres.door import Door
 from postback.storage.postgres.journal import Journal, Raw, end
 from postback.storage.postgres.partitions import Partition, drop, existing
 from postback.storage.retention import SEEN_MS, UNNEEDED_AFTER, audited_before_ms, first_job_at

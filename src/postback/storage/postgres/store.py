@@ -16,7 +16,9 @@ from postback.storage.committed import Uncommitted
 from postback.storage.database import Sizes
 from postback.storage.postgres.auditing import ServerAuditor
 from postback.storage.postgres.clock import ServerClock
-from postback.storage.postgres.connections import Door, Doors, cause
+from postback.storage.postgres.connections import Doors
+from postback.storage.postgres.door import Door
+from postback.storage.postgres.failures import cause
 from postback.storage.postgres.keys import KeyWatch
 from postback.storage.postgres.lives import LOOK_S, Lives
 from postback.storage.postgres.notifying import Notices

@@ -8,7 +8,9 @@ from typing import Final, TypeVar
 from postback.ports import Report
 from postback.storage.committed import Uncommitted
 from postback.storage.postgres.clock import NOW, ServerClock
-from postback.storage.postgres.connections import Contended, Door, Doors, Lost
+from postback.storage.postgres.connections import Doors
+from postback.storage.postgres.door import Door
+from postback.storage.postgres.failures import Contended, Lost
 from postback.storage.postgres.journal import Journal, Raw, go_by_keys
 from postback.storage.postgres.now import Moment, Times, WentBack
 
