@@ -21,9 +21,13 @@ from postback.ports import Clock
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """`base_url` is what links begin with, without a slash at its end; `stopping` is set when the server ends."""
+    """`base_url` is what links begin with, without a slash at its end; `stopping` is set when the server ends.
+
+    `calls_loopback` says that receivers on this very machine may be called, as when it is tried out.
+    """
 
     base_url: str
+    calls_loopback: bool
     clock: Clock
     users: UserActions
     sessions: SessionActions
