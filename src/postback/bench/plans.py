@@ -52,9 +52,13 @@ class Plan:
 
 
 class PageTime(NamedTuple):
-    """How long a page of the portal took, from the request to the last byte of the answer, and the server's CPU of it."""
+    """How long a page of the portal took, from the request to the last byte of the answer, and the server's CPU of it.
+
+    `first_ms` is the very first time, before anything of it was in memory; the others are of those that came after it.
+    """
 
     path: str
+    first_ms: float
     p50_ms: float
     p95_ms: float
     cpu_ms: float
