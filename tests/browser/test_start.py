@@ -24,7 +24,7 @@ IMAGES = ROOT / "docs" / "images"
 BYTES_MOST = 150_000
 WIDTH, HEIGHT = 1100, 720
 
-_WITHOUT_PORTS = """(there) => {
+_SAY_INSTEAD = """(there) => {
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walk.nextNode()) walk.currentNode.data = walk.currentNode.data.replaceAll(there[0], there[1]);
   for (const field of document.querySelectorAll("input")) field.value = field.value.replaceAll(there[0], there[1]);
@@ -45,26 +45,25 @@ def arrivals() -> Iterator[Arrivals]:
 
 
 class Reader:
-    """Goes by what docs/start.md says, step by step: whatever is pressed stands there in bold type."""
+    """Goes by what docs/start.md says, step by step: all that is in bold type there is pressed, in this order, and nothing else."""
 
     def __init__(self, page: Page, arrivals: Arrivals) -> None:
         self.page = page
         self._arrivals = arrivals
-        self._text = START.read_text("utf-8")
-        self._at = 0
+        text = START.read_text("utf-8")
+        self._pressed = iter(re.findall(r"\*\*(.+?)\*\*", text))
+        self._seen = iter(re.findall(r"\(images/(.+?)\.png\)", text))
 
     def press(self, role: str, name: str) -> None:
-        at = self._text.find(f"**{name}**", self._at)
-        assert at >= 0, f"docs/start.md does not say to press {name} here"
-        self._at = at
+        said = next(self._pressed, None)
+        assert said == name, f"docs/start.md says to press {said} here"
         self.page.get_by_role(role, name=name, exact=True).first.click()  # type: ignore[arg-type]
         self.page.wait_for_load_state()
 
     def see(self, name: str) -> None:
         """The page as a picture, which the text shows here."""
-        at = self._text.find(f"(images/{name}.png)", self._at)
-        assert at >= 0, f"docs/start.md does not show {name} here"
-        self._at = at
+        shown = next(self._seen, None)
+        assert shown == name, f"docs/start.md shows {shown} here"
         assert (IMAGES / f"{name}.png").exists() or os.environ.get("PICTURES"), "draw it: PICTURES=1"
         draw(self.page, name, self._arrivals)
 
@@ -73,11 +72,12 @@ def draw(page: Page, name: str, arrivals: Arrivals, height: int = HEIGHT) -> Non
     """Into docs/images, where PICTURES says so; the receiver is the one that the guides have, at a port that all know."""
     if not os.environ.get("PICTURES"):
         return
-    page.evaluate(_WITHOUT_PORTS, [arrivals.url, trial.RECEIVER_URL])
+    page.evaluate(_SAY_INSTEAD, [arrivals.url, trial.RECEIVER_URL])
     page.set_viewport_size({"width": WIDTH, "height": height})
     page.evaluate("document.activeElement?.blur()")
     page.screenshot(path=IMAGES / f"{name}.png")
     page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    page.evaluate(_SAY_INSTEAD, [trial.RECEIVER_URL, arrivals.url])
 
 
 def test_a_stranger_comes_from_the_printed_link_to_a_delivered_postback(
