@@ -207,6 +207,19 @@ async def test_a_dry_run_in_the_query_is_not_overlooked(api: Api, client: Client
     assert (await client.get("/v2/replays")).json["replays"] == []
 
 
+async def test_a_search_narrows_and_is_told_again(api: Api, client: Client, config: dict[str, Any]) -> None:
+    await ended(api, config, 2)
+
+    for text, count in (("127.0.0.1", 2), (config["id"], 2), ("nothing.example", 0)):
+        reply = await client.post(REPLAY, {"filter": {"search": text}, "dry_run": True})
+        assert reply.json == {"count": count}
+    job = (await client.post(REPLAY, {"filter": {"search": config["id"]}})).json["replay"]
+    refused = await client.post(REPLAY, {"filter": {"search": ""}})
+
+    assert (job["selected"], job["filter"]) == (2, {"state": "failed", "search": config["id"]})
+    assert list(refused.errors) == ["filter.search"]
+
+
 async def test_all_of_them_has_to_be_said(api: Api, client: Client, config: dict[str, Any]) -> None:
     await ended(api, config, 2)
     await ended(api, config, 1, Verdict.DELIVERED)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from postback.actions.fields import TEXT_MAX
 from postback.api.schema_parts import (
     BOOLEAN,
     NUMBER,
@@ -18,6 +19,8 @@ from postback.api.schema_parts import (
 from postback.domain.events import TYPE_MAX
 from postback.domain.jobs import COUNTED_MAX, SELECTABLE, JobKind, JobState
 
+SEARCHED: Final = "The beginning of an id (evt_, dlv_, pbc_), the host of a URL, a message's tracking id, or else exactly what events are about."
+
 _STATES: Final = {
     JobKind.REPLAY: "What is finished; by default failed.",
     JobKind.CANCEL: "What is open; by default all of it.",
@@ -32,6 +35,7 @@ def _asked(kind: JobKind) -> Schema:
         "location_id": said(TEXT, "Of events of this location.", minLength=1),
         "since": said(TIME, "Of events accepted then or later."),
         "until": said(TIME, "Of events accepted before then."),
+        "search": said(TEXT, SEARCHED, minLength=1, maxLength=TEXT_MAX),
     }
     return an_object(
         {
@@ -51,6 +55,7 @@ _FILTER_SHOWN: Final = an_object(
         "location_id": TEXT,
         "since": TIME,
         "until": TIME,
+        "search": TEXT,
     },
     description="As it was asked for, the default state included.",
 )

@@ -104,6 +104,16 @@ def parse(prefix: str, text: str) -> int:
     return number
 
 
+def numbers_of(letters: str) -> tuple[int, int] | None:
+    """The first and the last number whose 13 characters begin with these; None where those of no number do."""
+    rest = _LENGTH - len(letters)
+    first = decode(letters + "0" * rest) if letters and rest >= 0 else None
+    if first is None:
+        return None
+    last = decode(letters + "z" * rest)
+    return first, (1 << 63) - 1 if last is None else last
+
+
 def parse_delivery(text: str) -> tuple[int, int]:
     """(event id, config id) of a delivery's public id; NotFound for any text that is not one."""
     if not text.startswith("dlv_"):

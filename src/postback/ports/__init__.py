@@ -9,7 +9,7 @@ from postback.ports.audit import Audit, AuditEntry, AuditFilter
 from postback.ports.basics import Clock, Dice, NewSpan, Page, Query, Report, Search
 from postback.ports.configs import Configs, Troubles
 from postback.ports.engine import Courier, Held, Intake, NewEvent
-from postback.ports.jobs import Job, LogFilter
+from postback.ports.jobs import Job, LogFilter, Sought
 from postback.ports.log import AttemptView, DeliveryView, Log, Stats
 from postback.ports.queue import Queue, Waiting, Worker
 from postback.ports.records import Records
@@ -44,6 +44,7 @@ __all__ = [
     "Sender",
     "Sessions",
     "SignInLinks",
+    "Sought",
     "Stats",
     "Troubles",
     "Users",

@@ -2,11 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from postback.domain.deliveries import State
 from postback.domain.ids import config_text
 from postback.domain.jobs import JobKind
 from postback.domain.times import rfc3339
+
+
+class Sought(NamedTuple):
+    """What a text that somebody searches for stands for, found out when it was asked: events whose ids are from the first
+    to the last of `events`, deliveries to these configs, events about this subject, or of the message with this tracking id.
+    None narrows nothing."""
+
+    text: str
+    events: tuple[int, int] | None = None
+    config_ids: tuple[int, ...] | None = None
+    subject: str | None = None
+    tracking_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +33,7 @@ class LogFilter:
     state: State | None = None
     since_ms: int | None = None
     until_ms: int | None = None
+    sought: Sought | None = None
 
     def as_asked(self) -> Mapping[str, object]:
         """What is narrowed, by the names that callers use."""
@@ -31,6 +45,7 @@ class LogFilter:
             "subject": self.subject,
             "since": None if self.since_ms is None else rfc3339(self.since_ms),
             "until": None if self.until_ms is None else rfc3339(self.until_ms),
+            "search": None if self.sought is None else self.sought.text,
         }
         return {name: value for name, value in said.items() if value is not None}
 

@@ -5,6 +5,7 @@ full, so a page costs what it shows and not what there is.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, literal, not_, or_
@@ -41,26 +42,48 @@ class Walk(NamedTuple):
 
 
 def keys_of_page(
-    connection: Connection, account: str, narrowed: LogFilter, before: Key | None, limit: int
+    connection: Connection,
+    account: str,
+    narrowed: LogFilter,
+    before: Key | None,
+    limit: int,
+    since: int | None = None,
 ) -> Sequence[Key]:
-    """The keys of one page."""
+    """The keys of one page, of events from `since` on."""
+    narrowed = unfolded(narrowed)
     if narrowed.state in OPEN:
-        return _run(connection, owed_keys(account, narrowed, before), limit)
+        return _run(connection, owed_keys(account, narrowed, before, since), limit)
     if narrowed.state is not None:
-        return _run(connection, finished_keys(account, narrowed, before), limit)
+        return _run(connection, finished_keys(account, narrowed, before, since), limit)
 
-    since: int | None = None
-    if narrowed.config_id is None and not _narrows_events(narrowed):
+    if (
+        narrowed.config_id is None
+        and not _of_sought_configs(narrowed, owed.c.config_id)
+        and not _narrows_events(narrowed)
+    ):
         # Each of these events has a delivery: the page ends with the last of them at the latest.
         newest = connection.execute(_events_with_deliveries(account, narrowed, before).limit(limit + 1)).scalars().all()
         if not newest:
             return []
-        since = newest[-1]
+        since = max(newest[-1], since or 0)
     open_ones = _run(connection, owed_keys(account, narrowed, before, since), limit)
     if len(open_ones) == limit:
         since = open_ones[-1][0]
     finished = _run(connection, finished_keys(account, narrowed, before, since), limit)
     return sorted({*open_ones, *finished}, reverse=True)[:limit]
+
+
+def unfolded(narrowed: LogFilter) -> LogFilter:
+    """The same with what was sought in the place of a field that says as much, since that field has an index."""
+    sought = narrowed.sought
+    if sought is None:
+        return narrowed
+    config_id, subject = narrowed.config_id, narrowed.subject
+    if config_id is None and sought.config_ids is not None and len(sought.config_ids) == 1:
+        config_id, sought = sought.config_ids[0], sought._replace(config_ids=None)
+    if subject is None and sought.subject is not None:
+        subject, sought = sought.subject, sought._replace(subject=None)
+    return replace(narrowed, config_id=config_id, subject=subject, sought=sought)
 
 
 def owed_keys(account: str, narrowed: LogFilter, before: Key | None, since: int | None = None) -> Select[Any]:
@@ -79,7 +102,7 @@ def owed_ones(account: str, narrowed: LogFilter) -> Walk:
     It is walked by its primary key: the index of what is due knows no claimed ones, and another order.
     """
     key = (owed.c.event_id, owed.c.config_id)
-    if narrowed.subject is None:
+    if not leads_by_event(narrowed):
         found = scope.rows(account, owed, *key)
         if _narrows_events(narrowed):
             found = found.where(_has_event(account, owed.c.event_id, narrowed))
@@ -91,8 +114,7 @@ def owed_ones(account: str, narrowed: LogFilter) -> Walk:
 
     # "+ 0" keeps these out of the choice of an index.
     config_id = owed.c.config_id + 0
-    if narrowed.config_id is not None:
-        found = found.where(config_id == narrowed.config_id)
+    found = found.where(*_of_configs(narrowed, config_id))
     is_held = and_(owed.c.claim.is_(None), config_id.in_(held_configs(account)))
     match narrowed.state:
         case State.CLAIMED:
@@ -108,7 +130,7 @@ def finished_ones(account: str, narrowed: LogFilter) -> Walk:
     """What has ended: its last row decides, and rows of claims that no longer held never do."""
     key = (attempts.c.event_id, attempts.c.config_id)
     # One table leads and gives the order; the other is looked into by its key.
-    if narrowed.subject is None and (narrowed.config_id is not None or narrowed.state in INDEXED_ENDS):
+    if not leads_by_event(narrowed) and (narrowed.config_id is not None or narrowed.state in INDEXED_ENDS):
         found = scope.rows(account, attempts, *key)
         if _narrows_events(narrowed):
             found = found.where(_has_event(account, attempts.c.event_id, narrowed))
@@ -120,11 +142,17 @@ def finished_ones(account: str, narrowed: LogFilter) -> Walk:
 
     if narrowed.config_id is not None:
         found = found.where(attempts.c.config_id == narrowed.config_id)
+    found = found.where(*_of_sought_configs(narrowed, attempts.c.config_id + 0))
     wanted = [ENDS[narrowed.state]] if narrowed.state is not None else list(ENDS.values())
     # Written out, since the planner takes an index of some rows only where it sees that these are they.
     is_end = or_(*(attempts.c.verdict == literal(verdict.value, literal_execute=True) for verdict in wanted))
     found = found.where(is_end, _is_last(account), not_(_is_owed(account)), *in_time(narrowed, bound))
     return Walk(found, bound, attempts.c.config_id)
+
+
+def leads_by_event(narrowed: LogFilter) -> bool:
+    """Whether an index of events leads to what fits: to few of them."""
+    return narrowed.subject is not None or (narrowed.sought is not None and narrowed.sought.tracking_id is not None)
 
 
 def forwards(walk: Walk, after: Key, upto: int) -> Select[Any]:
@@ -140,16 +168,23 @@ def of_events(narrowed: LogFilter) -> Sequence[ColumnElement[bool]]:
     conditions = [column == value for column, value in said.items() if value is not None]
     if narrowed.subject is not None:
         conditions.append(events.c.subject == narrowed.subject)
+    sought = narrowed.sought
+    if sought is not None and sought.subject is not None:
+        conditions.append(events.c.subject == sought.subject)
+    if sought is not None and sought.tracking_id is not None:
+        conditions.append(events.c.tracking_id == sought.tracking_id)
     return conditions
 
 
 def in_time(narrowed: LogFilter, event_id: ColumnElement[Any]) -> Sequence[ColumnElement[bool]]:
     """Ids go by the time of acceptance: a time is a bound on ids, which every index here ends with."""
-    conditions = []
+    conditions: list[ColumnElement[bool]] = []
     if narrowed.since_ms is not None:
         conditions.append(event_id >= first_id(narrowed.since_ms))
     if narrowed.until_ms is not None:
         conditions.append(event_id < first_id(narrowed.until_ms))
+    if narrowed.sought is not None and narrowed.sought.events is not None:
+        conditions += [event_id >= narrowed.sought.events[0], event_id <= narrowed.sought.events[1]]
     return conditions
 
 
@@ -180,6 +215,16 @@ def held_configs(account: str) -> Select[Any]:
     return scope.rows(account, configs, configs.c.id).where(
         configs.c.state.in_([ConfigState.PAUSED, ConfigState.DISABLED])
     )
+
+
+def _of_configs(narrowed: LogFilter, config_id: ColumnElement[Any]) -> Sequence[ColumnElement[bool]]:
+    own = [] if narrowed.config_id is None else [config_id == narrowed.config_id]
+    return [*own, *_of_sought_configs(narrowed, config_id)]
+
+
+def _of_sought_configs(narrowed: LogFilter, config_id: ColumnElement[Any]) -> Sequence[ColumnElement[bool]]:
+    config_ids = None if narrowed.sought is None else narrowed.sought.config_ids
+    return [] if config_ids is None else [config_id.in_(config_ids)]
 
 
 def _run(connection: Connection, query: Select[Any], limit: int) -> list[Key]:

@@ -36,6 +36,7 @@ _HAS_A_PURPOSE: Final = text("purpose IS NOT NULL AND state <> 'deleted'")
 
 _IS_REPLACED: Final = text("replaced_ms IS NOT NULL")
 _HAS_A_SUBJECT: Final = text("subject IS NOT NULL")
+_IS_TRACKED: Final = text("tracking_id IS NOT NULL")
 _IS_UNCLAIMED: Final = text("claim IS NULL")
 _HAS_FAILED: Final = text("verdict = 2")
 _IS_CANCELLED: Final = text("verdict = 3")
@@ -234,9 +235,19 @@ events = Table(
     Column("expands", LargeBinary),
     # The trace that the publisher's request belonged to (W3C traceparent).
     Column("trace", _TEXT),
+    # Of a message, where its data has one: what people find it by.
+    Column("tracking_id", _TEXT),
     Index("events_of_account", "account", "id"),
     Index(
         "events_of_subject", "account", "subject", "id", sqlite_where=_HAS_A_SUBJECT, postgresql_where=_HAS_A_SUBJECT
+    ),
+    Index(
+        "events_of_tracking_id",
+        "account",
+        "tracking_id",
+        "id",
+        sqlite_where=_IS_TRACKED,
+        postgresql_where=_IS_TRACKED,
     ),
     # A partition a day (storage/postgres/partitions.py).
     postgresql_partition_by="RANGE (id)",

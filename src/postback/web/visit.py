@@ -121,6 +121,10 @@ class Visit:
         known = {"visit": self, "form": Form(), "switcher": None, "flash": self._take_flash(), **context}
         return HTMLResponse(render(template, known), status)
 
+    def section(self, template: str, **context: Any) -> str:
+        """A part of a page, for whoever follows it: without what is said once."""
+        return render(template, {"visit": self, "form": Form(), **context})
+
     def go(self, path: str, said: str | None = None, kind: str = "done") -> Response:
         """To another page of ours, where `said` is read once; kinds are done, note and problem."""
         if said is not None:

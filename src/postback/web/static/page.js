@@ -3,6 +3,7 @@ import { showCopyButtons } from "./copy.js";
 import { keepTimesFresh } from "./times.js";
 import { listen } from "./live.js";
 import { keepPreviewFresh } from "./preview.js";
+import { follow } from "./follow.js";
 
 showCopyButtons(document);
 keepTimesFresh(document);
@@ -10,6 +11,7 @@ closeMenusElsewhere();
 document.getElementById("problems")?.focus();
 if (document.querySelector("[data-live]")) listen();
 for (const form of document.querySelectorAll("form[data-preview]")) keepPreviewFresh(form);
+for (const section of document.querySelectorAll("[data-follow]")) follow(section);
 
 function closeMenusElsewhere() {
   document.addEventListener("click", (event) => {
