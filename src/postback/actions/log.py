@@ -13,7 +13,7 @@ from postback.domain.configs import PostbackConfig
 from postback.domain.destinations import destination
 from postback.domain.errors import CannotRender, InvalidValue
 from postback.domain.events import Event
-from postback.domain.ids import parse, parse_delivery
+from postback.domain.ids import parse, parse_delivery, unix_ms_of
 from postback.domain.masking import MASK, masked
 from postback.domain.urls import parse_url
 from postback.formats import Rendered, render
@@ -33,8 +33,8 @@ class Part(NamedTuple, Generic[T]):
 
     items: Sequence[T]
     next_cursor: str | None
-    is_cut: bool = False
-    """Whether it ends where nothing more was looked at, rather than where it was full."""
+    looked_back_ms: int | None = None
+    """Where it ends because nothing older was looked at, rather than because it was full: back to when (unix ms)."""
 
 
 class SentRequest(NamedTuple):
@@ -69,7 +69,7 @@ class LogActions:
         if len(found) > size:
             return Part(found[:size], cursor(account, EVENTS, (found[size - 1][0].id,)))
         if since is not None:
-            return Part(found, cursor(account, EVENTS, (since,)), is_cut=True)
+            return Part(found, cursor(account, EVENTS, (since,)), looked_back_ms=unix_ms_of(since))
         return Part(found, None)
 
     async def event(self, account: str, event_id: str, *, sees_all: bool) -> tuple[Event, Sequence[DeliveryView]]:
@@ -93,7 +93,7 @@ class LogActions:
             return Part(found[:size], cursor(account, DELIVERIES, (last.event.id, last.config_id)))
         if since is not None:
             # No config has the number 0: all of that event was looked at.
-            return Part(found, cursor(account, DELIVERIES, (since, 0)), is_cut=True)
+            return Part(found, cursor(account, DELIVERIES, (since, 0)), looked_back_ms=unix_ms_of(since))
         return Part(found, None)
 
     async def delivery(

@@ -52,6 +52,11 @@ def first_id_at(unix_ms: int) -> int:
     return unix_ms << (_SLOT_BITS + _COUNTER_BITS)
 
 
+def unix_ms_of(number: int) -> int:
+    """When an id was given out."""
+    return number >> (_SLOT_BITS + _COUNTER_BITS)
+
+
 def encode(number: int) -> str:
     """13 characters that sort as the numbers do."""
     return _first_nine(number >> 20) + _PAIRS[number >> 10 & 1023] + _PAIRS[number & 1023]

@@ -68,7 +68,7 @@ class Log(Protocol):
         """Events, each with the number of its deliveries."""
 
     async def reach_of_events(self, account: str, narrowed: LogFilter, before: int | None, rows: int) -> int | None:
-        """The event that so many rows back of the index lead to which such a list walks; None where it ends before."""
+        """The event that so many events back lead to; None where such a list ends before, or comes past no others."""
 
     async def event(self, account: str, event_id: int) -> tuple[Event, int]: ...
 
@@ -82,7 +82,7 @@ class Log(Protocol):
     ) -> Sequence[DeliveryView]: ...
 
     async def reach(self, account: str, narrowed: LogFilter, before: tuple[int, int] | None, rows: int) -> int | None:
-        """The same of deliveries: the newer one where the list walks two indexes."""
+        """The same of deliveries, by fewer rows where they are looked for in the log of attempts."""
 
     async def sought(self, account: str, text: str) -> Sought:
         """What a text stands for that somebody searches for: the beginning of an id, the host of a URL, a tracking

@@ -55,4 +55,5 @@ def _took(attempt: AttemptView) -> Sequence[tuple[str, str, int | None]]:
         ("answer", "Until the first byte of the answer", attempt.first_byte_ms),
     ]
     rest = attempt.ended_ms - attempt.started_ms - sum(ms or 0 for *_, ms in known)
-    return [*known, ("rest", "Sending, reading the answer", max(rest, 0))]
+    last = "Until it ended without an answer" if attempt.status is None else "Sending, reading the answer"
+    return [*known, ("rest", last, max(rest, 0))]

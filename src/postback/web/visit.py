@@ -133,9 +133,10 @@ class Visit:
         return RedirectResponse(path, 303)
 
     async def confirm(self, **context: Any) -> Response:
-        """Ask before it is done: `title`, `sentences`, `facts` (word → number), `action`, `button`, `back`, and `fields`,
-        which are sent along."""
-        return await self.page("confirm.html", **{"facts": {}, "fields": {}, "sentences": [], **context})
+        """Ask before it is done: `title`, `sentences`, `facts` (word → number), `action`, `button`, `back` and what that
+        is called, and `fields`, which are sent along."""
+        known = {"facts": {}, "fields": {}, "sentences": [], "back_label": "Cancel"}
+        return await self.page("confirm.html", **{**known, **context})
 
     def sign_in(self, signed_in: SignedIn, path: str) -> Response:
         """A new session, under a token that nobody knew before."""

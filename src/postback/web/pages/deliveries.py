@@ -67,6 +67,5 @@ async def _found(visit: Visit, asked: Asked) -> dict[str, Any]:
         "configs": await configs_of(visit, [view.config_id for view in part.items]),
         "first": first,
         "older": older,
-        "looked_at": LOOKED_AT,
         "is_replayable": asked.narrowed.state is None or asked.narrowed.state in SELECTABLE[JobKind.REPLAY],
     }

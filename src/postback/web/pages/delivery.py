@@ -47,6 +47,7 @@ async def show_cancel(visit: Visit) -> Response:
         action=f"{_path(visit)}/cancel",
         button="Cancel delivery",
         back=_path(visit),
+        back_label="Keep it",
     )
 
 

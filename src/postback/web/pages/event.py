@@ -23,6 +23,7 @@ async def show(visit: Visit) -> Response:
     found = await _found(visit)
     event = found["event"]
     configs = await visit.services.configs.list(visit.account, Query(page_size=CONFIGS_EXPLAINED, sort="location_id"))
+    judged = [(config, explained(config, event)) for config in configs.items]
     data = pretty(event.data)
     return await visit.page(
         "events/show.html",
@@ -30,7 +31,8 @@ async def show(visit: Visit) -> Response:
         data=data[:DATA_SHOWN],
         is_cut=len(data) > DATA_SHOWN,
         location_name=(await locations_of(visit, [event.location_id])).get(event.location_id or ""),
-        explained=[(config, explained(config, event)) for config in configs.items],
+        wanting=[one for one in judged if one[1].wants],
+        others=[one for one in judged if not one[1].wants],
         configs_more=configs.total - len(configs.items),
     )
 

@@ -42,5 +42,4 @@ async def _found(visit: Visit, asked: Asked) -> dict[str, Any]:
         "locations": await locations_of(visit, [event.location_id for event, _ in part.items]),
         "first": first,
         "older": older,
-        "looked_at": LOOKED_AT,
     }
