@@ -9,11 +9,14 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, literal, not_, or_
 
+from postback.domain.causes import Cause, parse_cause
 from postback.domain.configs import ConfigState
 from postback.domain.deliveries import State, Verdict
 from postback.domain.ids import first_id_at
+from postback.domain.wire import Reason
 from postback.ports import LogFilter
 from postback.storage import scope
+from postback.storage.causes import has_cause
 from postback.storage.tables import attempts, configs, events, owed
 
 Key = tuple[int, int]
@@ -28,6 +31,8 @@ ENDS: Final = {
 
 INDEXED_ENDS: Final = (State.FAILED, State.CANCELLED)
 """What has ended so is found by an index of its own."""
+
+_INDEXED: Final = [[ENDS[state]] for state in INDEXED_ENDS]
 
 _MS_MAX: Final = (1 << 42) - 1
 
@@ -50,7 +55,7 @@ def keys_of_page(
         return _run(connection, finished_keys(account, narrowed, before), limit)
 
     since: int | None = None
-    if narrowed.config_id is None and not _narrows_events(narrowed):
+    if narrowed.config_id is None and narrowed.reason is None and not _narrows_events(narrowed):
         # Each of these events has a delivery: the page ends with the last of them at the latest.
         newest = connection.execute(_events_with_deliveries(account, narrowed, before).limit(limit + 1)).scalars().all()
         if not newest:
@@ -101,14 +106,17 @@ def owed_ones(account: str, narrowed: LogFilter) -> Walk:
             found = found.where(is_held)
         case State.PENDING:
             found = found.where(owed.c.claim.is_(None), not_(is_held))
+    if narrowed.reason is not None:
+        found = found.where(_has_failed_so(account, parse_cause(narrowed.reason)))
     return Walk(found.where(*in_time(narrowed, bound)), bound, owed.c.config_id)
 
 
 def finished_ones(account: str, narrowed: LogFilter) -> Walk:
     """What has ended: its last row decides, and rows of claims that no longer held never do."""
     key = (attempts.c.event_id, attempts.c.config_id)
+    wanted = _ends_of(narrowed)
     # One table leads and gives the order; the other is looked into by its key.
-    if narrowed.subject is None and (narrowed.config_id is not None or narrowed.state in INDEXED_ENDS):
+    if narrowed.subject is None and (narrowed.config_id is not None or wanted in _INDEXED):
         found = scope.rows(account, attempts, *key)
         if _narrows_events(narrowed):
             found = found.where(_has_event(account, attempts.c.event_id, narrowed))
@@ -120,10 +128,11 @@ def finished_ones(account: str, narrowed: LogFilter) -> Walk:
 
     if narrowed.config_id is not None:
         found = found.where(attempts.c.config_id == narrowed.config_id)
-    wanted = [ENDS[narrowed.state]] if narrowed.state is not None else list(ENDS.values())
     # Written out, since the planner takes an index of some rows only where it sees that these are they.
     is_end = or_(*(attempts.c.verdict == literal(verdict.value, literal_execute=True) for verdict in wanted))
     found = found.where(is_end, _is_last(account), not_(_is_owed(account)), *in_time(narrowed, bound))
+    if narrowed.reason is not None:
+        found = found.where(has_cause(parse_cause(narrowed.reason)))
     return Walk(found, bound, attempts.c.config_id)
 
 
@@ -208,6 +217,30 @@ def _is_last(account: str) -> ColumnElement[bool]:
             )
             .correlate(attempts)
         )
+    )
+
+
+def _ends_of(narrowed: LogFilter) -> Sequence[Verdict]:
+    """What an end of these deliveries is called; of a reason there is one."""
+    if narrowed.state is not None:
+        return [ENDS[narrowed.state]]
+    if narrowed.reason is not None:
+        return [Verdict.CANCELLED if parse_cause(narrowed.reason).reason is Reason.CANCELLED else Verdict.FAILED]
+    return list(ENDS.values())
+
+
+def _has_failed_so(account: str, cause: Cause) -> ColumnElement[bool]:
+    """That the last attempt of what is owed failed for this cause."""
+    return exists(
+        scope.rows(account, attempts, attempts.c.n)
+        .where(
+            attempts.c.event_id == owed.c.event_id,
+            attempts.c.config_id == owed.c.config_id,
+            attempts.c.verdict != Verdict.LATE.value,
+            has_cause(cause),
+            _is_last(account),
+        )
+        .correlate(owed)
     )
 
 

@@ -5,12 +5,13 @@ A stream ends when the server does (`Services.stopping`), so that no browser kee
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from starlette.responses import Response, StreamingResponse
 
 from postback.domain.errors import Unavailable
+from postback.domain.stats import MINUTE_MS
 from postback.web.visit import Visit
 
 EVERY_S: Final = 2.0
@@ -23,19 +24,25 @@ STREAMS_MAX: Final = 500
 _CHECKED_EVERY: Final = 15
 """Events after which it is asked whether the session is still good."""
 
+Told = Callable[[Visit], Awaitable[str]]
+"""Makes the event that is sent whenever something has happened."""
+
 _open = 0
 
 
-async def stream(visit: Visit) -> Response:
+async def stream(visit: Visit, told: Told | None = None) -> Response:
     if _open >= STREAMS_MAX:
         raise Unavailable("too many pages are live at this moment", retry_after_s=30)
     return StreamingResponse(
-        events(visit), media_type="text/event-stream", headers={"cache-control": "no-store", "x-accel-buffering": "no"}
+        events(visit, told),
+        media_type="text/event-stream",
+        headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
 
 
-async def events(visit: Visit) -> AsyncIterator[str]:
-    """`figures`: what the account has had in this hour, each time it is another than before."""
+async def events(visit: Visit, told: Told | None = None) -> AsyncIterator[str]:
+    """`figures`: what the account has had in this hour, each time it is another than before; or what `told` makes, then and
+    once a minute."""
     global _open  # noqa: PLW0603 - one count of the process
     _open += 1
     try:
@@ -46,8 +53,12 @@ async def events(visit: Visit) -> AsyncIterator[str]:
             if count % _CHECKED_EVERY == 0 and not await visit.is_still_signed_in():
                 return
             said = await _figures(visit)
-            yield ": still here\n\n" if said == before else f"event: figures\ndata: {said}\n\n"
-            before = said
+            seen = said if told is None else f"{visit.now_ms // MINUTE_MS} {said}"
+            if seen == before:
+                yield ": still here\n\n"
+            else:
+                yield f"event: figures\ndata: {said}\n\n" if told is None else await told(visit)
+            before = seen
             await _pause(visit.services.stopping)
     finally:
         _open -= 1
