@@ -62,14 +62,13 @@ def test_nothing_is_taken_away_by_it(windows: Windows, busy: Live) -> None:
     page = opened(windows).page
     page.get_by_text("The chart as a table").click()
     page.get_by_role("link", name="Show deliveries: Connection refused").focus()
-    page.evaluate("document.querySelector('.figures').firstElementChild.dataset.mine = 'mine'")
     page.evaluate("window.mine = document.querySelector('[data-figure=failed]')")
     before = count(page, "failed")
 
     busy.publish("refused.again")
 
     expect(figure(page, "failed")).to_have_text(str(before + 1), timeout=8_000)
-    expect(page.get_by_role("region", name="Deliveries per minute")).to_be_visible()
+    expect(page.get_by_role("region", name="Deliveries per minute, as a table")).to_be_visible()
     expect(page.get_by_role("link", name="Show deliveries: Connection refused")).to_be_focused()
     assert page.evaluate("window.mine === document.querySelector('[data-figure=failed]')")
 
@@ -92,7 +91,7 @@ def test_the_tables_behind_are_reached_with_the_keyboard(windows: Windows, busy:
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
 
-    expect(page.get_by_role("region", name="Deliveries per minute")).to_be_focused()
+    expect(page.get_by_role("region", name="Deliveries per minute, as a table")).to_be_focused()
     assert window.hindrances() == []
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from postback.domain.deliveries import Verdict
 from postback.storage.balance import differences
-from postback.storage.measures import ALL_TIME, ERROR_AT, LAST_ERROR, LAST_SUCCESS, LATENCY, REMOVED, REPLAYED
+from postback.storage.measures import ALL_TIME, CAUSE, ERROR_AT, LAST_ERROR, LAST_SUCCESS, LATENCY, REMOVED, REPLAYED
 from postback.storage.sqlite import SqliteStore
 from postback.storage.sqlite.conservation import balances, count_log, counted
 from tests.build import ACCOUNT, CONFIG_ID, NOON, a_settlement, a_unit
@@ -53,7 +53,10 @@ def everything_but_latencies(raw: sqlite3.Connection) -> Counters:
 
 def taken_back(raw: sqlite3.Connection) -> None:
     """As the schema before had it."""
-    raw.execute("DELETE FROM counters WHERE measure BETWEEN ? AND ?", (REPLAYED, LATENCY - 1))
+    for table in ("sessions", "sign_in_links", "users"):
+        raw.execute(f"DROP TABLE {table}")
+    raw.execute("ALTER TABLE accounts DROP COLUMN portal_origins")
+    raw.execute("DELETE FROM counters WHERE measure BETWEEN ? AND ? OR measure >= ?", (REPLAYED, LATENCY - 1, CAUSE))
     raw.execute("DROP INDEX configs_deleted")
     raw.execute("DROP TABLE secret_keys")
     raw.execute("DROP TABLE holds")

@@ -104,7 +104,8 @@ def test_of_nothing_there_is_an_empty_chart() -> None:
 
 def test_a_line_rises_to_the_highest_and_breaks_where_nothing_is_known() -> None:
     assert lines([0, 5, 10], 100, 24) == ["0,22 50,12 100,2"]
-    assert lines([8, None, 4, 8, None], 100, 24) == ["0,2 1,2", "50,12 75,2"]
+    assert lines([8, None, 4, 8, None], 100, 24) == ["0,2 2,2", "50,12 75,2"]
+    assert lines([None, 8, None, 4], 90, 24) == ["28,2 32,2", "88,12 90,12"]
     assert lines([0, 0], 100, 24) == ["0,22 100,22"]
     assert lines([None, None]) == []
     assert lines([]) == []

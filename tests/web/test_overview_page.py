@@ -95,8 +95,8 @@ async def test_the_chart_has_what_happened_in_its_span_with_the_same_numbers_in_
     assert heights(day) == {"delivered": 1, "tried again": 0, "failed": 1}
     assert heights(week) == {"delivered": 2, "tried again": 0, "failed": 1}
     assert "Deliveries per 2 hours, 7 days: 3 delivered, 0 tried again, 4 failed." in week.html
-    assert [row[1:] for row in rows(day, "Deliveries per 15 minutes")] == [["0", "0", "4"], ["1", "0", "0"]]
-    assert [row[1:] for row in rows(week, "Deliveries per 2 hours")] == [
+    assert [row[1:] for row in rows(day, "Deliveries per 15 minutes, as a table")] == [["0", "0", "4"], ["1", "0", "0"]]
+    assert [row[1:] for row in rows(week, "Deliveries per 2 hours, as a table")] == [
         ["0", "0", "4"],
         ["1", "0", "0"],
         ["2", "0", "0"],
@@ -127,7 +127,7 @@ async def test_what_is_over_is_added_up_once_and_what_is_not_each_time(
     assert sum(until_ms - since_ms for since_ms, until_ms in asked) <= 3 * 7_200_000
     assert "2 delivered" in first.html
     assert "3 delivered" in again.html
-    assert len(rows(again, "Deliveries per 2 hours")) == 2
+    assert len(rows(again, "Deliveries per 2 hours, as a table")) == 2
 
 
 async def test_the_span_is_chosen_by_links_and_what_is_none_is_the_hour(portal: Portal, owner: Browser) -> None:

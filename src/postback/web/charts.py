@@ -9,6 +9,7 @@ from postback.domain.times import rfc3339
 MARKS: Final = 4
 """Of the upright axis, above 0, at most."""
 
+_DASH: Final = 2
 _ROUND: Final = (1, 2, 5, 10)
 _MINUTE_MS: Final = 60_000
 _HOUR_MS: Final = 60 * _MINUTE_MS
@@ -118,7 +119,8 @@ def lines(values: Sequence[int | None], width: int = 120, height: int = 30) -> S
         points = [(_round(place * pitch), _round(height - 2 - (value or 0) / highest * room)) for place, value in run]
         if is_known:
             # A line needs two ends; a single value is a dash.
-            ends = points if len(points) > 1 else [points[0], (_round(points[0][0] + 1), points[0][1])]
+            (x, y), *rest = points
+            ends = points if rest else [(max(x - _DASH, 0), y), (min(x + _DASH, width), y)]
             found.append(" ".join(f"{x:g},{y:g}" for x, y in ends))
     return found
 
