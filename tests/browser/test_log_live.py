@@ -108,7 +108,7 @@ def test_a_failed_delivery_is_replayed_and_its_story_goes_on(windows: Windows, l
     window.sign_in()
     window.go(f"/deliveries/{delivery['id']}")
     page = window.page
-    expect(page.get_by_text("Given up: nobody listens there")).to_be_visible()
+    expect(page.get_by_text("Given up: connection refused")).to_be_visible()
     page.get_by_text("Request", exact=True).click()
 
     page.get_by_role("button", name="Replay").click()

@@ -25,6 +25,7 @@ from postback.storage import (
     log_keys,
     log_reach,
     log_search,
+    overview,
     records,
     scope,
     sealing,
@@ -33,6 +34,7 @@ from postback.storage import (
 from postback.storage.accounts import SqlAccounts
 from postback.storage.configs import SqlConfigs
 from postback.storage.log import SqlLog
+from postback.storage.overview import SqlOverview
 from postback.storage.records import SqlRecords
 from postback.storage.stats import SqlStats
 from postback.storage.tables import METADATA
@@ -50,6 +52,7 @@ MODULES = (
     log_keys,
     log_reach,
     log_search,
+    overview,
     records,
     sealing,
     stats,
@@ -145,6 +148,7 @@ async def test_every_statement_that_is_sent_names_the_account(empty_store: Store
             await history.deliveries(ACCOUNT, narrowed, None, 10)
         for state in State:
             await history.deliveries(ACCOUNT, LogFilter(state=state, location_id=LOCATION_ID), None, 10)
+            await history.deliveries(ACCOUNT, LogFilter(state=state, reason="tls_error.other"), None, 10)
         await history.events(ACCOUNT, LogFilter(subject="con_1"), None, 10)
         for text in ("127.0.0.1", "con_1", "pbc_1", "evt_1"):
             sought = await history.sought(ACCOUNT, text)
@@ -157,6 +161,12 @@ async def test_every_statement_that_is_sent_names_the_account(empty_store: Store
         await history.delivery(ACCOUNT, an_event().id, CONFIG_ID)
         await SqlStats(empty_store).steps(ACCOUNT, 0, NOON, NOON)
         await SqlStats(empty_store).health(ACCOUNT, [CONFIG_ID], NOON)
+        glance = SqlOverview(empty_store)
+        await glance.waits(ACCOUNT)
+        await glance.failures(ACCOUNT, NOON)
+        await glance.begun(ACCOUNT)
+        await glance.troubled(ACCOUNT, NOON, 10)
+        await config_store.some(ACCOUNT, [CONFIG_ID])
         await config_store.delete(ACCOUNT, CONFIG_ID)
         await empty_store.bury(10)
         await record_store.apply([Delete(ACCOUNT, "location", LOCATION_ID)])

@@ -39,7 +39,7 @@ async def test_the_newest_stands_first_with_its_last_answer_in_words(portal: Por
     page = await owner.get("/deliveries")
 
     assert shown(page) == [newer, older]
-    assert "nobody listens there" in page.text
+    assert "connection refused" in page.text
     assert "1 min ago" in page.text
     assert page.links["CRM"] == f"/postbackconfigs/{config_id}"
 
@@ -69,6 +69,10 @@ async def test_filters_stand_in_the_address_and_are_shown_in_their_fields(portal
     for query, expected in (
         ("state=failed", [of_sms]),
         ("state=delivered", [of_order]),
+        ("reason=bad_status", [of_sms]),
+        ("reason=bad_status.500", [of_sms]),
+        ("reason=bad_status.503", []),
+        ("state=failed&reason=bad_status&search=crm.example", [of_sms]),
         ("type=order.paid", [of_order]),
         (f"config={sms}", [of_sms]),
         (f"location={location}", [of_order]),
@@ -105,7 +109,14 @@ async def test_nothing_found_leads_back_to_all(portal: Portal, owner: Browser) -
 
 
 @pytest.mark.parametrize(
-    ("query", "field"), [("state=lost", "state"), ("config=crm", "config"), ("from=yesterday", "from"), ("to=x", "to")]
+    ("query", "field"),
+    [
+        ("state=lost", "state"),
+        ("reason=bad_luck", "reason"),
+        ("config=crm", "config"),
+        ("from=yesterday", "from"),
+        ("to=x", "to"),
+    ],
 )
 async def test_a_filter_that_cannot_be_is_said_beside_its_field(owner: Browser, query: str, field: str) -> None:
     page = await owner.get(f"/deliveries?{query}&search=kept")
@@ -180,7 +191,7 @@ async def test_the_story_of_a_delivery_is_told_attempt_by_attempt(portal: Portal
     assert page.status == 200
     for said in (
         "event_types names sms.*; the event is sms.received",
-        "Tried again after 1 min: answered, but not with a success.",
+        "Tried again after 1 min: answered 503 Service Unavailable.",
         "Delivered: the receiver acknowledged it.",
         "it was sent anew on a fresh one",
         "POST http://127.0.0.1:9000/in",

@@ -89,12 +89,16 @@ async def ask(browser: Browser, route: Route, path: str) -> Page:
     return await browser.post(path, {"form_token": token})
 
 
+def is_a_stream(route: Route) -> bool:
+    return route.path == "/live" or route.path.startswith("/live/")
+
+
 def routes(*, open_ones: bool = False) -> list[Any]:
-    """But the stream, which does not end."""
+    """But the streams, which do not end."""
     return [
         pytest.param(route, id=f"{route.method} {route.path}")
         for route in ROUTES
-        if (route.needs is None) is open_ones and route.path != "/live"
+        if (route.needs is None) is open_ones and not is_a_stream(route)
     ]
 
 
@@ -138,7 +142,7 @@ async def test_a_role_opens_what_it_may_and_nothing_else(portal: Portal, role: R
     for account in (ACCOUNT_DEFAULT, None):
         allowed = permissions_of(role, is_of_the_platform=account is None)
         for route in ROUTES:
-            if route.needs is None or route.path == "/live":
+            if route.needs is None or is_a_stream(route):
                 continue
             ids = await things(portal, ACCOUNT_DEFAULT) if names_in(route) else {}
             browser = await portal.signed_in(role, account)

@@ -62,7 +62,7 @@ async def test_a_page_gets_the_section_that_it_follows_whenever_it_is_another(
     config_id = await portal.config()
     event_id = await publish(portal)
     visit = await a_visit(portal, owner, f"watch=event&id={event_id}")
-    stream = live.events(visit, SECTIONS["event"])
+    stream = live.events(visit, section=SECTIONS["event"])
 
     first = [await anext(stream) for _ in range(3)]
     portal.clock.pass_(seconds=30)
@@ -91,7 +91,7 @@ async def test_each_section_is_the_one_of_its_page(portal: Portal, owner: Browse
 
     page = await owner.get(path)
     [follows] = [known["data-follow"] for _, known in page.read.tags if "data-follow" in known]
-    stream = live.events(await a_visit(portal, owner, follows.partition("?")[2]), SECTIONS[name])
+    stream = live.events(await a_visit(portal, owner, follows.partition("?")[2]), section=SECTIONS[name])
     await anext(stream)
     section = json.loads((await anext(stream)).partition("data: ")[2])
     await stream.aclose()

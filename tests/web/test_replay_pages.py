@@ -4,6 +4,7 @@ import pytest
 
 from postback.domain.jobs import JobKind
 from postback.domain.users import Role
+from postback.domain.wire import Reason, Timings, Unreachable
 from postback.ports import LogFilter
 from tests.web.happenings import delivered, failed
 from tests.web.pages import OTHER, Browser, Portal
@@ -113,6 +114,18 @@ async def test_a_search_narrows_a_replay_as_it_narrows_the_list(portal: Portal, 
     view, _ = await portal.services.log.delivery("default", delivery_id, sees_all=True)
     assert view.state == "pending"
     assert "Search crm.example" in (await owner.get(started.to)).text
+
+
+async def test_what_failed_for_one_reason_is_replayed_alone(portal: Portal, owner: Browser) -> None:
+    config_id = await portal.config()
+    await failed(portal, config_id)
+    await failed(portal, config_id, Unreachable(Reason.CONNECTION_REFUSED, "nobody listens", Timings()))
+
+    asked = await owner.get("/replays/new?state=failed&reason=connection_refused")
+    started = await owner.submit(asked.form("/replays/new"))
+
+    assert "Reason connection refused" in asked.text
+    assert (await portal.services.replays.find("default", started.to[9:])).selected == 1
 
 
 async def test_jobs_of_many_cancellations_are_shown_too(portal: Portal, owner: Browser) -> None:

@@ -46,7 +46,6 @@ def an_attempt(**changes: Any) -> AttemptView:
 @pytest.mark.parametrize("reason", list(Reason))
 def test_every_reason_is_told_in_words(reason: Reason) -> None:
     assert "_" not in reason_in_words(reason)
-    assert reason_in_words(reason) != reason.value or reason is Reason.CANCELLED
 
 
 @pytest.mark.parametrize("note", list(Note))
@@ -67,13 +66,16 @@ def test_a_reason_of_a_newer_version_is_told_as_it_is() -> None:
             {"verdict": Verdict.RETRY, "wait_ms": 300_000, "reason": "response_timeout"},
             "Tried again after 5 min: no answer in time.",
         ),
-        ({"verdict": Verdict.RETRY, "wait_ms": 250, "reason": "no_route"}, "Tried again after 250 ms: no network"),
+        (
+            {"verdict": Verdict.RETRY, "wait_ms": 250, "reason": "no_route"},
+            "Tried again after 250 ms: no route to the host.",
+        ),
         (
             {"verdict": Verdict.FAILED, "reason": "connection_refused"},
-            "Given up: nobody listens there, and no attempt is left.",
+            "Given up: connection refused, and no attempt is left.",
         ),
         ({"verdict": Verdict.FAILED, "status": 410, "reason": "bad_status"}, "410 Gone, which also disables"),
-        ({"verdict": Verdict.FAILED, "reason": "cannot_render"}, "Given up: the format cannot say this event."),
+        ({"verdict": Verdict.FAILED, "reason": "cannot_render"}, "Given up: format cannot say the event."),
         ({"verdict": Verdict.FAILED, "reason": "bad_status", "test": True}, "a test has one attempt"),
         ({"verdict": Verdict.CANCELLED, "reason": "cancelled"}, "Cancelled: no more attempts."),
         ({"verdict": Verdict.INTERRUPTED, "reason": "interrupted"}, "Owed again at once, and no attempt is used up"),

@@ -8,6 +8,8 @@ from postback.actions.cursors import cursor, position
 from postback.actions.fields import Errors, Reader, one_of, read, text
 from postback.actions.log import Part
 from postback.domain.accounts import Actor
+from postback.domain.causes import EXPECTED as EXPECTED_CAUSE
+from postback.domain.causes import parse_cause
 from postback.domain.deliveries import State
 from postback.domain.errors import InvalidValue, NotFound
 from postback.domain.events import TYPE_MAX
@@ -20,7 +22,7 @@ from postback.resources.fields import Refusal, shown
 REPLAYS: Final = "replays"
 PREFIX: Final = "rpl"
 
-NARROWING: Final = ("postbackconfig_id", "event_type", "location_id", "since", "until", "search")
+NARROWING: Final = ("postbackconfig_id", "event_type", "location_id", "reason", "since", "until", "search")
 """Of these at least one has to stand in a filter: a state alone is almost everything."""
 
 
@@ -102,6 +104,7 @@ def _asked_for(kind: JobKind, fields: Mapping[str, object]) -> tuple[LogFilter, 
         config_id=values.get("postbackconfig_id"),
         event_type=values.get("event_type"),
         location_id=values.get("location_id"),
+        reason=values.get("reason"),
         since_ms=values.get("since"),
         until_ms=values.get("until"),
     )
@@ -123,6 +126,7 @@ def _filter_fields(kind: JobKind) -> Mapping[str, Reader]:
         "postbackconfig_id": _config_id,
         "event_type": text(TYPE_MAX, 1),
         "location_id": text(minimum=1),
+        "reason": _reason,
         "since": _time,
         "until": _time,
         "search": text(minimum=1),
@@ -134,6 +138,13 @@ def _config_id(sent: object) -> int:
         return parse("pbc", sent if isinstance(sent, str) else "")
     except NotFound:
         raise Refusal(f"is {shown(sent)}; expected the id of a postback config") from None
+
+
+def _reason(sent: object) -> str:
+    try:
+        return str(parse_cause(sent if isinstance(sent, str) else ""))
+    except InvalidValue:
+        raise Refusal(f"is {shown(sent)}; {EXPECTED_CAUSE}") from None
 
 
 def _time(sent: object) -> int:

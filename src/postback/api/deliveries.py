@@ -11,6 +11,7 @@ from postback.api.replay_schemas import SEARCHED
 from postback.api.schema_parts import ref
 from postback.api.services import Services
 from postback.api.views import attempt_view, delivery_view, event_view, event_with_deliveries_view
+from postback.domain.causes import parse_cause
 from postback.domain.deliveries import State
 from postback.domain.errors import InvalidValue, NotFound
 from postback.domain.ids import parse
@@ -75,6 +76,11 @@ async def show_event(event_id: str, principal: Reader, services: Joined) -> Resp
             query("postbackconfig_id", "Only deliveries to this config."),
             query("event_type", "Only deliveries of events of this type."),
             query("location_id", "Only deliveries of events of this location."),
+            query(
+                "reason",
+                "Only deliveries whose last attempt failed for this reason: connection_refused, bad_status.503, "
+                "tls_error.certificate_expired.",
+            ),
             query("search", SEARCHED),
             *LOG_PARAMETERS,
         ],
@@ -82,12 +88,13 @@ async def show_event(event_id: str, principal: Reader, services: Joined) -> Resp
     ),
 )
 async def list_deliveries(request: Request, principal: Reader, services: Joined) -> Response:
-    asked = Parameters(request, "state", "postbackconfig_id", "event_type", "location_id", "search", *_PAGING)
+    asked = Parameters(request, "state", "postbackconfig_id", "event_type", "location_id", "reason", "search", *_PAGING)
     narrowed = LogFilter(
         state=_state(asked.text("state")),
         config_id=config_id_of(asked.text("postbackconfig_id")),
         event_type=asked.text("event_type"),
         location_id=asked.text("location_id"),
+        reason=_reason(asked.text("reason")),
         since_ms=asked.time("since"),
         until_ms=asked.time("until"),
         sought=await _sought(asked, principal, services),
@@ -151,6 +158,10 @@ def _state(text: str | None) -> State | None:
     if text is None or text in list(State):
         return None if text is None else State(text)
     raise InvalidValue.of("state", f"state is {shown(text)}; expected one of {', '.join(State)}")
+
+
+def _reason(text: str | None) -> str | None:
+    return None if text is None else str(parse_cause(text))
 
 
 def config_id_of(text: str | None) -> int | None:

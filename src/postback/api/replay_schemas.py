@@ -33,6 +33,10 @@ def _asked(kind: JobKind) -> Schema:
         "postbackconfig_id": said(TEXT, "Deliveries to this config."),
         "event_type": said(TEXT, "Of events of this type.", minLength=1, maxLength=TYPE_MAX),
         "location_id": said(TEXT, "Of events of this location.", minLength=1),
+        "reason": said(
+            TEXT,
+            "Whose last attempt failed for this reason: connection_refused, bad_status.503, tls_error.certificate_expired.",
+        ),
         "since": said(TIME, "Of events accepted then or later."),
         "until": said(TIME, "Of events accepted before then."),
         "search": said(TEXT, SEARCHED, minLength=1, maxLength=TEXT_MAX),
@@ -53,6 +57,7 @@ _FILTER_SHOWN: Final = an_object(
         "postbackconfig_id": TEXT,
         "event_type": TEXT,
         "location_id": TEXT,
+        "reason": TEXT,
         "since": TIME,
         "until": TIME,
         "search": TEXT,

@@ -24,13 +24,17 @@ class Sought(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogFilter:
-    """What a list of the log is narrowed to; times are unix ms of acceptance, `until_ms` exclusive."""
+    """What a list of the log is narrowed to; times are unix ms of acceptance, `until_ms` exclusive.
+
+    `reason` is the cause (domain/causes.py) of the last attempt, which was no success.
+    """
 
     location_id: str | None = None
     config_id: int | None = None
     event_type: str | None = None
     subject: str | None = None
     state: State | None = None
+    reason: str | None = None
     since_ms: int | None = None
     until_ms: int | None = None
     sought: Sought | None = None
@@ -43,6 +47,7 @@ class LogFilter:
             "event_type": self.event_type,
             "location_id": self.location_id,
             "subject": self.subject,
+            "reason": self.reason,
             "since": None if self.since_ms is None else rfc3339(self.since_ms),
             "until": None if self.until_ms is None else rfc3339(self.until_ms),
             "search": None if self.sought is None else self.sought.text,

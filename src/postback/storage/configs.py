@@ -151,6 +151,11 @@ class SqlConfigs:
         )
         return Page([self._config(row) for row in rows], total)
 
+    async def some(self, account: str, config_ids: Sequence[int]) -> Mapping[int, PostbackConfig]:
+        query = _present(account).where(configs.c.id.in_(config_ids))
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return {row.id: self._config(row) for row in rows}
+
     def _find_present(self, connection: Connection, account: str, config_id: int) -> PostbackConfig | None:
         row = connection.execute(_present(account).where(configs.c.id == config_id)).one_or_none()
         return None if row is None else self._config(row)

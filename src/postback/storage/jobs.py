@@ -31,6 +31,7 @@ class _Filter(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     event_type: str | None = None
     subject: str | None = None
     state: State | None = None
+    reason: str | None = None
     since_ms: int | None = None
     until_ms: int | None = None
     sought: Sought | None = None

@@ -10,11 +10,14 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, literal, not_, or_
 
+from postback.domain.causes import Cause, parse_cause
 from postback.domain.configs import ConfigState
 from postback.domain.deliveries import State, Verdict
 from postback.domain.ids import first_id_at
+from postback.domain.wire import Reason
 from postback.ports import LogFilter
 from postback.storage import scope
+from postback.storage.causes import has_cause
 from postback.storage.tables import attempts, configs, events, owed
 
 Key = tuple[int, int]
@@ -29,6 +32,9 @@ ENDS: Final = {
 
 INDEXED_ENDS: Final = (State.FAILED, State.CANCELLED)
 """What has ended so is found by an index of its own."""
+
+INDEXED: Final = [[ENDS[state]] for state in INDEXED_ENDS]
+"""The same as what `ends_of` tells."""
 
 _MS_MAX: Final = (1 << 42) - 1
 
@@ -58,6 +64,7 @@ def keys_of_page(
 
     if (
         narrowed.config_id is None
+        and narrowed.reason is None
         and not _of_sought_configs(narrowed, owed.c.config_id)
         and not _narrows_events(narrowed)
     ):
@@ -123,14 +130,17 @@ def owed_ones(account: str, narrowed: LogFilter) -> Walk:
             found = found.where(is_held)
         case State.PENDING:
             found = found.where(owed.c.claim.is_(None), not_(is_held))
+    if narrowed.reason is not None:
+        found = found.where(_has_failed_so(account, parse_cause(narrowed.reason)))
     return Walk(found.where(*in_time(narrowed, bound)), bound, owed.c.config_id)
 
 
 def finished_ones(account: str, narrowed: LogFilter) -> Walk:
     """What has ended: its last row decides, and rows of claims that no longer held never do."""
     key = (attempts.c.event_id, attempts.c.config_id)
+    wanted = ends_of(narrowed)
     # One table leads and gives the order; the other is looked into by its key.
-    if not leads_by_event(narrowed) and (narrowed.config_id is not None or narrowed.state in INDEXED_ENDS):
+    if not leads_by_event(narrowed) and (narrowed.config_id is not None or wanted in INDEXED):
         found = scope.rows(account, attempts, *key)
         if _narrows_events(narrowed):
             found = found.where(_has_event(account, attempts.c.event_id, narrowed))
@@ -143,10 +153,11 @@ def finished_ones(account: str, narrowed: LogFilter) -> Walk:
     if narrowed.config_id is not None:
         found = found.where(attempts.c.config_id == narrowed.config_id)
     found = found.where(*_of_sought_configs(narrowed, attempts.c.config_id + 0))
-    wanted = [ENDS[narrowed.state]] if narrowed.state is not None else list(ENDS.values())
     # Written out, since the planner takes an index of some rows only where it sees that these are they.
     is_end = or_(*(attempts.c.verdict == literal(verdict.value, literal_execute=True) for verdict in wanted))
     found = found.where(is_end, _is_last(account), not_(_is_owed(account)), *in_time(narrowed, bound))
+    if narrowed.reason is not None:
+        found = found.where(has_cause(parse_cause(narrowed.reason)))
     return Walk(found, bound, attempts.c.config_id)
 
 
@@ -253,6 +264,30 @@ def _is_last(account: str) -> ColumnElement[bool]:
             )
             .correlate(attempts)
         )
+    )
+
+
+def ends_of(narrowed: LogFilter) -> Sequence[Verdict]:
+    """What an end of these deliveries is called; of a reason there is one."""
+    if narrowed.state is not None:
+        return [ENDS[narrowed.state]]
+    if narrowed.reason is not None:
+        return [Verdict.CANCELLED if parse_cause(narrowed.reason).reason is Reason.CANCELLED else Verdict.FAILED]
+    return list(ENDS.values())
+
+
+def _has_failed_so(account: str, cause: Cause) -> ColumnElement[bool]:
+    """That the last attempt of what is owed failed for this cause."""
+    return exists(
+        scope.rows(account, attempts, attempts.c.n)
+        .where(
+            attempts.c.event_id == owed.c.event_id,
+            attempts.c.config_id == owed.c.config_id,
+            attempts.c.verdict != Verdict.LATE.value,
+            has_cause(cause),
+            _is_last(account),
+        )
+        .correlate(owed)
     )
 
 

@@ -11,7 +11,17 @@ from sqlalchemy import ColumnElement, Connection, Select
 
 from postback.ports import LogFilter
 from postback.storage import scope
-from postback.storage.log_keys import ENDS, INDEXED_ENDS, OPEN, Key, in_time, leads_by_event, of_events, unfolded
+from postback.storage.log_keys import (
+    INDEXED,
+    INDEXED_ENDS,
+    OPEN,
+    Key,
+    ends_of,
+    in_time,
+    leads_by_event,
+    of_events,
+    unfolded,
+)
 from postback.storage.tables import attempts, events, owed
 
 _TIMES_DEARER: Final = 4
@@ -57,20 +67,22 @@ def walk_of_events(account: str, narrowed: LogFilter, before: int | None) -> Sel
 def _shows_all(narrowed: LogFilter) -> bool:
     config_ids = None if narrowed.sought is None else narrowed.sought.config_ids
     names_configs = narrowed.config_id is not None or config_ids is not None
-    return narrowed.state in _FOUND_AT_ONCE and not names_configs and not of_events(narrowed)
+    return (
+        narrowed.state in _FOUND_AT_ONCE and not names_configs and narrowed.reason is None and not of_events(narrowed)
+    )
 
 
 def _walks_the_log(narrowed: LogFilter) -> bool:
     """Rather than events."""
-    return narrowed.state in INDEXED_ENDS or (narrowed.config_id is not None and narrowed.state not in OPEN)
+    return narrowed.state not in OPEN and (narrowed.config_id is not None or ends_of(narrowed) in INDEXED)
 
 
 def _finished(account: str, narrowed: LogFilter, before: int | None) -> Select[Any]:
     if not _walks_the_log(narrowed):
         return walk_of_events(account, narrowed, before)
-    if narrowed.state in INDEXED_ENDS:
-        verdict = ENDS[narrowed.state].value
-        found = scope.rows(account, attempts, attempts.c.event_id).where(attempts.c.verdict == verdict)
+    if ends_of(narrowed) in INDEXED:
+        [verdict] = ends_of(narrowed)
+        found = scope.rows(account, attempts, attempts.c.event_id).where(attempts.c.verdict == verdict.value)
     else:
         found = scope.rows(account, attempts, attempts.c.event_id).where(attempts.c.config_id == narrowed.config_id)
     return _backwards(found, attempts.c.event_id, narrowed, before)

@@ -40,6 +40,7 @@ _IS_TRACKED: Final = text("tracking_id IS NOT NULL")
 _IS_UNCLAIMED: Final = text("claim IS NULL")
 _HAS_FAILED: Final = text("verdict = 2")
 _IS_CANCELLED: Final = text("verdict = 3")
+_IS_A_CAUSE: Final = text("measure >= 1000")
 _IS_DELETED: Final = text("state = 'deleted'")
 _IS_RUNNING: Final = text("state = 'running'")
 
@@ -399,6 +400,7 @@ counters = Table(
     Column("count", BigInteger, nullable=False),
     PrimaryKeyConstraint("account", "config_id", "minute", "measure"),
     Index("counters_of_minute", "minute"),
+    Index("counters_of_causes", "account", "minute", sqlite_where=_IS_A_CAUSE, postgresql_where=_IS_A_CAUSE),
     sqlite_with_rowid=False,
 )
 

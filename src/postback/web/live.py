@@ -6,12 +6,13 @@ A stream ends when the server does (`Services.stopping`), so that no browser kee
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from starlette.responses import Response, StreamingResponse
 
 from postback.domain.errors import NotFound, Unavailable
+from postback.domain.stats import MINUTE_MS
 from postback.web.visit import Visit
 from postback.web.watched import SECTIONS, Section
 
@@ -27,11 +28,13 @@ _CHECKED_EVERY: Final = 15
 
 _TIME: Final = re.compile(r"(<time [^>]*>)[^<]*")
 """How long ago something was is kept by the page itself."""
+Told = Callable[[Visit], Awaitable[str]]
+"""Makes the event that is sent whenever something has happened."""
 
 _open = 0
 
 
-async def stream(visit: Visit) -> Response:
+async def stream(visit: Visit, told: Told | None = None) -> Response:
     if _open >= STREAMS_MAX:
         raise Unavailable("too many pages are live at this moment", retry_after_s=30)
     watched = visit.asked("watch")
@@ -42,16 +45,15 @@ async def stream(visit: Visit) -> Response:
         # What is not there is no stream, but a 404.
         await section(visit)
     return StreamingResponse(
-        events(visit, section),
+        events(visit, told, section),
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
 
 
-async def events(visit: Visit, section: Section | None = None) -> AsyncIterator[str]:
-    """`figures`: what the account has had in this hour, or `section`: the HTML of a section, as a JSON string; each time
-    it is another than before."""
-    name = "figures" if section is None else "section"
+async def events(visit: Visit, told: Told | None = None, section: Section | None = None) -> AsyncIterator[str]:
+    """`figures`: what the account has had in this hour, each time it is another than before; or what `told` makes, then and
+    once a minute. Or `section`: the HTML of a section, as a JSON string, each time it is another."""
     global _open  # noqa: PLW0603 - one count of the process
     _open += 1
     try:
@@ -65,16 +67,18 @@ async def events(visit: Visit, section: Section | None = None) -> AsyncIterator[
                 said = await _figures(visit) if section is None else await section(visit)
             except NotFound:
                 return
-            mark = _TIME.sub(r"\1", said)
-            yield ": still here\n\n" if mark == before else f"event: {name}\ndata: {_data(said, section)}\n\n"
-            before = mark
+            seen = said if told is None else f"{visit.now_ms // MINUTE_MS} {said}"
+            seen = seen if section is None else _TIME.sub(r"\1", said)
+            if seen == before:
+                yield ": still here\n\n"
+            elif section is not None:
+                yield f"event: section\ndata: {json.dumps(said)}\n\n"
+            else:
+                yield f"event: figures\ndata: {said}\n\n" if told is None else await told(visit)
+            before = seen
             await _pause(visit.services.stopping)
     finally:
         _open -= 1
-
-
-def _data(said: str, section: Section | None) -> str:
-    return said if section is None else json.dumps(said)
 
 
 async def _figures(visit: Visit) -> str:

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from postback.domain.catalog import CATALOG
 from postback.domain.deliveries import State
 from postback.domain.jobs import SELECTABLE, JobKind
+from postback.domain.wire import Reason
 from postback.web.pages.log_filter import (
     CURSOR,
     LOOKED_AT,
@@ -30,6 +31,7 @@ STATES: Final[Sequence[tuple[str, str]]] = (
     (State.FAILED, "Failed"),
     (State.CANCELLED, "Cancelled"),
 )
+REASONS: Final = [str(reason) for reason in Reason]
 LABELS: Final = {"type": "Event type", "config": "Postback config", "from": "Accepted from", "to": "Accepted before"}
 
 
@@ -41,6 +43,7 @@ async def show_list(visit: Visit) -> Response:
         form=asked.form,
         states=STATES,
         labels=LABELS,
+        reasons=REASONS,
         event_types=list(CATALOG),
         offered_configs=await offered_configs(visit),
         offered_locations=await offered_locations(visit),

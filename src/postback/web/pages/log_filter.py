@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from postback.actions.fields import Errors
 from postback.actions.log import Part
+from postback.domain.causes import parse_cause
 from postback.domain.deliveries import State
 from postback.domain.errors import InvalidValue, NotFound
 from postback.domain.ids import parse
@@ -18,7 +19,7 @@ from postback.web.visit import Visit
 
 T = TypeVar("T")
 
-OF_DELIVERIES: Final = ("state", "type", "config", "location", "from", "to", "search")
+OF_DELIVERIES: Final = ("state", "reason", "type", "config", "location", "from", "to", "search")
 OF_EVENTS: Final = ("type", "location", "from", "to", "search")
 
 PAGE_SIZE: Final = 50
@@ -52,6 +53,7 @@ async def asked_of(visit: Visit, names: Sequence[str]) -> Asked:
     narrowed = LogFilter(
         state=_read(errors, _state, values.get("state")),
         config_id=_read(errors, _config_id, values.get("config")),
+        reason=_read(errors, _reason, values.get("reason")),
         event_type=values.get("type"),
         location_id=values.get("location"),
         since_ms=_read(errors, partial(_time, "from"), values.get("from")),
@@ -99,6 +101,10 @@ def _state(text: str) -> State:
     if text not in list(State):
         raise InvalidValue.of("state", f"state is none of {', '.join(State)}")
     return State(text)
+
+
+def _reason(text: str) -> str:
+    return str(parse_cause(text))
 
 
 def _config_id(text: str) -> int:

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
+from postback.domain.causes import in_words, parse_cause
 from postback.domain.deliveries import State
 from postback.domain.jobs import JobKind
 from postback.domain.times import rfc3339
@@ -26,6 +27,7 @@ WHAT_HAPPENS: Final = (
 
 _NAMES: Final = {
     "state": "state",
+    "reason": "reason",
     "type": "event_type",
     "config": "postbackconfig_id",
     "location": "location_id",
@@ -37,6 +39,7 @@ _NAMES: Final = {
 
 _WORDS: Final = {
     "state": "State",
+    "reason": "Reason",
     "event_type": "Event type",
     "postbackconfig_id": "Postback config",
     "location_id": "Location",
@@ -103,7 +106,11 @@ def fields_of(filters: Mapping[str, str], *, is_all: bool) -> dict[str, object]:
 
 
 def filter_in_words(asked: Mapping[str, object]) -> dict[str, object]:
-    return {_WORDS.get(name, name): value for name, value in asked.items()}
+    return {_WORDS.get(name, name): _value_in_words(name, value) for name, value in asked.items()}
+
+
+def _value_in_words(name: str, value: object) -> object:
+    return in_words(parse_cause(str(value))) if name == "reason" else value
 
 
 def _time(text: str) -> str:
