@@ -520,8 +520,8 @@ async def test_a_list_looks_back_so_far_and_goes_on_from_there(day: Day) -> None
         assert paged == await day.listed(narrowed), narrowed
     of_a_type = LogFilter(event_type="contact.updated")
     assert await day.log.reach(ACCOUNT, of_a_type, None, 3) == a_numbered(4).id
-    assert await day.log.reach(ACCOUNT, replace(of_a_type, state=State.FAILED), None, 8) == a_numbered(2).id
-    assert await day.log.reach(ACCOUNT, LogFilter(config_id=CONFIG_ID), None, 12) == a_numbered(3).id
+    assert await day.log.reach(ACCOUNT, replace(of_a_type, state=State.FAILED), None, 20) == a_numbered(2).id
+    assert await day.log.reach(ACCOUNT, LogFilter(config_id=CONFIG_ID), None, 30) == a_numbered(3).id
     # What comes past nothing else needs no end.
     for narrowed in (ALL, LogFilter(state=State.FAILED), LogFilter(subject="con_1"), LogFilter(since_ms=NOON)):
         assert await day.log.reach(ACCOUNT, narrowed, None, 1) is None
@@ -534,10 +534,10 @@ async def test_an_event_of_many_deliveries_is_come_past(day: Day) -> None:
     await day.ended(2, Verdict.FAILED, CONFIG_ID, CONFIG_ID + 1, CONFIG_ID + 2)
     narrowed = LogFilter(state=State.FAILED, event_type="contact.updated")
 
-    first = await day.log.reach(ACCOUNT, narrowed, None, 8)
+    first = await day.log.reach(ACCOUNT, narrowed, None, 20)
 
     assert first == a_numbered(2).id
-    assert await day.log.reach(ACCOUNT, narrowed, (first, 0), 8) is None
+    assert await day.log.reach(ACCOUNT, narrowed, (first, 0), 20) is None
 
 
 async def test_events_are_looked_back_for_so_far_too(day: Day) -> None:
