@@ -132,7 +132,7 @@ async def test_a_replay_takes_what_is_finished_and_a_cancellation_what_is_open(
 
 # --- slips ----------------------------------------------------------------------------------------------------------
 
-NEEDED = "expected at least one of postbackconfig_id, event_type, location_id, since, until"
+NEEDED = "expected at least one of postbackconfig_id, event_type, location_id, reason, since, until"
 A_TIME = "expected a time with an offset (RFC 3339), such as 2026-09-21T12:00:00Z"
 NULL = "is null; leave it out, or say what is meant"
 
