@@ -7,10 +7,13 @@ import pytest
 
 from postback.bootstrap.portal import OF_THE_API, is_of_the_api
 from postback.domain.ids import ACCOUNT_DEFAULT
+from postback.domain.jobs import JobKind
 from postback.domain.users import Link, LinkKind, Permission, Role, permissions_of
+from postback.ports import LogFilter
 from postback.web.door import Route
 from postback.web.menu import _MENU
 from postback.web.routes import ROUTES
+from tests.web.happenings import publish
 from tests.web.pages import OTHER, Browser, Page, Portal
 
 pytestmark = pytest.mark.anyio
@@ -21,6 +24,9 @@ UNKNOWN: Final = {
     "user_id": "usr_nobodys",
     "link_id": "lnk_nobodys",
     "config_id": "pbc_0000000000000",
+    "event_id": "evt_0000000000000",
+    "delivery_id": "dlv_00000000000000000000000000",
+    "replay_id": "rpl_0000000000000",
     "account": "nobodys",
 }
 IDS: Final = frozenset(UNKNOWN)
@@ -44,14 +50,26 @@ async def things(portal: Portal, account: str) -> dict[str, str]:
         email=f"invited@{account}.example",
     )
     await portal.links.add(link, user.id.encode())
+    config_id = await portal.config(account)
+    event_id = await publish(portal, account=account)
     return {
         "location_id": await portal.location(account),
-        "config_id": await portal.config(account),
+        "config_id": config_id,
+        "event_id": event_id,
+        "delivery_id": f"dlv_{event_id[4:]}{config_id[4:]}",
+        "replay_id": await a_replay(portal, account),
         "user_id": user.id,
         "session_id": session.id,
         "link_id": link.id,
         "account": account,
     }
+
+
+async def a_replay(portal: Portal, account: str) -> str:
+    """One is enough: only so many run at a time."""
+    known = (await portal.services.replays.list(account, None, 1)).items
+    job = known[0] if known else await portal.services.replays.start(account, JobKind.REPLAY, LogFilter(until_ms=0))
+    return job.id
 
 
 def path_of(route: Route, ids: dict[str, str]) -> str:
@@ -71,12 +89,16 @@ async def ask(browser: Browser, route: Route, path: str) -> Page:
     return await browser.post(path, {"form_token": token})
 
 
+def is_a_stream(route: Route) -> bool:
+    return route.path == "/live" or route.path.startswith("/live/")
+
+
 def routes(*, open_ones: bool = False) -> list[Any]:
-    """But the stream, which does not end."""
+    """But the streams, which do not end."""
     return [
         pytest.param(route, id=f"{route.method} {route.path}")
         for route in ROUTES
-        if (route.needs is None) is open_ones and route.path != "/live"
+        if (route.needs is None) is open_ones and not is_a_stream(route)
     ]
 
 
@@ -120,7 +142,7 @@ async def test_a_role_opens_what_it_may_and_nothing_else(portal: Portal, role: R
     for account in (ACCOUNT_DEFAULT, None):
         allowed = permissions_of(role, is_of_the_platform=account is None)
         for route in ROUTES:
-            if route.needs is None or route.path == "/live":
+            if route.needs is None or is_a_stream(route):
                 continue
             ids = await things(portal, ACCOUNT_DEFAULT) if names_in(route) else {}
             browser = await portal.signed_in(role, account)

@@ -110,7 +110,7 @@ class Services:
 
     @cached_property
     def replay_actions(self) -> ReplayActions:
-        return ReplayActions(self.queue, self.ids, self.due_now)
+        return ReplayActions(self.queue, self.log, self.ids, self.due_now)
 
     @cached_property
     def stats_actions(self) -> StatsActions:

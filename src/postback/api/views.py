@@ -101,6 +101,7 @@ def _health(config: PostbackConfig, health: Health) -> View:
             "pending": health.pending,
             "pending_is_more": health.has_more,
             "last_success_at": _time(health.last_success_ms),
+            "certificate_expires_at": _time(health.certificate_ends_ms),
             "last_error": None
             if last is None
             else {

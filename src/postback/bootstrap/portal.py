@@ -7,6 +7,7 @@ from typing import Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from postback import web
+from postback.actions.overview import OverviewActions
 from postback.actions.passwords import Passwords
 from postback.actions.receiver_manners import ReceiverManners
 from postback.actions.sessions import SessionActions
@@ -19,6 +20,7 @@ from postback.domain.ids import SLOTS, IdSource
 from postback.settings import Settings
 from postback.storage.database import Database
 from postback.storage.links import SqlSignInLinks
+from postback.storage.overview import SqlOverview
 from postback.storage.sessions import SqlSessions
 from postback.storage.users import SqlUsers
 from postback.web.services import Services
@@ -47,6 +49,9 @@ def portal_services(
         log=api.log_actions,
         replays=api.replay_actions,
         stats=api.stats_actions,
+        overview=OverviewActions(
+            SqlOverview(database), api.stats_actions, api.accounts, api.config_actions.configs, api.audit_actions.audit
+        ),
         publishing=api.publishing,
         audit=api.audit_actions,
         stopping=stopping,

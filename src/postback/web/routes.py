@@ -17,11 +17,17 @@ from postback.web.pages import (
     config,
     config_edit,
     configs,
+    deliveries,
+    delivery,
     entrance,
+    event,
+    events,
     location,
     locations,
     overview,
     postback_settings,
+    publish,
+    replays,
     users,
 )
 
@@ -53,6 +59,7 @@ ROUTES: Final = (
     # Overview
     Route("GET", "/", SEE, overview.show),
     Route("GET", "/live", SEE, live.stream),
+    Route("GET", "/live/overview", SEE, overview.stream),
     # Locations
     Route("GET", "/locations", SEE, locations.show_list),
     Route("GET", "/locations/add", RECORDS, locations.show_add),
@@ -84,6 +91,21 @@ ROUTES: Final = (
     Route("POST", "/callbacks/test", CONFIGS, callbacks.test),
     Route("GET", "/postbacksettings", SEE, postback_settings.show),
     Route("POST", "/postbacksettings", CONFIGS, postback_settings.change),
+    # Deliveries
+    Route("GET", "/deliveries", SEE, deliveries.show_list),
+    Route("GET", "/deliveries/{delivery_id}", SEE, delivery.show),
+    Route("POST", "/deliveries/{delivery_id}/replay", REPLAY, delivery.replay),
+    Route("GET", "/deliveries/{delivery_id}/cancel", REPLAY, delivery.show_cancel),
+    Route("POST", "/deliveries/{delivery_id}/cancel", REPLAY, delivery.cancel),
+    Route("GET", "/replays", SEE, replays.show_list),
+    Route("GET", "/replays/new", REPLAY, replays.show_new),
+    Route("POST", "/replays/new", REPLAY, replays.start),
+    Route("GET", "/replays/{replay_id}", SEE, replays.show),
+    # Events
+    Route("GET", "/events", SEE, events.show_list),
+    Route("GET", "/events/new", PUBLISH, publish.show),
+    Route("POST", "/events/new", PUBLISH, publish.publish),
+    Route("GET", "/events/{event_id}", SEE, event.show),
     # Account
     Route("GET", "/account", SEE, account.show),
     Route("POST", "/account/sessions/{session_id}/end", SEE, account.end_session),

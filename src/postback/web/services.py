@@ -9,6 +9,7 @@ from postback.actions.audit import AuditActions
 from postback.actions.config_checks import ConfigChecks
 from postback.actions.configs import ConfigActions
 from postback.actions.log import LogActions
+from postback.actions.overview import OverviewActions
 from postback.actions.publish import Publishing
 from postback.actions.receiver_manners import ReceiverManners
 from postback.actions.records import RecordActions
@@ -36,6 +37,7 @@ class Services:
     log: LogActions
     replays: ReplayActions
     stats: StatsActions
+    overview: OverviewActions
     publishing: Publishing
     audit: AuditActions
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

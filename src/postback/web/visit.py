@@ -121,6 +121,10 @@ class Visit:
         known = {"visit": self, "form": Form(), "switcher": None, "flash": self._take_flash(), **context}
         return HTMLResponse(render(template, known), status)
 
+    def section(self, template: str, **context: Any) -> str:
+        """A part of a page, for whoever follows it: without what is said once."""
+        return render(template, {"visit": self, "form": Form(), **context})
+
     def go(self, path: str, said: str | None = None, kind: str = "done") -> Response:
         """To another page of ours, where `said` is read once; kinds are done, note and problem."""
         if said is not None:
@@ -129,9 +133,10 @@ class Visit:
         return RedirectResponse(path, 303)
 
     async def confirm(self, **context: Any) -> Response:
-        """Ask before it is done: `title`, `sentences`, `facts` (word → number), `action`, `button`, `back`, and `fields`,
-        which are sent along."""
-        return await self.page("confirm.html", **{"facts": {}, "fields": {}, "sentences": [], **context})
+        """Ask before it is done: `title`, `sentences`, `facts` (word → number), `action`, `button`, `back` and what that
+        is called, and `fields`, which are sent along."""
+        known = {"facts": {}, "fields": {}, "sentences": [], "back_label": "Cancel"}
+        return await self.page("confirm.html", **{**known, **context})
 
     def sign_in(self, signed_in: SignedIn, path: str) -> Response:
         """A new session, under a token that nobody knew before."""
