@@ -4,9 +4,12 @@ import re
 
 import pytest
 
+from postback.domain.accounts import Scope
 from postback.domain.users import Role
+from postback.web import shown
 from tests.doubles import ClockDouble
 from tests.web.pages import OPERATOR, OTHER, Browser, Page, Portal
+from tests.web.test_texts_from_outside import CORPUS, nothing_came_alive
 
 pytestmark = pytest.mark.anyio
 
@@ -139,6 +142,34 @@ async def test_links_that_are_over_are_not_listed(portal: Portal, boss: Browser,
     clock.pass_(seconds=600)
 
     assert "Unopened" not in (await boss.get(SETTINGS)).text
+
+
+@pytest.mark.parametrize("text", CORPUS)
+async def test_what_accounts_keys_and_links_are_called_stays_text(portal: Portal, boss: Browser, text: str) -> None:
+    await portal.services.accounts.save(OPERATOR, OTHER, {"name": text})
+    await portal.api.key(Scope.READ, id="key_1", name=text)
+    guest = await portal.came_by_link(OTHER, name=text)
+    await portal.portal_link(OTHER, name=text)
+    link = (await boss.get(LINK)).form(LINK)
+
+    for page in (
+        await boss.get("/accounts"),
+        await boss.get(SETTINGS),
+        await boss.get(LINK),
+        await boss.submit(link.fill(name=text)),
+        await boss.get("/account/keys"),
+        await boss.get("/account/keys/key_1/revoke"),
+        await guest.get("/account"),
+    ):
+        assert page.status == 200
+        assert " ".join(shown.visible(text).split()) in page.text, page.path
+        nothing_came_alive(page)
+    for wrong in (
+        await change(boss, portal_origins=text, **{"limits.configs": text}),
+        await boss.submit((await boss.get("/accounts/add")).form("/accounts/add").fill(id=text)),
+    ):
+        assert wrong.status == 422
+        nothing_came_alive(wrong)
 
 
 async def test_only_owners_and_admins_of_the_platform_are_offered_it(portal: Portal) -> None:
