@@ -94,7 +94,8 @@ class AccountActions:
         errors = Errors()
         sent = read(fields, _KEY_FIELDS, errors)
         require(("name", "scopes"), sent, errors)
-        if sent.get("expires_at", self.clock() + 1) <= self.clock():
+        now_ms, expires_ms = self.clock(), sent.get("expires_at")
+        if expires_ms is not None and expires_ms <= now_ms:
             errors.add("expires_at", "expires_at is in the past")
         account = principal.account
         if "account" in sent:
@@ -111,8 +112,8 @@ class AccountActions:
             scopes=sent["scopes"],
             hash=hash_of(secret),
             prefix=prefix_of(secret),
-            created_ms=self.clock(),
-            expires_ms=sent.get("expires_at"),
+            created_ms=now_ms,
+            expires_ms=expires_ms,
         )
         await self.accounts.add_key(key, by=principal.actor)
         return key, secret
