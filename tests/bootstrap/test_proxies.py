@@ -1,10 +1,13 @@
 """Whom a request comes from, as proxies say: believed of those that are trusted, and only as far as they can know."""
 
+from pathlib import Path
+
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from postback.bootstrap.proxies import behind, seen
 from postback.settings.values import proxies
+from tests.live import Live
 
 TRUSTED = proxies("10.0.0.0/8, 127.0.0.1/32, fd00::/8")
 
@@ -93,3 +96,12 @@ async def test_the_application_is_told_of_requests_as_the_proxy_saw_them() -> No
         (("127.0.0.1", 5), "http"),
         (None, "http"),
     ]
+
+
+def test_a_server_goes_by_what_the_proxy_that_its_settings_name_says(tmp_path: Path) -> None:
+    with Live(tmp_path, POSTBACK_TRUSTED_PROXIES="127.0.0.0/8") as live:
+        headers = {"x-forwarded-for": "8.8.8.8, 198.51.100.7", "x-forwarded-proto": "https"}
+        live.made("/v2/locations", {"location": {"name": "Main Street"}}, headers=headers)
+        [entry, *_] = live.ask("GET", "/v2/audit?action=location.create").json["audit"]
+
+    assert entry["address"] == "198.51.100.7"
