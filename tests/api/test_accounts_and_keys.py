@@ -26,6 +26,7 @@ async def test_an_account_is_made_and_changed_under_the_operators_own_id(client:
         "name": "Acme Ltd",
         "metadata": {"plan": "gold"},
         "limits": {"events_per_second": None, "configs": None, "max_body": None},
+        "portal_origins": [],
         "created_at": "2026-09-21T14:13:20.000Z",
         "modified_at": "2026-09-21T14:13:21.000Z",
     }

@@ -8,6 +8,7 @@ import msgspec
 from postback.actions.config_fields import DEFAULTS, DOCUMENTED, FURTHER, OF_A_RESOURCE
 from postback.actions.config_options import applying_options
 from postback.actions.log import SentRequest
+from postback.actions.sign_in_links import MadeLink
 from postback.domain.accounts import Account, AccountLimits, ApiKey
 from postback.domain.configs import PostbackConfig
 from postback.domain.deliveries import Verdict
@@ -213,8 +214,22 @@ def account_view(account: Account) -> View:
         "name": account.name,
         "metadata": account.metadata,
         "limits": _limits(account.limits),
+        "portal_origins": list(account.portal_origins),
         "created_at": rfc3339(account.created_ms),
         "modified_at": rfc3339(account.modified_ms),
+    }
+
+
+def portal_link_view(made: MadeLink, base_url: str) -> View:
+    link = made.link
+    return {
+        "id": link.id,
+        "url": f"{base_url}/portal/{made.token}",
+        "account": link.account,
+        "role": link.role,
+        "name": link.name,
+        "created_at": rfc3339(link.created_ms),
+        "ends_at": _time(link.ends_ms),
     }
 
 

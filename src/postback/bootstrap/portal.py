@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from functools import cache
 from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -13,6 +14,8 @@ from postback.actions.receiver_manners import ReceiverManners
 from postback.actions.sessions import SessionActions
 from postback.actions.sign_in_limit import SignInLimit
 from postback.actions.users import UserActions
+from postback.api.app import document_of
+from postback.api.reference import route
 from postback.api.services import Services as ApiServices
 from postback.bootstrap.started import CannotStart
 from postback.domain.errors import InvalidValue
@@ -41,6 +44,7 @@ def portal_services(
         users=UserActions(users, links, known, api.clock, api.ids),
         sessions=SessionActions(sessions, users, links, api.access, known, SignInLimit(), api.clock, api.ids),
         accounts=api.account_actions,
+        portal_links=api.portal_links,
         configs=api.config_actions,
         config_checks=api.config_checks,
         account_wide=api.account_wide,
@@ -54,6 +58,8 @@ def portal_services(
         ),
         publishing=api.publishing,
         audit=api.audit_actions,
+        api_reference=cache(lambda address: route.linked(document_of(api), address).body),
+        api_stylesheet=cache(route.stylesheet),
         stopping=stopping,
     )
 

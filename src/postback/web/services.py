@@ -1,6 +1,7 @@
 """What the portal is joined to: the actions that it asks, the same as the API's, and a few plain values."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from postback.actions.account_wide import AccountWideActions
@@ -10,6 +11,7 @@ from postback.actions.config_checks import ConfigChecks
 from postback.actions.configs import ConfigActions
 from postback.actions.log import LogActions
 from postback.actions.overview import OverviewActions
+from postback.actions.portal_links import PortalLinks
 from postback.actions.publish import Publishing
 from postback.actions.receiver_manners import ReceiverManners
 from postback.actions.records import RecordActions
@@ -22,13 +24,17 @@ from postback.ports import Clock
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """`base_url` is what links begin with, without a slash at its end; `stopping` is set when the server ends."""
+    """`base_url` is what links begin with, without a slash at its end; `stopping` is set when the server ends.
+
+    `api_reference` gives the page of the API, by the address at which it will find its stylesheet; it takes a moment.
+    """
 
     base_url: str
     clock: Clock
     users: UserActions
     sessions: SessionActions
     accounts: AccountActions
+    portal_links: PortalLinks
     configs: ConfigActions
     config_checks: ConfigChecks
     account_wide: AccountWideActions
@@ -40,6 +46,8 @@ class Services:
     overview: OverviewActions
     publishing: Publishing
     audit: AuditActions
+    api_reference: Callable[[str], bytes]
+    api_stylesheet: Callable[[], bytes]
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
