@@ -4,8 +4,8 @@
     python3 run.py serve          start the server (API and engine, SQLite in the current folder)
     python3 run.py demo           see it deliver, step by step
     python3 run.py test [...]     run the tests, some at a time; with arguments, those go to pytest
-    python3 run.py proof          run the kills, races and bad days, as many of each as is promised; takes some minutes
-    python3 run.py check          format, lint, types, import contracts, tests
+    python3 run.py check          format, lint, types, import contracts, and these tests
+    python3 run.py proof          run the others: several servers, kills, races and bad days, as many as is promised
     python3 run.py <any other>    goes to the command line program; try: python3 run.py --help
 
 The first start makes .venv beside this file and installs what the lock files pin, by hash.
@@ -48,12 +48,12 @@ TOGETHER = [
     *("--dist", "loadfile", "--no-loadscope-reorder"),
 ]
 
-# What kills servers is proof: no quick run shows much of it.
-QUICK = [*TOGETHER, "--ignore=tests/proof"]
-
+# Proofs, and whatever needs several servers on one database: no other run has these unless it names them (tests/conftest.py).
+BY_NAME = ["tests/proof", "tests/cli/several"]
 PROOFS = [
-    "tests/proof",
+    *BY_NAME,
     "tests/simulation",
+    "tests/engine/test_sharing_of_lanes.py",
     "tests/storage/test_postgres_races.py",
     "tests/cli/test_bench.py",
     "tests/receiver/test_verifying_hostile.py",
@@ -86,7 +86,7 @@ def main(arguments: list[str]) -> int:
         return check(python)
     if command == "test":
         os.chdir(ROOT)
-        become(python, "-m", "pytest", *(rest or QUICK))
+        become(python, "-m", "pytest", *(rest or TOGETHER))
     if command == "proof":
         os.chdir(ROOT)
         os.environ["TESTS_PROOF"] = "1"
@@ -102,7 +102,7 @@ def become(python: str | Path, *arguments: str) -> None:
 
 
 def check(python: Path) -> int:
-    """Everything that a change must pass; stops at the first that it does not."""
+    """What a change must pass before it is proven; stops at the first that it does not."""
     os.chdir(ROOT)
     for name, arguments in CHECKS.items():
         print(f"── {name}: python {shlex.join(arguments)}", flush=True)

@@ -7,7 +7,11 @@ from typing import Final
 
 import pytest
 
+import run
 from tests import databases, postgres
+from tests.proving import IS_PROOF
+
+BY_NAME: Final = [run.ROOT / name for name in run.BY_NAME]
 
 LONG: Final = (
     "tests/proof/",
@@ -31,6 +35,14 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.set_threshold(50_000, 20, 100)
     if not hasattr(config, "workerinput"):
         postgres.begin_run()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """What is a proof, or takes several servers, is run as a proof or by its name."""
+    if IS_PROOF or collection_path not in BY_NAME:
+        return None
+    named = [Path(one.partition("::")[0]).absolute() for one in config.args]
+    return None if any(path.is_relative_to(collection_path) for path in named) else True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

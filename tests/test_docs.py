@@ -98,6 +98,7 @@ def test_the_manual_says_which_scope_opens_a_route() -> None:
     [
         ("Keys", "NewKey"),
         ("Accounts", "NewAccount"),
+        ("Portal links", "NewPortalLink"),
         ("Postback configs", "NewPostbackConfig"),
         ("Callbacks", "NewCallbacks"),
         ("Postback settings", "NewPostbackSettings"),

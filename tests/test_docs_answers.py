@@ -25,9 +25,7 @@ from tests.patience import PATIENCE_S
 SERVER: Final = "http://127.0.0.1:8080"
 RECEIVER: Final = "http://127.0.0.1:9000"
 
-_ID: Final = (
-    r"(?:loc|pbc|evt|con|bat|chg|key|rpl|aud)_[0-9a-z]{13}|dlv_[0-9a-z]{26}|pbk_[0-9a-z]+|whsec_[0-9A-Za-z+/]+=*"
-)
+_ID: Final = r"(?:loc|pbc|evt|con|bat|chg|key|rpl|aud|lnk)_[0-9a-z]{13}|(?<=/portal/)[\w-]{43}|dlv_[0-9a-z]{26}|pbk_[0-9a-z]+|whsec_[0-9A-Za-z+/]+=*"
 _TIME: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z|\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT|(?<=_ts%22%3A)\d+"
 _NAMED: Final = re.compile(_ID)
 _VOLATILE: Final = re.compile(f"{_ID}|{_TIME}")

@@ -1,6 +1,7 @@
 """run.py: sets up once, with whatever installer there is, and never again while nothing changed."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -229,3 +230,13 @@ def test_a_python_that_is_too_old_is_told_so() -> None:
 
     assert told.returncode == 1
     assert told.stderr.startswith("postback needs Python 3.11 or newer; this is 3.9.2")
+
+
+def test_what_is_done_more_often_as_a_proof_is_part_of_the_proofs() -> None:
+    proofs = [ROOT / name for name in run.PROOFS]
+    says_so = re.compile(r"^from tests\.proving import .*\btimes\b", re.MULTILINE)
+    more_often = [path for path in (ROOT / "tests").rglob("test_*.py") if says_so.search(path.read_text("utf-8"))]
+
+    assert more_often
+    assert [path for path in more_often if not any(path.is_relative_to(proof) for proof in proofs)] == []
+    assert all(proof.exists() for proof in proofs)

@@ -308,6 +308,15 @@ def test_a_network_with_host_bits_is_refused_with_the_reason() -> None:
     assert "10.0.0.1/8 has host bits set" in refusal(allow_networks="10.0.0.1/8")
 
 
+def test_no_proxy_is_trusted_unless_it_is_named() -> None:
+    named = load_settings(trusted_proxies="127.0.0.1/32, fd00::/8")
+
+    assert load_settings().trusted_proxies == load_settings(trusted_proxies="none").trusted_proxies == ()
+    assert shown(load_settings(), "trusted_proxies") == "none"
+    assert shown(named, "trusted_proxies") == "127.0.0.1/32, fd00::/8"
+    assert "expected none or networks such as" in refusal(trusted_proxies="auto")
+
+
 def test_links_are_made_from_the_public_url() -> None:
     assert load_settings(public_url="https://postback.example.com/").address_url == "https://postback.example.com"
     assert load_settings(listen="[::1]:90").address_url == "http://[::1]:90"

@@ -30,6 +30,7 @@ from postback.resources import RESOURCES
 from postback.storage.accounts import SqlAccounts
 from postback.storage.audit import SqlAudit
 from postback.storage.configs import SqlConfigs
+from postback.storage.links import SqlSignInLinks
 from postback.storage.log import SqlLog
 from postback.storage.records import SqlRecords
 from postback.storage.sqlite import SqliteStore
@@ -282,6 +283,7 @@ async def open_api(path: Path, clock: ClockDouble, made: Path | None = None, **c
             "configs": configs,
             "records": SqlRecords(store, {name: resource.listed for name, resource in RESOURCES.items()}),
             "accounts": accounts,
+            "links": SqlSignInLinks(store),
             "log": SqlLog(store),
             "audit": SqlAudit(store),
             "stats": SqlStats(store),

@@ -80,6 +80,8 @@ ROUTES: list[tuple[str, str, Any, Scope]] = [
     ("PUT", "/v2/accounts/{account}", {"account": {"name": "x"}}, ADMIN),
     ("GET", "/v2/accounts/{account}", b"", ADMIN),
     ("DELETE", "/v2/accounts/{empty_account}", b"", ADMIN),
+    ("POST", "/v2/accounts/{account}/portal-link", {"portal_link": {}}, ADMIN),
+    ("DELETE", "/v2/accounts/{account}/portal-link/{portal_link}", b"", ADMIN),
     ("GET", "/v2/hold", b"", ADMIN),
     ("POST", "/v2/hold/release", b"", ADMIN),
     ("GET", "/v2/keys", b"", ADMIN),
@@ -106,6 +108,7 @@ IDS = {
     "cancelled": "dlv_00000000000000000000000000",
     "replay": "rpl_0000000000000",
     "key": "key_0000000000000",
+    "portal_link": "lnk_0000000000000",
 }
 """Well-formed ids of nothing."""
 
@@ -166,6 +169,9 @@ async def one_of_each_kind(api: Api) -> dict[str, str]:
     await client.post(f"/v2/deliveries/{deliveries[1]['id']}/cancel")
     await client.put("/v2/accounts/empty", {"account": {}})
     key = {"key": {"name": "to be revoked", "scopes": ["read"]}}
+    # Of the account that the client acts for.
+    account = client.account or "default"
+    link = await client.post(f"/v2/accounts/{account}/portal-link", {"portal_link": {}})
     return {
         "location": location_id,
         "empty_location": await api.location(name="Nothing Lane"),
@@ -180,6 +186,7 @@ async def one_of_each_kind(api: Api) -> dict[str, str]:
         "account": "default",
         "empty_account": "empty",
         "key": (await client.post("/v2/keys", key)).json["key"]["id"],
+        "portal_link": link.json["portal_link"]["id"],
     }
 
 

@@ -1,6 +1,7 @@
 """Accounts and keys through the API."""
 
 from dataclasses import replace
+from itertools import count
 
 import pytest
 from starlette.types import Receive, Send
@@ -25,6 +26,7 @@ async def test_an_account_is_made_and_changed_under_the_operators_own_id(client:
         "name": "Acme Ltd",
         "metadata": {"plan": "gold"},
         "limits": {"events_per_second": None, "configs": None, "max_body": None},
+        "portal_origins": [],
         "created_at": "2026-09-21T14:13:20.000Z",
         "modified_at": "2026-09-21T14:13:21.000Z",
     }
@@ -130,6 +132,17 @@ async def test_a_key_ends_when_it_expires(client: Client, clock: ClockDouble) ->
     clock.now_ms += 3600 * 1000
 
     assert (before.status, (await shop.get("/v2/events")).status) == (200, 401)
+
+
+async def test_a_key_without_an_end_is_made_however_busy_the_machine_is(api: Api) -> None:
+    """It was refused as expired where a millisecond passed between two looks at the clock."""
+    times = count(api.clock(), 5)
+    actions = replace(api.services.account_actions, clock=lambda: next(times))
+    operator = await api.services.access.identify(OPERATOR, None)
+
+    key, _ = await actions.add_key(operator, {"name": "shop", "scopes": ["read"]})
+
+    assert key.expires_ms is None
 
 
 @pytest.mark.parametrize(

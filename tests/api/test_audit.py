@@ -39,6 +39,8 @@ ACTIONS = {
     ("POST", "/v2/deliveries/{}/replay"): "delivery.replay",
     ("PUT", "/v2/accounts/{}"): "account.save",
     ("DELETE", "/v2/accounts/{}"): "account.delete",
+    ("POST", "/v2/accounts/{}/portal-link"): "link.create",
+    ("DELETE", "/v2/accounts/{}/portal-link/{}"): "link.revoke",
     ("POST", "/v2/hold/release"): "hold.release",
     ("POST", "/v2/keys"): "key.create",
     ("DELETE", "/v2/keys/{}"): "key.revoke",
@@ -121,7 +123,8 @@ async def test_a_change_is_on_record_once_with_who_asked_for_it_from_where(
     assert row["action"] == ACTIONS[shape(*route[:2])]
     assert (row["key_id"], row["key_name"], row["address"]) == ("key_who", "who", "203.0.113.9")
     named = re.findall(r"\{(\w+)\}", route[1])
-    assert row["target"] == (given[named[0]] if named else new_id(reply.json))
+    is_made = reply.status == 201 or not named
+    assert row["target"] == (new_id(reply.json) if is_made else given[named[-1]])
 
 
 def new_id(answer: dict[str, Any]) -> str:
@@ -341,7 +344,7 @@ async def test_it_is_narrowed_by_what_was_done_to_what_by_whom_and_when(api: Api
 
     assert await targets("") == [second, first]
     assert await targets(f"&target={first}") == [first]
-    assert await targets("&key_id=key_writer") == [second]
+    assert await targets("&key_id=key_writer") == await targets("&key_name=made+for+a+test") == [second]
     assert await targets(f"&since={at}") == [second]
     assert await targets(f"&until={at}") == [first]
     assert await targets("&since=9999-12-31T00:00:00Z") == []

@@ -214,6 +214,11 @@ async def test_deliveries_are_narrowed(
     assert await count(f"location_id={location_id}") == 3
     assert await count("location_id=loc_of_nobody") == 0
     assert await count("state=failed") == 0
+    assert await count("search=127.0.0.1:9000") == 3
+    assert await count(f"search={contact_id}") == 3
+    assert await count(f"search={other['id']}") == 1
+    assert await count("search=nothing.example") == 0
+    assert len((await client.get(f"/v2/events?search={contact_id}&type=contact.updated")).json["events"]) == 1
     assert await count("since=2026-09-21T14:14:00Z") == 1
     assert await count("until=2026-09-21T16:14:00+02:00") == 2
 
@@ -246,6 +251,8 @@ async def test_long_logs_go_on_where_the_last_part_ended(api: Api, client: Clien
         ("until=1790000000", "until"),
         ("page_size=0", "page_size"),
         ("cursor=junk", "cursor"),
+        ("search=", "search"),
+        ("search=%00", "search"),
         ("page=1", "page"),
     ],
 )

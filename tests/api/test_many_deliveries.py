@@ -132,7 +132,7 @@ async def test_a_replay_takes_what_is_finished_and_a_cancellation_what_is_open(
 
 # --- slips ----------------------------------------------------------------------------------------------------------
 
-NEEDED = "expected at least one of postbackconfig_id, event_type, location_id, since, until"
+NEEDED = "expected at least one of postbackconfig_id, event_type, location_id, reason, since, until, search"
 A_TIME = "expected a time with an offset (RFC 3339), such as 2026-09-21T12:00:00Z"
 NULL = "is null; leave it out, or say what is meant"
 
@@ -205,6 +205,19 @@ async def test_a_dry_run_in_the_query_is_not_overlooked(api: Api, client: Client
 
     assert reply.errors == {"dry_run": ["dry_run is not a known parameter; what is asked for stands in the body"]}
     assert (await client.get("/v2/replays")).json["replays"] == []
+
+
+async def test_a_search_narrows_and_is_told_again(api: Api, client: Client, config: dict[str, Any]) -> None:
+    await ended(api, config, 2)
+
+    for text, count in (("127.0.0.1", 2), (config["id"], 2), ("nothing.example", 0)):
+        reply = await client.post(REPLAY, {"filter": {"search": text}, "dry_run": True})
+        assert reply.json == {"count": count}
+    job = (await client.post(REPLAY, {"filter": {"search": config["id"]}})).json["replay"]
+    refused = await client.post(REPLAY, {"filter": {"search": ""}})
+
+    assert (job["selected"], job["filter"]) == (2, {"state": "failed", "search": config["id"]})
+    assert list(refused.errors) == ["filter.search"]
 
 
 async def test_all_of_them_has_to_be_said(api: Api, client: Client, config: dict[str, Any]) -> None:

@@ -82,6 +82,8 @@ async def test_the_schemas_have_the_keys_of_real_answers(api: Api, client: Clien
     assert set((await client.get("/v2/events")).json["events"][0]) == keys("Event")
     assert set((await client.get("/v2/accounts/default")).json["account"]) == keys("Account")
     assert set(key) == keys("KeyWithSecret")
+    link = (await client.post("/v2/accounts/default/portal-link", {"portal_link": {}})).json["portal_link"]
+    assert set(link) == keys("PortalLink")
     assert set((await client.get("/v2/keys")).json["keys"][0]) == keys("Key")
 
 

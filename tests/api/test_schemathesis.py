@@ -49,6 +49,8 @@ OF_OPERATORS: Final = {
     "PUT /v2/accounts/{account_id}",
     "GET /v2/accounts/{account_id}",
     "DELETE /v2/accounts/{account_id}",
+    "POST /v2/accounts/{account_id}/portal-link",
+    "DELETE /v2/accounts/{account_id}/portal-link/{link_id}",
 }
 OPEN: Final = {"GET /health", "GET /ready"}
 

@@ -188,6 +188,7 @@ async def test_a_config_is_shown_with_its_health(api: Api, clock: ClockDouble) -
         "pending": 2,
         "pending_is_more": False,
         "last_success_at": "2026-09-21T15:13:20.000Z",
+        "certificate_expires_at": None,
     }
     again = (await api.client.get(f"/v2/postbackconfigs/{config['id']}?expand=health")).json["postbackconfig"]
     assert "state" not in again
@@ -211,8 +212,22 @@ async def test_of_a_config_that_has_done_nothing_there_is_nothing_to_say(api: Ap
         "pending": 0,
         "pending_is_more": False,
         "last_success_at": None,
+        "certificate_expires_at": None,
         "last_error": None,
     }
+
+
+async def test_health_says_when_the_certificate_of_the_receiver_expires(api: Api, clock: ClockDouble) -> None:
+    location_id = await api.location()
+    config = await api.config(location_id)
+    await publish(api.client, location_id, 1)
+    [claim] = await api.store.claim(api.worker, {parse("pbc", config["id"]): 1}, 1 << 24)
+    shown_ms = clock() + 30 * 86_400_000
+    await api.store.settle(api.worker, [a_settlement(claim, outcome=answered(certificate_ends_ms=shown_ms))])
+
+    shown = (await api.client.get(f"/v2/postbackconfigs/{config['id']}?expand=health")).json["postbackconfig"]
+
+    assert shown["health"]["certificate_expires_at"] == "2026-10-21T14:13:00.000Z"
 
 
 async def test_a_list_of_configs_shows_what_is_asked_for_and_so_do_its_links(api: Api) -> None:

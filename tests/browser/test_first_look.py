@@ -19,7 +19,7 @@ def test_whoever_signs_in_sees_the_overview(windows: Windows) -> None:
     window.sign_in()
 
     assert window.page.title() == "Overview · postback"
-    assert window.page.get_by_role("heading", name="Three steps to the first postback").is_visible()
+    assert window.page.get_by_role("heading", name="Four steps to a delivered postback").is_visible()
 
 
 def test_it_works_without_scripts(windows: Windows) -> None:

@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,11 @@ from postback.cli.app import main
 from postback.cli.client import Client
 from postback.cli.trial import trial_server
 from postback.settings import PREFIX
+from tests import postgres
 from tests.cli.calling import Cli, Ended
+from tests.cli.nodes import on
 from tests.cli.served import Served
+from tests.live import Live
 
 
 @pytest.fixture(autouse=True)
@@ -67,3 +71,22 @@ def here(server: Client, monkeypatch: pytest.MonkeyPatch) -> Client:
     monkeypatch.setenv("POSTBACK_PUBLIC_URL", server.url)
     monkeypatch.setenv("POSTBACK_API_KEY", server.key or "")
     return server
+
+
+@pytest.fixture
+async def dsn(anyio_backend: str) -> AsyncIterator[str]:
+    async with postgres.empty_database() as found:
+        yield found
+
+
+@pytest.fixture
+def nodes(tmp_path: Path, dsn: str) -> Iterator[Callable[..., Live]]:
+    """Starts servers on one database, each in a folder of its own."""
+    with ExitStack() as stack:
+
+        def start(**settings: str) -> Live:
+            folder = tmp_path / f"node{len(list(tmp_path.glob('node*')))}"
+            folder.mkdir()
+            return stack.enter_context(Live(folder, **on(dsn) | settings))
+
+        yield start

@@ -14,8 +14,7 @@ import pytest
 from postback.actions.secrets import hash_of
 from postback.cli.trial import environment
 from tests import postgres
-from tests.cli.test_processes import lives
-from tests.cli.test_serve_postgres import ask, on, until
+from tests.cli.nodes import ask, lives, on, until
 from tests.patience import PATIENCE_S
 from tests.ports import free_port
 

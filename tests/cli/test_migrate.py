@@ -19,7 +19,7 @@ from postback.storage.sqlite import SqliteStore
 from tests import postgres
 from tests.build import CONFIG_ID, a_config
 from tests.cli.calling import Cli, Ended
-from tests.cli.test_serve_postgres import run
+from tests.cli.nodes import run
 from tests.doubles import ClockDouble
 from tests.ports import free_port
 from tests.storage import given

@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.calling import Cli
-from tests.cli.test_serve_postgres import ask, dsn, nodes, on, run
+from tests.cli.nodes import ask, on, run
 from tests.live import Live
-
-__all__ = ["dsn", "nodes"]
 
 pytestmark = pytest.mark.anyio
 

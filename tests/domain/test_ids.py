@@ -94,3 +94,22 @@ def test_any_other_text_is_simply_not_found(text: str) -> None:
         ids.parse("evt", text)
     with pytest.raises(NotFound):
         ids.parse_delivery(text)
+
+
+def test_the_beginning_of_an_id_names_all_that_begin_so() -> None:
+    number = NOON << 21
+    letters = ids.encode(number)
+
+    for length in range(1, 14):
+        found = ids.numbers_of(letters[:length])
+        assert found is not None
+        first, last = found
+        assert first <= number <= last
+        assert ids.encode(first)[:length] == ids.encode(last)[:length] == letters[:length]
+        assert last - first == (1 << 5 * (13 - length)) - 1
+    assert ids.numbers_of("7") == (7 << 60, (1 << 63) - 1)
+
+
+@pytest.mark.parametrize("letters", ["", "8", "z", "u", "A", "1 ", "0" * 14])
+def test_what_begins_no_id_names_none(letters: str) -> None:
+    assert ids.numbers_of(letters) is None

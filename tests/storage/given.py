@@ -121,6 +121,8 @@ async def somebody_waits(raw: "asyncpg.Connection[Any]") -> None:
     """Return once a connection to the same database waits for a lock."""
     async with asyncio.timeout(PATIENCE_S):
         while not await raw.fetchval(_WAITS):
+            # In a transaction the list of connections is the one of the first look.
+            await raw.execute("SELECT pg_stat_clear_snapshot()")
             await asyncio.sleep(0.005)
 
 

@@ -13,15 +13,17 @@ from postback.domain.configs import ConfigState
 from postback.domain.deliveries import Accepted, Claim, NewDeliveries, State, Target, Verdict
 from postback.domain.errors import InvalidValue, NotFound
 from postback.domain.events import Event
+from postback.domain.ids import config_text, delivery_text, event_text
 from postback.domain.records import Insert
 from postback.domain.wire import Note, Reason, Timings, Unreachable
-from postback.ports import DeliveryView, LogFilter, Query, Worker
-from postback.storage import tables
+from postback.ports import DeliveryView, LogFilter, Query, Sought, Worker
+from postback.storage import log_reach, log_search, tables
 from postback.storage.accounts import SqlAccounts
 from postback.storage.configs import SqlConfigs
 from postback.storage.log import SqlLog
 from postback.storage.log_keys import OPEN, finished_keys, owed_keys
 from postback.storage.records import SqlRecords
+from postback.storage.tracking import tracking_id_of
 from tests.build import ACCOUNT, CONFIG_ID, NOON, a_claim, a_config, a_location, a_settlement, an_event, answered
 from tests.doubles import ClockDouble
 from tests.storage import given, watched
@@ -359,6 +361,197 @@ async def test_deliveries_are_listed_narrowed_and_page_by_page(
         assert paged == expected
 
 
+@pytest.fixture
+async def hosts(day: Day) -> None:
+    """Configs with hosts of their own, and one of another account."""
+    urls = ("https://crm.example/in", "https://CRM.example:8443/x?crm2.example", "http://[2001:db8::1]/in")
+    for place, url in enumerate(urls):
+        await day.configs.change(a_config(id=CONFIG_ID + place, url=url))
+    await day.configs.change(
+        a_config(id=OTHER_CONFIG, account=OTHER, location_id="loc_other", url="https://crm.example/theirs")
+    )
+
+
+def whole(number: int) -> str:
+    return event_text(a_numbered(number).id)
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("crm.example", [0, 2, 3, 4, 6, 7, 8, 9]),
+        ("CRM.example", [0, 2, 3, 4, 6, 7, 8, 9]),
+        ("https://crm.example/another", [0, 2, 3, 4, 6, 7, 8, 9]),
+        ("crm.example:8443", [2, 4, 6, 7]),
+        ("[2001:db8::1]", [1, 5]),
+        ("2001:db8::1", [1, 5]),
+        ("crm2.example", []),
+        ("example", []),
+        ("con_1", [1, 2, 3, 4, 9]),
+        ("con_", []),
+        ("%", []),
+        (whole(5), [1, 2, 3]),
+        (whole(5)[:4], []),
+        (whole(5)[:10], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]),
+        (whole(5) + "0", []),
+        (delivery_text(a_numbered(5).id, CONFIG_ID + 1), [2]),
+        (delivery_text(a_numbered(5).id, CONFIG_ID + 1)[:-3], [1, 2, 3]),
+        (config_text(CONFIG_ID + 2), [1, 5]),
+        (config_text(CONFIG_ID)[:-1], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]),
+        (config_text(OTHER_CONFIG), []),
+        ("evt_zzzz", []),
+        ("evt_ABC", []),
+    ],
+)
+async def test_deliveries_are_found_by_what_a_person_has_at_hand(
+    day: Day, hosts: None, text: str, places: list[int]
+) -> None:
+    everything = await a_varied_day(day)
+    sought = await day.log.sought(ACCOUNT, text)
+
+    assert await day.listed(LogFilter(sought=sought)) == [everything[place] for place in places]
+    first = await day.listed(LogFilter(sought=sought), limit=1)
+    if first:
+        before = (a_numbered(first[0][0]).id, CONFIG_ID + first[0][1])
+        assert await day.listed(LogFilter(sought=sought), before) == [everything[place] for place in places[1:]]
+
+
+async def test_a_search_narrows_beside_other_filters(day: Day, hosts: None) -> None:
+    everything = await a_varied_day(day)
+    crm, one = await day.log.sought(ACCOUNT, "crm.example"), await day.log.sought(ACCOUNT, whole(5))
+    about = await day.log.sought(ACCOUNT, "con_1")
+
+    for narrowed, places in (
+        (LogFilter(sought=crm, state=State.FAILED), [7, 8]),
+        (LogFilter(sought=crm, state=State.CLAIMED), [4]),
+        (LogFilter(sought=crm, config_id=CONFIG_ID + 1), [2, 4, 6, 7]),
+        (LogFilter(sought=crm, config_id=CONFIG_ID + 2), []),
+        (LogFilter(sought=crm, event_type="contact.updated"), [4]),
+        (LogFilter(sought=one, config_id=CONFIG_ID), [3]),
+        (LogFilter(sought=one, until_ms=NOON + 5), []),
+        (LogFilter(sought=about, subject="con_1"), [1, 2, 3, 4, 9]),
+        (LogFilter(sought=about, subject="con_2"), []),
+    ):
+        assert await day.listed(narrowed) == [everything[place] for place in places], narrowed
+
+
+async def test_events_are_found_by_ids_and_by_what_they_are_about(day: Day, hosts: None) -> None:
+    await a_varied_day(day)
+
+    async def found(text: str) -> list[int]:
+        narrowed = LogFilter(sought=await day.log.sought(ACCOUNT, text))
+        return numbers(await day.log.events(ACCOUNT, narrowed, None, 100))
+
+    assert await found("con_1") == [5, 4, 1]
+    assert await found(whole(3)) == [3]
+    assert await found(delivery_text(a_numbered(3).id, CONFIG_ID + 1)) == [3]
+    assert await found(whole(7)) == []
+    for text in ("crm.example", config_text(CONFIG_ID), "nothing"):
+        assert await found(text) == []
+
+
+MESSAGE = {"type": "sms.sent", "data": b'{"to":"12025550143","tracking_id":"U01TXzE="}'}
+
+
+async def test_messages_are_found_by_their_tracking_id(day: Day) -> None:
+    await day.ended(1, **MESSAGE)
+    await day.accepted(2, CONFIG_ID, CONFIG_ID + 1, claimed=False, **MESSAGE)
+    await day.ended(3, type="order.paid", data=MESSAGE["data"])
+    await day.ended(4, Verdict.DELIVERED, OTHER_CONFIG, account=OTHER, **MESSAGE)
+    await day.store.keep_test(day.worker, a_settlement(a_claim(event=a_numbered(5, **MESSAGE)), Verdict.DELIVERED))
+
+    sought = await day.log.sought(ACCOUNT, "U01TXzE=")
+
+    assert sought == Sought("U01TXzE=", tracking_id="U01TXzE=")
+    assert [(number, of) for number, of, _ in await day.listed(LogFilter(sought=sought))] == [
+        (5, 0),
+        (2, 1),
+        (2, 0),
+        (1, 0),
+    ]
+    assert await day.listed(LogFilter(sought=sought, state=State.PENDING, config_id=CONFIG_ID + 1)) == [
+        (2, 1, State.PENDING)
+    ]
+    assert numbers(await day.log.events(ACCOUNT, LogFilter(sought=sought), None, 9)) == [5, 2, 1]
+    assert await day.log.reach(ACCOUNT, LogFilter(sought=sought), None, 1) is None
+    # What is longer, or none at all, is a subject like any other.
+    assert await day.log.sought(ACCOUNT, "U01TXzE") == Sought("U01TXzE", subject="U01TXzE")
+
+
+@pytest.mark.parametrize(
+    ("event_type", "data", "found"),
+    [
+        ("sms.sent", b'{"tracking_id":"U01TXzE="}', "U01TXzE="),
+        ("mms.received", b'{"a":[1,{"tracking_id":"x"}],"tracking_id":"MMS_MO_1"}', "MMS_MO_1"),
+        ("sms.sent", b'{"tracking_id":7}', None),
+        ("sms.sent", b'{"tracking_id":"a\\u0000b"}', None),
+        ("sms.sent", b'{"tracking_id":""}', None),
+        ("sms.sent", b'{"tracking_id":"' + b"x" * 300 + b'"}', None),
+        ("sms.sent", b"{}", None),
+        ("sms.sent", b"no json", None),
+        ("order.paid", b'{"tracking_id":"x"}', None),
+    ],
+)
+def test_the_tracking_id_is_read_where_the_type_has_one(event_type: str, data: bytes, found: str | None) -> None:
+    assert tracking_id_of(event_type, data) == found
+
+
+async def test_what_too_many_configs_fit_is_refused(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_search, "CONFIGS_MAX", 2)
+
+    for text in ("127.0.0.1", config_text(CONFIG_ID)[:8]):
+        with pytest.raises(InvalidValue, match="more than 2 configs"):
+            await day.log.sought(ACCOUNT, text)
+
+
+async def test_a_list_looks_back_so_far_and_goes_on_from_there(day: Day) -> None:
+    everything = await a_varied_day(day)
+
+    for narrowed in (ALL, *(filters for filters, _ in NARROWED)):
+        paged: list[tuple[int, int, State]] = []
+        before: tuple[int, int] | None = None
+        for _ in range(30):
+            since = await day.log.reach(ACCOUNT, narrowed, before, 2)
+            views = await day.log.deliveries(ACCOUNT, narrowed, before, 100, since)
+            paged += [(number_of(view.event), view.config_id - CONFIG_ID, view.state) for view in views]
+            if since is None:
+                break
+            before = (since, 0)
+        assert paged == await day.listed(narrowed), narrowed
+    of_a_type = LogFilter(event_type="contact.updated")
+    assert await day.log.reach(ACCOUNT, of_a_type, None, 3) == a_numbered(4).id
+    assert await day.log.reach(ACCOUNT, replace(of_a_type, state=State.FAILED), None, 20) == a_numbered(2).id
+    assert await day.log.reach(ACCOUNT, LogFilter(config_id=CONFIG_ID), None, 30) == a_numbered(3).id
+    # What comes past nothing else needs no end.
+    for narrowed in (ALL, LogFilter(state=State.FAILED), LogFilter(subject="con_1"), LogFilter(since_ms=NOON)):
+        assert await day.log.reach(ACCOUNT, narrowed, None, 1) is None
+    assert len(everything) == 10
+
+
+async def test_an_event_of_many_deliveries_is_come_past(day: Day) -> None:
+    """However many rows of the index are of one event, the next page begins at another."""
+    await day.ended(1)
+    await day.ended(2, Verdict.FAILED, CONFIG_ID, CONFIG_ID + 1, CONFIG_ID + 2)
+    narrowed = LogFilter(state=State.FAILED, event_type="contact.updated")
+
+    first = await day.log.reach(ACCOUNT, narrowed, None, 20)
+
+    assert first == a_numbered(2).id
+    assert await day.log.reach(ACCOUNT, narrowed, (first, 0), 20) is None
+
+
+async def test_events_are_looked_back_for_so_far_too(day: Day) -> None:
+    await a_varied_day(day)
+    narrowed = LogFilter(event_type="contact.updated")
+
+    since = await day.log.reach_of_events(ACCOUNT, narrowed, None, 2)
+
+    assert since == a_numbered(5).id
+    assert await day.log.events(ACCOUNT, narrowed, None, 10, since) == []
+    assert numbers(await day.log.events(ACCOUNT, narrowed, since, 10)) == [4]
+    assert await day.log.reach_of_events(ACCOUNT, ALL, None, 1) is None
+
+
 async def test_nobody_sees_the_deliveries_of_another(day: Day) -> None:
     await a_varied_day(day)
 
@@ -437,6 +630,7 @@ NAMED = {
     "all": ALL,
     "config": LogFilter(config_id=CONFIG_ID),
     "subject": LogFilter(subject="con_1"),
+    "tracking_id": LogFilter(sought=Sought("x", tracking_id="x")),
     "type": LogFilter(event_type="contact.created"),
     "config_and_type": LogFilter(config_id=CONFIG_ID, event_type="contact.created"),
     "time": LogFilter(since_ms=NOON, until_ms=NOON + 1),
@@ -485,6 +679,7 @@ async def test_what_is_owed_is_walked_in_order(day: Day, name: str, before: tupl
         ("config", "attempts_of_config"),
         ("config_and_type", "attempts_of_config"),
         ("subject", "events_of_subject"),
+        ("tracking_id", "events_of_tracking_id"),
         ("failed", "attempts_failed"),
         ("failed_of_type", "attempts_failed"),
         ("cancelled", "attempts_cancelled"),
@@ -496,6 +691,28 @@ async def test_each_list_walks_the_index_made_for_it(day: Day, name: str, index:
     plan = await plan_of(day, finished_keys(ACCOUNT, NAMED[name], BEFORE))
 
     assert index in plan.splitlines()[0]
+
+
+@each_page
+@pytest.mark.parametrize("name", NAMED)
+@given.on_sqlite
+async def test_how_far_a_list_looks_back_is_read_from_an_index(
+    day: Day, name: str, before: tuple[int, int] | None
+) -> None:
+    for walk in log_reach.walks(ACCOUNT, NAMED[name], None if before is None else before[0]):
+        plan = await plan_of(day, walk)
+        assert "TEMP B-TREE" not in plan
+        assert [line for line in plan.splitlines() if "SCAN" in line] in ([], ["SCAN owed"])
+
+
+@given.on_sqlite
+async def test_deliveries_to_many_configs_are_walked_in_order(day: Day) -> None:
+    """Not config by config, which would have to be sorted."""
+    sought = Sought("crm.example", config_ids=(CONFIG_ID, CONFIG_ID + 1))
+    for state in (None, State.FAILED, State.DELIVERED):
+        plan = await plan_of(day, finished_keys(ACCOUNT, LogFilter(sought=sought, state=state), BEFORE))
+        assert "TEMP B-TREE" not in plan
+        assert "attempts_of_config" not in plan
 
 
 @given.on_sqlite

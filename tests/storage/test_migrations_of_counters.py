@@ -8,7 +8,7 @@ import pytest
 
 from postback.domain.deliveries import Verdict
 from postback.storage.balance import differences
-from postback.storage.measures import ALL_TIME, LAST_ERROR, LAST_SUCCESS, LATENCY, REMOVED, REPLAYED
+from postback.storage.measures import ALL_TIME, CAUSE, ERROR_AT, LAST_ERROR, LAST_SUCCESS, LATENCY, REMOVED, REPLAYED
 from postback.storage.sqlite import SqliteStore
 from postback.storage.sqlite.conservation import balances, count_log, counted
 from tests.build import ACCOUNT, CONFIG_ID, NOON, a_settlement, a_unit
@@ -53,10 +53,14 @@ def everything_but_latencies(raw: sqlite3.Connection) -> Counters:
 
 def taken_back(raw: sqlite3.Connection) -> None:
     """As the schema before had it."""
-    raw.execute("DELETE FROM counters WHERE measure BETWEEN ? AND ?", (REPLAYED, LATENCY - 1))
+    for table in ("sessions", "sign_in_links", "users"):
+        raw.execute(f"DROP TABLE {table}")
+    raw.execute("ALTER TABLE accounts DROP COLUMN portal_origins")
+    raw.execute("DELETE FROM counters WHERE measure BETWEEN ? AND ? OR measure >= ?", (REPLAYED, LATENCY - 1, CAUSE))
     raw.execute("DROP INDEX configs_deleted")
     raw.execute("DROP TABLE secret_keys")
     raw.execute("DROP TABLE holds")
+    raw.execute("DROP INDEX counters_of_causes")
     raw.execute("DROP INDEX counters_of_minute")
     raw.execute("ALTER TABLE counters DROP COLUMN part")
     for column in ("goes_by", "keeps", "leaves", "lease_ms"):
@@ -87,7 +91,7 @@ async def test_what_was_not_counted_is_found_from_what_is_owed_and_from_the_log(
             "SELECT count FROM counters WHERE config_id = ? AND minute = ? AND measure = ?",
             (CONFIG_ID, ALL_TIME, LAST_SUCCESS),
         ).fetchone()
-    lasts = (LAST_SUCCESS, LAST_ERROR)
+    lasts = (LAST_SUCCESS, LAST_ERROR, ERROR_AT)
     assert {row for row in after if row[2] not in lasts} == {row for row in before if row[2] not in lasts}
     assert any(row[2] == REPLAYED for row in before)
     assert {REMOVED, REMOVED + 1, REMOVED + 2, REMOVED + 3, REMOVED + 4} <= {row[2] for row in before}

@@ -31,7 +31,7 @@ from postback.ports import LogFilter
 from postback.storage.accounts import SqlAccounts
 from postback.storage.configs import SqlConfigs
 from postback.storage.database import CannotOpen
-from postback.storage.postgres import PostgresStore, moving, turns
+from postback.storage.postgres import PostgresStore, exclusive, moving
 from postback.storage.postgres.moving import MOVED, CannotMove, Moved, Row, opened_to_move
 from postback.storage.postgres.partitions import DAY_MS
 from postback.storage.records import SqlRecords
@@ -271,7 +271,7 @@ async def test_a_server_that_starts_meanwhile_does_not_find_half_of_it(
     path: Path, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor does it hold the move up: it waits, and is told so."""
-    monkeypatch.setattr(turns, "WAIT_FOR_TABLES", "200ms")
+    monkeypatch.setattr(exclusive, "WAIT_FOR_TABLES", "200ms")
     told: list[str] = []
 
     def start() -> None:

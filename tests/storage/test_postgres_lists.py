@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, Select, insert, text
 
 from postback.domain.deliveries import State, Verdict
-from postback.ports import LogFilter
+from postback.ports import LogFilter, Sought
 from postback.storage import tables
 from postback.storage.log import SqlLog
 from postback.storage.log_keys import finished_keys, owed_keys
@@ -29,6 +29,7 @@ NAMED = {
     "all": LogFilter(),
     "config": LogFilter(config_id=CONFIG_ID),
     "subject": LogFilter(subject="con_7"),
+    "tracking_id": LogFilter(sought=Sought("x", tracking_id="x")),
     "time": LogFilter(since_ms=NOON, until_ms=NOON + 1),
     "failed": LogFilter(state=State.FAILED),
     "failed_of_type": LogFilter(state=State.FAILED, event_type="contact.created"),

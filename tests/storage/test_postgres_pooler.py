@@ -15,7 +15,7 @@ from postback.storage.database import CannotOpen
 from postback.storage.postgres import PostgresStore
 from postback.storage.postgres.door import SETTINGS, SETTINGS_OF_WORK
 from tests import postgres
-from tests.cli.test_serve_postgres import until
+from tests.cli.nodes import until
 from tests.patience import PATIENCE_S
 from tests.ports import free_port
 from tests.storage import given

@@ -16,7 +16,7 @@ from postback.storage.postgres import PostgresStore
 from postback.storage.postgres.opening import prepare
 from tests import postgres
 from tests.build import ACCOUNT
-from tests.cli.test_serve_postgres import run
+from tests.cli.nodes import run
 from tests.doubles import ClockDouble
 from tests.patience import PATIENCE_S
 from tests.storage import given

@@ -13,7 +13,7 @@ from postback.domain.deliveries import State, Verdict
 from postback.domain.errors import Conflict, NotFound
 from postback.domain.ids import encode
 from postback.domain.jobs import COUNTED_MAX, RUNNING_MAX, SELECTABLE, JobKind
-from postback.ports import Job, LogFilter, Worker
+from postback.ports import Job, LogFilter, Sought, Worker
 from postback.storage import jobs
 from postback.storage.log import SqlLog
 from postback.storage.measures import CANCELLED, REPLAYED
@@ -272,6 +272,10 @@ FILTERS = [
     LogFilter(since_ms=-1, until_ms=200_000_000_000_000),
     LogFilter(since_ms=NOON + 1_000_000, until_ms=NOON + 1_000_000),
     LogFilter(config_id=12),
+    LogFilter(sought=Sought("crm.example", config_ids=(CONFIG_ID, CONFIG_ID + 1))),
+    LogFilter(sought=Sought("pbc_1", config_ids=(CONFIG_ID + 1,))),
+    LogFilter(sought=Sought("con_1", subject="con_1"), event_type="a.b"),
+    LogFilter(sought=Sought("evt_1", events=((NOON + 600_000) << 21, (NOON + 1_800_000) << 21))),
 ]
 
 
@@ -346,6 +350,21 @@ async def test_counting_ends_where_it_would_take_long_and_the_job_counts_on(
 
 
 # --- jobs -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_job_remembers_what_was_sought_and_counts_as_far_as_it_is_told(
+    store: Store, clock: ClockDouble
+) -> None:
+    worker = await store.enlist("here")
+    await ended(store, worker, clock, 5)
+    narrowed = replace(FAILED, sought=Sought("con", events=(1, NOON << 22), config_ids=(CONFIG_ID,), subject="con_1"))
+
+    job = await a_job(store, narrowed=narrowed)
+
+    assert (await store.find_job(ACCOUNT, job.id)).narrowed == narrowed
+    assert job.narrowed.as_asked() == {"state": "failed", "search": "con"}
+    assert await store.count_for_job(ACCOUNT, REPLAY, narrowed) == 5
+    assert await store.count_for_job(ACCOUNT, REPLAY, narrowed, 3) == 3
 
 
 async def test_a_job_is_found_by_its_account_only_and_listed_from_the_newest_on(

@@ -23,6 +23,9 @@ from postback.storage import (
     lists,
     log,
     log_keys,
+    log_reach,
+    log_search,
+    overview,
     records,
     scope,
     sealing,
@@ -31,6 +34,7 @@ from postback.storage import (
 from postback.storage.accounts import SqlAccounts
 from postback.storage.configs import SqlConfigs
 from postback.storage.log import SqlLog
+from postback.storage.overview import SqlOverview
 from postback.storage.records import SqlRecords
 from postback.storage.stats import SqlStats
 from postback.storage.tables import METADATA
@@ -38,7 +42,21 @@ from tests.build import ACCOUNT, CONFIG_ID, LOCATION_ID, NOON, a_config, a_locat
 from tests.storage import watched
 from tests.storage.given import Store
 
-MODULES = (accounts, audit, changelogs, configs, expanding, log, log_keys, records, sealing, stats)
+MODULES = (
+    accounts,
+    audit,
+    changelogs,
+    configs,
+    expanding,
+    log,
+    log_keys,
+    log_reach,
+    log_search,
+    overview,
+    records,
+    sealing,
+    stats,
+)
 STARTS = {"select", "insert", "update", "delete", "text", "table", "literal_column", "union", "union_all"}
 LISTED = {name: ListedField(name) for name in ("id", "name")}
 OF_EVERYONE = {"everyones_rows", "everyones_change"}
@@ -130,12 +148,25 @@ async def test_every_statement_that_is_sent_names_the_account(empty_store: Store
             await history.deliveries(ACCOUNT, narrowed, None, 10)
         for state in State:
             await history.deliveries(ACCOUNT, LogFilter(state=state, location_id=LOCATION_ID), None, 10)
+            await history.deliveries(ACCOUNT, LogFilter(state=state, reason="tls_error.other"), None, 10)
         await history.events(ACCOUNT, LogFilter(subject="con_1"), None, 10)
+        for text in ("127.0.0.1", "con_1", "pbc_1", "evt_1"):
+            sought = await history.sought(ACCOUNT, text)
+            await history.deliveries(ACCOUNT, LogFilter(sought=sought), None, 10)
+        for narrowed in (LogFilter(config_id=CONFIG_ID), LogFilter(event_type="a.b"), LogFilter(state=State.DELIVERED)):
+            await history.reach(ACCOUNT, narrowed, None, 10)
+        await history.reach_of_events(ACCOUNT, LogFilter(event_type="a.b"), None, 10)
         await history.event(ACCOUNT, an_event().id)
         await history.deliveries_of(ACCOUNT, an_event().id)
         await history.delivery(ACCOUNT, an_event().id, CONFIG_ID)
         await SqlStats(empty_store).steps(ACCOUNT, 0, NOON, NOON)
         await SqlStats(empty_store).health(ACCOUNT, [CONFIG_ID], NOON)
+        glance = SqlOverview(empty_store)
+        await glance.waits(ACCOUNT)
+        await glance.failures(ACCOUNT, NOON)
+        await glance.begun(ACCOUNT)
+        await glance.troubled(ACCOUNT, NOON, 10)
+        await config_store.some(ACCOUNT, [CONFIG_ID])
         await config_store.delete(ACCOUNT, CONFIG_ID)
         await empty_store.bury(10)
         await record_store.apply([Delete(ACCOUNT, "location", LOCATION_ID)])

@@ -45,7 +45,7 @@ class People:
         return session
 
     async def changes(self, account: str | None = ACCOUNT) -> list[tuple[str, str]]:
-        entries = await self.audit.entries(account, AuditFilter(), None, 100)  # type: ignore[arg-type]
+        entries = await self.audit.entries(account, AuditFilter(), None, 100)
         return [(entry.action, entry.target) for entry in reversed(entries)]
 
 
@@ -307,11 +307,50 @@ async def test_who_came_by_a_portal_link_goes_with_it(people: People) -> None:
 
     assert await people.sessions.by_token(token(2)) == session
     with pytest.raises(NotFound):
-        await people.links.revoke("other", link.id)
-    await people.links.revoke(ACCOUNT, link.id)
+        await people.links.revoke("other", link.id, None)
+    await people.links.revoke(ACCOUNT, link.id, LinkKind.PORTAL)
 
     assert await people.sessions.by_token(token(2)) is None
-    assert await people.links.list(ACCOUNT) == []
+    assert await people.links.list(ACCOUNT, None, 10) == []
+
+
+async def test_a_session_takes_the_place_of_another_of_the_same_user_only(people: People) -> None:
+    user, other = await people.user(1), await people.user(2)
+    await people.sessions.add(a_session(user), token(1))
+    await people.sessions.add(a_session(other, id="ses_of_other"), token(2))
+    fresh = a_session(user, id="ses_fresh")
+
+    with pytest.raises(NotFound):
+        await people.sessions.add(fresh, token(3), instead_of="ses_of_other")
+    await people.sessions.add(fresh, token(3), instead_of="ses_1", by=SOMEBODY)
+
+    found = [await people.sessions.by_token(token(number)) for number in (1, 2, 3)]
+    assert [session and session.id for session in found] == [None, "ses_of_other", "ses_fresh"]
+    entries = await people.audit.entries(ACCOUNT, AuditFilter(key_id=SOMEBODY.key_id), None, 10)
+    assert [(entry.action, entry.target) for entry in entries] == [
+        ("session.create", "ses_fresh"),
+        ("session.end", "ses_1"),
+    ]
+
+
+async def test_links_are_listed_by_kind_the_newest_first_and_no_more_than_asked_for(people: People) -> None:
+    for number in (1, 2, 3):
+        await people.links.add(a_link(number, kind=LinkKind.PORTAL, email=None, name="Shop"), token(number))
+    await people.links.add(a_link(4), token(4))
+
+    async def listed(kind: LinkKind | None, limit: int) -> list[str]:
+        return [link.id for link in await people.links.list(ACCOUNT, kind, limit)]
+
+    assert await listed(LinkKind.PORTAL, 2) == ["lnk_3", "lnk_2"]
+    assert await listed(LinkKind.INVITATION, 2) == ["lnk_4"]
+    assert len(await listed(None, 10)) == 4
+    with pytest.raises(NotFound):
+        await people.links.revoke(ACCOUNT, "lnk_4", LinkKind.PORTAL)
+
+
+async def test_a_link_of_an_account_that_is_gone_is_refused(people: People) -> None:
+    with pytest.raises(NotFound):
+        await people.links.add(a_link(account="gone"), token(1))
 
 
 async def test_an_account_goes_with_its_users_and_all_that_is_theirs(empty_store: Database, people: People) -> None:
@@ -342,7 +381,7 @@ async def test_every_change_is_on_record_without_hash_or_password(people: People
     await people.users.change(replace(user, role=Role.OWNER), by=SOMEBODY)
     await people.users.set_password(user.id, "argon-text", by=SOMEBODY)
     await people.links.add(a_link(), token(2), by=SOMEBODY)
-    await people.links.revoke(ACCOUNT, "lnk_1", by=SOMEBODY)
+    await people.links.revoke(ACCOUNT, "lnk_1", None, by=SOMEBODY)
     await people.sessions.refused(ACCOUNT, user.email, "wrong password", by=SOMEBODY)
 
     entries = await people.audit.entries(ACCOUNT, AuditFilter(key_id=SOMEBODY.key_id), None, 100)

@@ -76,7 +76,8 @@ async def test_a_handshake_that_failed_needs_no_collector(
 
 
 def connections() -> int:
-    return sum(type(each) is Connection for each in gc.get_objects())
+    # Of the type itself: some objects that others have made say that they are of another class.
+    return sum(issubclass(type(each), Connection) for each in gc.get_objects())
 
 
 async def nothing_is_under_way() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 import warnings
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,35 @@ async def test_95_a_session_is_resumed_on_the_next_connection(
 
     assert {status_of(outcome) for outcome in outcomes} == {200}
     assert resumed == [False, True, True]
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_an_answer_says_when_the_certificate_ends_that_was_shown_for_it_and_no_other_does(
+    open_sender: OpenSender, authority: Authority, trusting: ssl.SSLContext, version: ssl.TLSVersion
+) -> None:
+    server = authority.server(days=7)
+    server.minimum_version = server.maximum_version = version
+    left = iter([False, True, False])
+
+    async def behave(visit: Visit) -> None:
+        while await visit.request():
+            stays = next(left)
+            await visit.say(answer() if stays else answer(headers=[("connection", "close")]))
+            if not stays:
+                return
+
+    sender = open_sender(context=trusting)
+    async with receiving(behave, tls=server) as receiver:
+        shown, *others = [await post(sender, receiver.url) for _ in range(3)]
+    async with receiving(answers()) as plain:
+        others.append(await post(sender, plain.url))
+
+    assert isinstance(shown, Answered)
+    assert shown.certificate_ends_ms is not None
+    in_days = (shown.certificate_ends_ms / 1000 - datetime.now(UTC).timestamp()) / 86_400
+    assert 6.9 < in_days < 7.1
+    # The second was shortened by the first, the third went over the connection of the second.
+    assert [one.certificate_ends_ms for one in others if isinstance(one, Answered)] == [None, None, None]
 
 
 async def test_95_the_name_and_the_protocol_are_told(

@@ -12,10 +12,12 @@ from argon2 import PasswordHasher
 from starlette.types import ASGIApp, Message
 
 from postback import web
+from postback.actions.access import Principal
 from postback.actions.passwords import Passwords
 from postback.actions.sessions import Visitor
+from postback.actions.sign_in_links import MadeLink
 from postback.bootstrap.portal import portal_services
-from postback.domain.accounts import Account
+from postback.domain.accounts import Account, Actor, Scope
 from postback.domain.configs import PostbackConfig
 from postback.domain.ids import ACCOUNT_DEFAULT, config_text
 from postback.domain.users import Role, User
@@ -27,6 +29,7 @@ from tests.doubles import ClockDouble
 
 PASSWORD: Final = "five quiet otters juggle"
 OTHER: Final = "other"
+OPERATOR: Final = Principal(ACCOUNT_DEFAULT, frozenset(Scope), is_operator=True, actor=Actor("key_1", "an operator"))
 CHEAP: Final = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 """The same algorithm with next to no work."""
 
@@ -292,6 +295,24 @@ class Portal:
     async def browser_of(self, user: User) -> Browser:
         signed_in = await self.services.sessions.start(user, Visitor("192.0.2.10", "Firefox"))
         return self.browser(jar={"__Host-session": signed_in.token})
+
+    async def portal_link(
+        self, account: str, role: Role = Role.EDITOR, name: str = "Shop", lasts: int = 3600
+    ) -> MadeLink:
+        """As an operator makes it."""
+        fields = {"role": role.value, "name": name, "lasts": lasts}
+        return await self.services.portal_links.make(OPERATOR, account, fields)
+
+    async def came_by_link(self, account: str, role: Role = Role.EDITOR, **changes: Any) -> Browser:
+        """A browser in which a new portal link was opened."""
+        guest = self.browser()
+        path = f"/portal/{(await self.portal_link(account, role, **changes)).token}"
+        await guest.submit((await guest.get(path)).form(path))
+        return guest
+
+    async def framed_by(self, account: str, *origins: str) -> None:
+        """Whose pages may show this account's portal in a frame."""
+        await self.services.accounts.save(OPERATOR, account, {"portal_origins": [*origins]})
 
     async def location(self, account: str = ACCOUNT_DEFAULT, name: str = "Main Street", **fields: object) -> str:
         location, _ = await self.services.records.create(account, web_location(), {"name": name, **fields})

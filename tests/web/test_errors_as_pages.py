@@ -42,6 +42,20 @@ async def test_a_bug_tells_an_id_and_the_log_tells_the_rest(
     assert found[1] in caplog.text
 
 
+@pytest.mark.parametrize("kind", ["join", "new-password", "portal"])
+async def test_what_lets_somebody_in_is_not_in_the_log(
+    portal: Portal, stranger: Browser, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    """The address of a link is its secret."""
+    monkeypatch.setattr(type(portal.services.users), "open_link", failing(RuntimeError("a bug")))
+
+    page = await stranger.get(f"/{kind}/a-token-that-lets-in")
+
+    assert page.status == 500
+    assert f"GET /{kind}/***" in caplog.text
+    assert "a-token-that-lets-in" not in caplog.text
+
+
 async def test_a_store_that_cannot_be_read_is_a_503_and_lets_nobody_in(
     portal: Portal, owner: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from postback.domain.accounts import Account, Actor
+from postback.domain.accounts import Actor
 from postback.domain.users import LINK_MAX_MS, Role
 from tests.doubles import ClockDouble
 from tests.web.pages import OTHER, PASSWORD, Browser, Page, Portal
@@ -165,7 +165,7 @@ async def test_who_is_locked_out_gets_a_link_to_a_new_password(portal: Portal, s
 async def test_a_portal_link_opens_one_account_once(portal: Portal) -> None:
     await portal.location("default", name="Of the default account")
     shop = await portal.location(OTHER, name="Of the other one")
-    _, token = await portal.services.users.portal_link(OTHER, Role.EDITOR, "Shop of Ann", 3_600_000, by=BOSS)
+    _, token = await portal.portal_link(OTHER, Role.EDITOR, "Shop of Ann")
     guest = portal.browser()
 
     await guest.submit((await guest.get(f"/portal/{token}")).form())
@@ -180,21 +180,19 @@ async def test_a_portal_link_opens_one_account_once(portal: Portal) -> None:
 
 
 async def test_a_portal_link_that_is_revoked_signs_out_at_once(portal: Portal) -> None:
-    link, token = await portal.services.users.portal_link(OTHER, Role.VIEWER, "Shop", 3_600_000, by=BOSS)
+    link, token = await portal.portal_link(OTHER, Role.VIEWER)
     guest = portal.browser()
     await guest.submit((await guest.get(f"/portal/{token}")).form())
     assert (await guest.get("/")).status == 200
 
-    await portal.links.revoke(OTHER, link.id)
+    await portal.links.revoke(OTHER, link.id, None)
 
     assert (await guest.get("/")).status == 303
 
 
 async def test_only_who_came_by_a_portal_link_can_be_framed_and_only_by_the_accounts_origins(portal: Portal) -> None:
-    account = Account(id=OTHER, portal_origins=("https://crm.example",))
-    await portal.api.services.accounts.save(account)
-    portal.api.services.access.forget()
-    _, token = await portal.services.users.portal_link(OTHER, Role.VIEWER, "Shop", 3_600_000, by=BOSS)
+    await portal.framed_by(OTHER, "https://crm.example")
+    _, token = await portal.portal_link(OTHER, Role.VIEWER)
     guest, user = portal.browser(), await portal.signed_in(Role.VIEWER, OTHER)
 
     entrance = await guest.get(f"/portal/{token}")

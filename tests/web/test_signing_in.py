@@ -195,7 +195,7 @@ async def test_success_and_failure_are_on_record(portal: Portal, stranger: Brows
     await sign_in(stranger, user.email)
 
     of_account = await portal.api.services.audit.entries("default", AuditFilter(), None, 2)
-    of_nobody = await portal.api.services.audit.entries(None, AuditFilter(action="session.refuse"), None, 1)  # type: ignore[arg-type]
+    of_nobody = await portal.api.services.audit.entries(None, AuditFilter(action="session.refuse"), None, 1)
     assert [entry.action for entry in of_account] == ["session.create", "session.refuse"]
     assert {entry.by and (entry.by.key_id, entry.by.address) for entry in of_account} == {(user.id, stranger.peer)}
     assert [entry.target for entry in of_nobody] == ["nobody@example.com"]

@@ -6,9 +6,12 @@ from urllib.parse import quote
 import pytest
 
 from postback.actions.callbacks import Callbacks
+from postback.domain.deliveries import Verdict
 from postback.domain.users import Role
+from postback.domain.wire import Answered, Reason, Timings, Unreachable
 from postback.web import shown
 from tests.build import answered
+from tests.web.happenings import attempt, publish
 from tests.web.pages import Browser, Page, Portal
 
 pytestmark = pytest.mark.anyio
@@ -122,6 +125,47 @@ async def test_what_a_config_and_its_receiver_say_stays_text(portal: Portal, own
         page = await owner.get(path)
         assert page.status == 200
         nothing_came_alive(page)
+
+
+@pytest.mark.parametrize("text", CORPUS)
+async def test_what_is_sent_and_answered_stays_text(portal: Portal, owner: Browser, text: str) -> None:
+    """Payloads, subjects, receivers' answers with their headers, and what is wrong with an attempt."""
+    config_id = await portal.config(name=text, event_types=["*"], format="json")
+    event_id = await publish(portal, "order.paid", {"said": text, text: 1}, subject=text)
+    header = text.encode().replace(b"\n", b" ")
+    refused = Answered(500, [(b"X-Said", header), (header, b"1")], text.encode(), Timings(total_ms=9))
+    await attempt(portal, config_id, refused, Verdict.RETRY)
+    portal.clock.pass_(seconds=1)
+    await attempt(portal, config_id, Unreachable(Reason.TLS_ERROR, text, Timings(total_ms=9)), Verdict.FAILED)
+    visible = " ".join(shown.visible(text).split())
+    delivery = f"/deliveries/dlv_{event_id[4:]}{config_id[4:]}"
+
+    for path in (delivery, f"/events/{event_id}", "/deliveries", "/events"):
+        page = await owner.get(path)
+        assert page.status == 200
+        nothing_came_alive(page)
+    assert (await owner.get(delivery)).text.count(visible) >= 4
+    for path in (
+        *(f"/deliveries?search={quote(text)}", f"/events?search={quote(text)}&type={quote(text)}"),
+        *(f"/deliveries?location={quote(text)}&state={quote(text)}", f"/events?from={quote(text)}"),
+        *(f"/events/new?type={quote(text)}", f"/replays/new?search={quote(text)}", f"/replays/new?type={quote(text)}"),
+        *(f"/deliveries?cursor={quote(text)}", f"/live?watch={quote(text)}"),
+    ):
+        page = await owner.get(path)
+        assert page.status in (200, 404, 422)
+        nothing_came_alive(page)
+
+
+@pytest.mark.parametrize("text", CORPUS)
+async def test_what_is_published_by_hand_is_shown_again_as_it_was_typed(owner: Browser, text: str) -> None:
+    form = (await owner.get("/events/new")).form("/events/new")
+
+    page = await owner.submit(form.fill(type=text, subject=text, data=text))
+
+    assert page.status == 422
+    nothing_came_alive(page)
+    values = page.form("/events/new").values
+    assert (values["type"], values["subject"], values["data"]) == ([text], [text], [text])
 
 
 @pytest.mark.parametrize("text", CORPUS)

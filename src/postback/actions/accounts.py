@@ -9,6 +9,7 @@ import msgspec
 from postback.actions.access import Access, Principal
 from postback.actions.fields import Errors, Reader, read, require, text
 from postback.actions.limits import read_limits
+from postback.actions.origins import origins
 from postback.actions.secrets import OWN_SECRET_MIN, hash_of, new_secret, prefix_of
 from postback.domain.accounts import Account, AccountLimits, Actor, ApiKey, Scope
 from postback.domain.errors import Conflict, Forbidden, InvalidValue, NotFound
@@ -36,8 +37,13 @@ class AccountActions:
     clock: Clock
     ids: Callable[[], int]
 
-    async def save(self, principal: Principal, account_id: str, fields: Mapping[str, object]) -> tuple[Account, bool]:
-        """Make or change it; also whether it was made. What is not sent stays, null removes."""
+    async def save(
+        self, principal: Principal, account_id: str, fields: Mapping[str, object], *, only_new: bool = False
+    ) -> tuple[Account, bool]:
+        """Make or change it; also whether it was made. What is not sent stays, null removes.
+
+        With `only_new` InvalidValue where there is one of that id.
+        """
         demand_operator(principal)
         errors = Errors()
         sent = read(fields, _ACCOUNT_FIELDS, errors)
@@ -49,6 +55,8 @@ class AccountActions:
             old = await self.accounts.find(account_id)
         except NotFound:
             old = None
+        if only_new and old is not None:
+            raise InvalidValue.of("id", "there is an account with this id already")
         now_ms = self.clock()
         removes_limits = "limits" in fields and fields["limits"] is None
         account = Account(
@@ -56,7 +64,9 @@ class AccountActions:
             name=sent.get("name") if "name" in fields or old is None else old.name,
             metadata=sent.get("metadata", {}) if "metadata" in fields or old is None else old.metadata,
             limits=replace(AccountLimits() if old is None or removes_limits else old.limits, **limits),
-            portal_origins=() if old is None else old.portal_origins,
+            portal_origins=(
+                sent.get("portal_origins", ()) if "portal_origins" in fields or old is None else old.portal_origins
+            ),
             created_ms=now_ms if old is None else old.created_ms,
             modified_ms=now_ms,
         )
@@ -84,7 +94,8 @@ class AccountActions:
         errors = Errors()
         sent = read(fields, _KEY_FIELDS, errors)
         require(("name", "scopes"), sent, errors)
-        if sent.get("expires_at", self.clock() + 1) <= self.clock():
+        now_ms, expires_ms = self.clock(), sent.get("expires_at")
+        if expires_ms is not None and expires_ms <= now_ms:
             errors.add("expires_at", "expires_at is in the past")
         account = principal.account
         if "account" in sent:
@@ -101,8 +112,8 @@ class AccountActions:
             scopes=sent["scopes"],
             hash=hash_of(secret),
             prefix=prefix_of(secret),
-            created_ms=self.clock(),
-            expires_ms=sent.get("expires_at"),
+            created_ms=now_ms,
+            expires_ms=expires_ms,
         )
         await self.accounts.add_key(key, by=principal.actor)
         return key, secret
@@ -110,6 +121,13 @@ class AccountActions:
     async def list_keys(self, principal: Principal, query: Query) -> Page[ApiKey]:
         """The keys of the account; operators see their own among them, for who cannot find a key cannot revoke it."""
         return await self.accounts.list_keys(principal.account, query, with_operators=principal.is_operator)
+
+    async def find_key(self, principal: Principal, key_id: str) -> ApiKey:
+        """One of those that are listed; NotFound for any other."""
+        found = await self.list_keys(principal, Query(page_size=1, filters={"id": [key_id]}))
+        if not found.items:
+            raise NotFound("key", key_id)
+        return found.items[0]
 
     async def revoke_key(self, principal: Principal, key_id: str) -> None:
         """The key stops working: here at once, in other processes within a second."""
@@ -184,7 +202,12 @@ def _time(sent: object) -> int:
     return ms
 
 
-_ACCOUNT_FIELDS: Final[Mapping[str, Reader]] = {"name": text(), "metadata": _metadata, "limits": _object}
+_ACCOUNT_FIELDS: Final[Mapping[str, Reader]] = {
+    "name": text(),
+    "metadata": _metadata,
+    "limits": _object,
+    "portal_origins": origins,
+}
 _KEY_FIELDS: Final[Mapping[str, Reader]] = {
     "name": text(minimum=1),
     "scopes": _scopes,

@@ -35,9 +35,7 @@ class ConfigChecks:
     async def explain(self, account: str, config_id: str, event_id: str) -> Explained:
         config = await self.configs.find(account, parse("pbc", config_id))
         event, _ = await self.log.event(account, parse("evt", event_id))
-        if config.wants(event):
-            return Explained(True, _reasons_for(config, event))
-        return Explained(False, config.explain(event))
+        return explained(config, event)
 
     async def test(
         self, account: str, config_id: str, event_type: str | None, *, by: Actor | None = None
@@ -48,6 +46,12 @@ class ConfigChecks:
         event_id = await self.courier.test(config, event, by=by)
         view, attempts = await self.log.delivery(account, event_id, config.id)
         return attempts[-1], sent_request(view.event, attempts[-1], sees_all=True)
+
+
+def explained(config: PostbackConfig, event: Event) -> Explained:
+    if config.wants(event):
+        return Explained(True, _reasons_for(config, event))
+    return Explained(False, config.explain(event))
 
 
 def example_for(config: PostbackConfig, event_type: str | None) -> NewEvent:

@@ -6,22 +6,26 @@ from dataclasses import dataclass, replace
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from postback.actions.cursors import cursor, position
+from postback.actions.fields import text
 from postback.actions.sensitive import without_sensitive
 from postback.domain.accounts import Actor
 from postback.domain.configs import PostbackConfig
 from postback.domain.destinations import destination
 from postback.domain.errors import CannotRender, InvalidValue
 from postback.domain.events import Event
-from postback.domain.ids import parse, parse_delivery
+from postback.domain.ids import parse, parse_delivery, unix_ms_of
 from postback.domain.masking import MASK, masked
 from postback.domain.urls import parse_url
 from postback.formats import Rendered, render
-from postback.ports import AttemptView, DeliveryView, Log, LogFilter, Queue
+from postback.ports import AttemptView, DeliveryView, Log, LogFilter, Queue, Sought
+from postback.resources.fields import Refusal
 
 T = TypeVar("T")
 
 EVENTS: Final = "events"
 DELIVERIES: Final = "deliveries"
+
+_SEARCH: Final = text(minimum=1)
 
 
 class Part(NamedTuple, Generic[T]):
@@ -29,6 +33,8 @@ class Part(NamedTuple, Generic[T]):
 
     items: Sequence[T]
     next_cursor: str | None
+    looked_back_ms: int | None = None
+    """Where it ends because nothing older was looked at, rather than because it was full: back to when (unix ms)."""
 
 
 class SentRequest(NamedTuple):
@@ -46,11 +52,25 @@ class LogActions:
     due_now: Callable[[], None]
     """Called when a delivery is owed again."""
 
-    async def events(self, account: str, narrowed: LogFilter, after: str | None, size: int) -> Part[tuple[Event, int]]:
+    async def sought(self, account: str, searched: str) -> Sought:
+        """What a search is for: what begins an id, the host of a URL, a tracking id, else what events are about."""
+        try:
+            return await self.log.sought(account, _SEARCH(searched))
+        except Refusal as refusal:
+            raise InvalidValue.of("search", f"search {refusal}") from None
+
+    async def events(
+        self, account: str, narrowed: LogFilter, after: str | None, size: int, looked_at: int | None = None
+    ) -> Part[tuple[Event, int]]:
+        """`looked_at` bounds how many of them are looked at for those that fit, so that nobody waits for what is rare."""
         before = None if after is None else position(account, EVENTS, after, 1)[0]
-        found = await self.log.events(account, narrowed, before, size + 1)
-        more = len(found) > size
-        return Part(found[:size], cursor(account, EVENTS, (found[size - 1][0].id,)) if more else None)
+        since = None if looked_at is None else await self.log.reach_of_events(account, narrowed, before, looked_at)
+        found = await self.log.events(account, narrowed, before, size + 1, since)
+        if len(found) > size:
+            return Part(found[:size], cursor(account, EVENTS, (found[size - 1][0].id,)))
+        if since is not None:
+            return Part(found, cursor(account, EVENTS, (since,)), looked_back_ms=unix_ms_of(since))
+        return Part(found, None)
 
     async def event(self, account: str, event_id: str, *, sees_all: bool) -> tuple[Event, Sequence[DeliveryView]]:
         """The event with its deliveries; without sensitive fields for those who may not see all."""
@@ -58,16 +78,23 @@ class LogActions:
         event, _ = await self.log.event(account, number)
         return event if sees_all else without_sensitive(event), await self.log.deliveries_of(account, number)
 
-    async def deliveries(self, account: str, narrowed: LogFilter, after: str | None, size: int) -> Part[DeliveryView]:
+    async def deliveries(
+        self, account: str, narrowed: LogFilter, after: str | None, size: int, looked_at: int | None = None
+    ) -> Part[DeliveryView]:
+        """`looked_at` as of events."""
         before = None
         if after is not None:
             event_id, config_id = position(account, DELIVERIES, after, 2)
             before = (event_id, config_id)
-        found = await self.log.deliveries(account, narrowed, before, size + 1)
-        if len(found) <= size:
-            return Part(found, None)
-        last = found[size - 1]
-        return Part(found[:size], cursor(account, DELIVERIES, (last.event.id, last.config_id)))
+        since = None if looked_at is None else await self.log.reach(account, narrowed, before, looked_at)
+        found = await self.log.deliveries(account, narrowed, before, size + 1, since)
+        if len(found) > size:
+            last = found[size - 1]
+            return Part(found[:size], cursor(account, DELIVERIES, (last.event.id, last.config_id)))
+        if since is not None:
+            # No config has the number 0: all of that event was looked at.
+            return Part(found, cursor(account, DELIVERIES, (since, 0)), looked_back_ms=unix_ms_of(since))
+        return Part(found, None)
 
     async def delivery(
         self, account: str, delivery_id: str, *, sees_all: bool

@@ -1,26 +1,28 @@
 """Many deliveries at once: counting what a filter selects, replaying or cancelling all of it, and how far that is."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from postback.actions.cursors import cursor, position
 from postback.actions.fields import Errors, Reader, one_of, read, text
 from postback.actions.log import Part
 from postback.domain.accounts import Actor
+from postback.domain.causes import EXPECTED as EXPECTED_CAUSE
+from postback.domain.causes import parse_cause
 from postback.domain.deliveries import State
-from postback.domain.errors import NotFound
+from postback.domain.errors import InvalidValue, NotFound
 from postback.domain.events import TYPE_MAX
 from postback.domain.ids import encode, parse
 from postback.domain.jobs import SELECTABLE, JobKind
 from postback.domain.times import EXPECTED, unix_ms
-from postback.ports import Job, LogFilter, Queue
+from postback.ports import Job, Log, LogFilter, Queue
 from postback.resources.fields import Refusal, shown
 
 REPLAYS: Final = "replays"
 PREFIX: Final = "rpl"
 
-NARROWING: Final = ("postbackconfig_id", "event_type", "location_id", "since", "until")
+NARROWING: Final = ("postbackconfig_id", "event_type", "location_id", "reason", "since", "until", "search")
 """Of these at least one has to stand in a filter: a state alone is almost everything."""
 
 
@@ -38,13 +40,27 @@ class Asked(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class ReplayActions:
     queue: Queue
+    log: Log
     ids: Callable[[], int]
     due_now: Callable[[], None]
     """Called when there is a new job."""
 
-    async def count(self, account: str, kind: JobKind, narrowed: LogFilter) -> int:
-        """How many deliveries a job would select now."""
-        return await self.queue.count_for_job(account, kind, narrowed)
+    async def asked(self, account: str, kind: JobKind, fields: Mapping[str, object]) -> Asked:
+        """What the body of a request asks for; InvalidValue, by field, for anything that could be a slip.
+
+        A name that is mistyped, a variable that is null or a filter that is empty must never become "all of them".
+        """
+        narrowed, search, is_dry_run = _asked_for(kind, fields)
+        if search is None:
+            return Asked(narrowed, is_dry_run)
+        try:
+            return Asked(replace(narrowed, sought=await self.log.sought(account, search)), is_dry_run)
+        except InvalidValue as error:
+            raise InvalidValue({f"filter.{field}": messages for field, messages in error.errors.items()}) from None
+
+    async def count(self, account: str, kind: JobKind, narrowed: LogFilter, at_most: int | None = None) -> int:
+        """How many deliveries a job would select now, up to `at_most`, or else COUNTED_MAX."""
+        return await self.queue.count_for_job(account, kind, narrowed, at_most)
 
     async def start(self, account: str, kind: JobKind, narrowed: LogFilter, *, by: Actor | None = None) -> Job:
         """Make a job; it is done from now on, by whichever server process lives."""
@@ -66,11 +82,8 @@ class ReplayActions:
         return Part(found[:size], cursor(account, REPLAYS, (parse(PREFIX, found[size - 1].id),)))
 
 
-def asked_for(kind: JobKind, fields: Mapping[str, object]) -> Asked:
-    """What the body of a request asks for; InvalidValue, by field, for anything that could be a slip.
-
-    A name that is mistyped, a variable that is null or a filter that is empty must never become "all of them".
-    """
+def _asked_for(kind: JobKind, fields: Mapping[str, object]) -> tuple[LogFilter, str | None, bool]:
+    """The filter but for what is searched for, that text, and whether it is a dry run."""
     errors = Errors()
     sent = _read_all(fields, _FIELDS, errors)
     within = Errors()
@@ -91,10 +104,11 @@ def asked_for(kind: JobKind, fields: Mapping[str, object]) -> Asked:
         config_id=values.get("postbackconfig_id"),
         event_type=values.get("event_type"),
         location_id=values.get("location_id"),
+        reason=values.get("reason"),
         since_ms=values.get("since"),
         until_ms=values.get("until"),
     )
-    return Asked(narrowed, sent.get("dry_run", False))
+    return narrowed, values.get("search"), sent.get("dry_run", False)
 
 
 def _read_all(fields: Mapping[str, object], readers: Mapping[str, Reader], errors: Errors) -> dict[str, Any]:
@@ -112,8 +126,10 @@ def _filter_fields(kind: JobKind) -> Mapping[str, Reader]:
         "postbackconfig_id": _config_id,
         "event_type": text(TYPE_MAX, 1),
         "location_id": text(minimum=1),
+        "reason": _reason,
         "since": _time,
         "until": _time,
+        "search": text(minimum=1),
     }
 
 
@@ -122,6 +138,13 @@ def _config_id(sent: object) -> int:
         return parse("pbc", sent if isinstance(sent, str) else "")
     except NotFound:
         raise Refusal(f"is {shown(sent)}; expected the id of a postback config") from None
+
+
+def _reason(sent: object) -> str:
+    try:
+        return str(parse_cause(sent if isinstance(sent, str) else ""))
+    except InvalidValue:
+        raise Refusal(f"is {shown(sent)}; {EXPECTED_CAUSE}") from None
 
 
 def _time(sent: object) -> int:

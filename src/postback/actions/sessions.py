@@ -1,8 +1,8 @@
-"""Signing in and out, and whom a session acts as."""
+"""Signing in and out, proving again who one is, and whom a session acts as."""
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from postback.actions.access import Access, Principal
@@ -12,7 +12,7 @@ from postback.actions.sign_in_limit import SignInLimit
 from postback.domain.accounts import Actor
 from postback.domain.errors import Forbidden, InvalidValue, NotFound, Unavailable
 from postback.domain.ids import ACCOUNT_DEFAULT, encode
-from postback.domain.users import SESSION_MS, LinkKind, Role, Session, User, normal_email, scopes_of
+from postback.domain.users import LINK_MAX_MS, SESSION_MS, LinkKind, Role, Session, User, normal_email, scopes_of
 from postback.ports import Clock, Sessions, SignInLinks, Users
 
 TOKEN_BYTES: Final = 32
@@ -22,6 +22,9 @@ SEEN_EVERY_MS: Final = 60_000
 
 AGENT_MAX: Final = 200
 EMAIL_SHOWN: Final = 254
+
+PROOF: Final = "proof"
+"""The field with the password of whoever is signed in already."""
 
 NOT_RIGHT: Final = "The e-mail or the password is not right."
 """What is said whichever it is: nobody learns here who is a user."""
@@ -79,7 +82,24 @@ class SessionActions:
             raise NotFound("lnk", "")
         role, name = link.role or Role.VIEWER, link.name or link.account
         session = self._new(link.account, link.account, role, name, visitor, None, link.id)
+        session = replace(session, ends_ms=min(session.ends_ms, link.created_ms + LINK_MAX_MS))
         return await self._keep(session, hash_of(token), Actor(link.id, name, visitor.address))
+
+    async def prove(self, session: Session, password: str, visitor: Visitor) -> SignedIn:
+        """By the password, once more: a new session takes the place of this one, under a token that nobody knew before.
+
+        InvalidValue of `proof` where it is not right, RateLimited as for signing in.
+        """
+        await self._demand_password(session, password, visitor, PROOF)
+        fresh = self._new(session.acts_for, session.account, session.role, session.name, visitor, session.user_id)
+        return await self._keep(fresh, None, actor_of(session, visitor), instead_of=session.id)
+
+    async def change_password(self, session: Session, old: str, new: str, visitor: Visitor) -> None:
+        """One's own; all other sessions end."""
+        known = await self._demand_password(session, old, visitor, "old_password")
+        await self.passwords.judge(new, known.email, field="new_password")
+        hashed = await self.passwords.hash(new)
+        await self.users.set_password(known.id, hashed, keep=session.id, by=actor_of(session, visitor))
 
     async def resume(self, token: str) -> Session | None:
         """The session of a token, None where it is over. Asked of the store each time: what was ended ends at once."""
@@ -154,10 +174,25 @@ class SessionActions:
             agent=visitor.agent[:AGENT_MAX],
         )
 
-    async def _keep(self, session: Session, link: bytes | None, by: Actor) -> SignedIn:
+    async def _keep(
+        self, session: Session, link: bytes | None, by: Actor, *, instead_of: str | None = None
+    ) -> SignedIn:
         token = new_token()
-        await self.sessions.add(session, hash_of(token), link=link, by=by)
+        await self.sessions.add(session, hash_of(token), link=link, instead_of=instead_of, by=by)
         return SignedIn(session, token)
+
+    async def _demand_password(self, session: Session, password: str, visitor: Visitor, field: str) -> User:
+        """The session's user, whose password it is; guessing it here is counted as tries to sign in are."""
+        if session.user_id is None:
+            raise Forbidden("whoever came by a portal link has no password; open a new link")
+        known = await self.users.find(session.user_id)
+        where = visitor.address or ""
+        self.limit.begin(where, known.user.email)
+        if not await self.passwords.is_right(password, known.password):
+            await self._refuse(known.user, known.user.email, visitor)
+            raise InvalidValue.of(field, "is not your password")
+        self.limit.succeeded(where, known.user.email)
+        return known.user
 
     async def _refuse(self, user: User | None, email: str, visitor: Visitor) -> None:
         shown = email[:EMAIL_SHOWN]

@@ -1,4 +1,4 @@
-"""Users: the first one, those who are invited, their passwords and roles; and links that show one account's portal."""
+"""Users: the first one, those who are invited, their passwords and roles."""
 
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -7,7 +7,8 @@ from typing import Final
 
 from postback.actions.passwords import Passwords
 from postback.actions.secrets import hash_of
-from postback.actions.sessions import Visitor, actor_of, new_token
+from postback.actions.sessions import Visitor, actor_of
+from postback.actions.sign_in_links import make_link
 from postback.domain.accounts import Actor
 from postback.domain.errors import Conflict, Forbidden, InvalidValue, NotFound
 from postback.domain.ids import encode
@@ -25,7 +26,7 @@ from postback.domain.users import (
 from postback.ports import Clock, Page, Query, SignInLinks, Users
 
 EMAIL_MAX: Final = 254
-NAME_MAX: Final = 100
+LINKS_LISTED: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +77,6 @@ class UserActions:
         hashed = await self.passwords.hash(password)
         await self.users.set_password(user.id, hashed, link=hash_of(token), by=Actor(user.id, user.email))
         return user
-
-    async def change_password(self, session: Session, old: str, new: str, visitor: Visitor) -> None:
-        """One's own; all other sessions end."""
-        if session.user_id is None:
-            raise Forbidden("whoever came by a portal link has no password")
-        known = await self.users.find(session.user_id)
-        if not await self.passwords.is_right(old, known.password):
-            raise InvalidValue.of("old_password", "is not your password")
-        await self.passwords.judge(new, known.user.email, field="new_password")
-        hashed = await self.passwords.hash(new)
-        await self.users.set_password(known.user.id, hashed, keep=session.id, by=actor_of(session, visitor))
 
     async def list(self, session: Session, query: Query) -> Page[User]:
         """Those of the account that is shown."""
@@ -147,26 +137,15 @@ class UserActions:
             raise NotFound("usr", email)
         return await self._link_of(known.user, by)
 
-    async def portal_link(self, account: str, role: Role, name: str, lasts_ms: int, *, by: Actor) -> tuple[Link, str]:
-        """A link that shows this account's portal to whoever opens it first, and its token."""
-        if not 0 < lasts_ms <= LINK_MAX_MS:
-            raise InvalidValue.of("lasts", f"expected at most {LINK_MAX_MS // 3_600_000} hours")
-        link = Link(id="", kind=LinkKind.PORTAL, created_ms=0, account=account, role=role, name=name[:NAME_MAX])
-        token = await self._link(link, lasts_ms, by)
-        made = await self.links.by_token(hash_of(token))
-        if made is None:
-            raise NotFound("lnk", "")
-        return made, token
-
     async def list_links(self, session: Session) -> Sequence[Link]:
-        """Invitations and portal links of the account that are still good."""
+        """Invitations and portal links of the account that are still good, the newest."""
         _demand(session)
         now_ms = self.clock()
-        return [link for link in await self.links.list(session.acts_for) if link.is_good(now_ms)]
+        return [link for link in await self.links.list(session.acts_for, None, LINKS_LISTED) if link.is_good(now_ms)]
 
     async def revoke_link(self, session: Session, link_id: str, visitor: Visitor) -> None:
         _demand(session)
-        await self.links.revoke(session.acts_for, link_id, by=actor_of(session, visitor))
+        await self.links.revoke(session.acts_for, link_id, None, by=actor_of(session, visitor))
 
     async def _managed(self, session: Session, user_id: str) -> User:
         _demand(session)
@@ -192,15 +171,7 @@ class UserActions:
         return await self._link(link, LINK_MAX_MS, by)
 
     async def _link(self, link: Link, lasts_ms: int | None, by: Actor | None) -> str:
-        token, now_ms = new_token(), self.clock()
-        made = replace(
-            link,
-            id="lnk_" + encode(self.ids()),
-            created_ms=now_ms,
-            ends_ms=None if lasts_ms is None else now_ms + lasts_ms,
-        )
-        await self.links.add(made, hash_of(token), by=by)
-        return token
+        return (await make_link(self.links, link, lasts_ms, self.clock, self.ids, by)).token
 
 
 def read_email(text: str) -> str:

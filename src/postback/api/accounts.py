@@ -8,7 +8,7 @@ from postback.api.documents import ONE, READING, WRITING, documented, list_param
 from postback.api.fields import fields_of
 from postback.api.keys import Admin, Joined
 from postback.api.lists import listing, page_of
-from postback.api.views import account_view, key_view
+from postback.api.views import account_view, key_view, portal_link_view
 
 router = APIRouter()
 
@@ -76,6 +76,40 @@ async def show_account(account_id: str, principal: Admin, services: Joined) -> R
 )
 async def delete_account(account_id: str, principal: Admin, services: Joined) -> Response:
     await services.account_actions.delete(principal, account_id)
+    return no_content()
+
+
+@router.post(
+    "/v2/accounts/{account_id}/portal-link",
+    tags=["accounts"],
+    **documented(
+        "Make a link that opens the account's portal once",
+        status=201,
+        answer=wrapped("portal_link", "PortalLink"),
+        body=wrapped("portal_link", "NewPortalLink"),
+        errors=(404, *WRITING),
+        description="Operator keys only. Whoever opens it first sees the portal of this account and of no other, without "
+        "being a user. The answer is the only one that shows the address.",
+    ),
+)
+async def make_portal_link(request: Request, account_id: str, principal: Admin, services: Joined) -> Response:
+    fields = await fields_of(request, services, "portal_link")
+    made = await services.portal_links.make(principal, account_id, fields)
+    return answer(201, {"portal_link": portal_link_view(made, services.base_url)})
+
+
+@router.delete(
+    "/v2/accounts/{account_id}/portal-link/{link_id}",
+    tags=["accounts"],
+    **documented(
+        "Revoke a portal link",
+        status=204,
+        errors=(*ONE, 503),
+        description="Operator keys only. It opens nothing any more, and whoever came by it is signed out at once.",
+    ),
+)
+async def revoke_portal_link(account_id: str, link_id: str, principal: Admin, services: Joined) -> Response:
+    await services.portal_links.revoke(principal, account_id, link_id)
     return no_content()
 
 

@@ -29,6 +29,7 @@ from postback.api.errors import Answering
 from postback.api.keys import scopes_of
 from postback.api.records import routes_of
 from postback.api.reference import route as reference
+from postback.api.schema_parts import Schema
 from postback.api.services import Services
 from postback.resources import RESOURCES
 
@@ -73,6 +74,12 @@ def framework(services: Services) -> FastAPI:
     app.state.document = cache(lambda: openapi(app, scopes_of(routers), by_hand, services.base_url))
     app.state.reference = cache(lambda: reference.rendered(app.state.document()))
     return app
+
+
+def document_of(services: Services) -> Schema:
+    """The OpenAPI document, without an application to ask it of."""
+    document: Schema = framework(services).state.document()
+    return document
 
 
 def _bare(services: Services) -> FastAPI:

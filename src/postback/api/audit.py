@@ -22,9 +22,13 @@ _ENTRY: Final = an_object(
     {
         "id": TEXT,
         "at": TIME,
-        "key_id": said(TEXT_OR_NULL, "Whose change it was; null for the server itself."),
+        "key_id": said(
+            TEXT_OR_NULL, "Whose change it was: a key, a user or a portal link; null for the server itself."
+        ),
         "key_name": said(TEXT_OR_NULL, "As the key was called then."),
-        "address": said(TEXT_OR_NULL, "Where the request came from: the peer of the connection, whatever headers say."),
+        "address": said(
+            TEXT_OR_NULL, "Where the request came from: the peer of the connection, or whom a trusted proxy names."
+        ),
         "action": said(TEXT, "Such as postbackconfig.change."),
         "target": said(TEXT, "The id of what was changed; of settings of a whole account the account's."),
         "before": said(_FACTS, "What it was, secrets as ***; null where it was not there."),
@@ -47,7 +51,8 @@ _ENTRY: Final = an_object(
         parameters=[
             query("action", "Only changes of this kind."),
             query("target", "Only changes of the thing with this id."),
-            query("key_id", "Only changes by this key."),
+            query("key_id", "Only changes by this key, user or portal link."),
+            query("key_name", "Only changes by whoever was called so: a key's name, a user's e-mail."),
             query("since", "Made then or later (RFC 3339).", format="date-time"),
             query("until", "Made before then (RFC 3339).", format="date-time"),
             PAGE_SIZE_PARAMETER,
@@ -58,11 +63,12 @@ _ENTRY: Final = an_object(
     ),
 )
 async def list_audit(request: Request, principal: Reader, services: Joined) -> Response:
-    asked = Parameters(request, "action", "target", "key_id", "since", "until", "page_size", "cursor")
+    asked = Parameters(request, "action", "target", "key_id", "key_name", "since", "until", "page_size", "cursor")
     narrowed = AuditFilter(
         action=asked.text("action"),
         target=asked.text("target"),
         key_id=asked.text("key_id"),
+        key_name=asked.text("key_name"),
         since_ms=asked.time("since"),
         until_ms=asked.time("until"),
     )

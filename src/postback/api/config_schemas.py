@@ -165,6 +165,9 @@ _HEALTH: Final = an_object(
         "pending": said(NUMBER, "Deliveries that wait now, held ones too.", maximum=PENDING_MAX),
         "pending_is_more": said(BOOLEAN, "There are more than that."),
         "last_success_at": TIME_OR_NULL,
+        "certificate_expires_at": said(
+            TIME_OR_NULL, "When the certificate expires that the receiver last showed; null where it has shown none."
+        ),
         "last_error": {
             "oneOf": [
                 an_object({"at": TIME, "delivery_id": TEXT, "status": NUMBER_OR_NULL, "reason": TEXT_OR_NULL}),

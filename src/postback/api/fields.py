@@ -6,8 +6,8 @@ from typing import Any
 from fastapi import Request
 
 from postback.actions.fields import Errors, Reader, read
+from postback.actions.jsontext import read_object, read_plain_object
 from postback.api.body import JSON, media_type, read_body
-from postback.api.jsontext import read_object, read_plain_object
 from postback.api.services import Services
 
 

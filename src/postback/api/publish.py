@@ -6,12 +6,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from postback.actions.jsontext import Texts, read_events, read_lines
 from postback.actions.publish import EVENTS_MAX, Published
 from postback.api.answers import HEADERS
 from postback.api.body import JSON, NDJSON, IsBatch, begins_a_batch, check_length, media_type, read_body
 from postback.api.documents import TRACEPARENT, WRITING, demanding, documented, header, wrapped
 from postback.api.errors import answer_to, body_of
-from postback.api.jsontext import Texts, read_events, read_lines
 from postback.api.keys import principal_of
 from postback.api.schema_parts import Schema, a_list, an_object, ref
 from postback.api.services import Services

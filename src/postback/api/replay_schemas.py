@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from postback.actions.fields import TEXT_MAX
 from postback.api.schema_parts import (
     BOOLEAN,
     NUMBER,
@@ -18,6 +19,8 @@ from postback.api.schema_parts import (
 from postback.domain.events import TYPE_MAX
 from postback.domain.jobs import COUNTED_MAX, SELECTABLE, JobKind, JobState
 
+SEARCHED: Final = "The beginning of an id (evt_, dlv_, pbc_), the host of a URL, a message's tracking id, or else exactly what events are about."
+
 _STATES: Final = {
     JobKind.REPLAY: "What is finished; by default failed.",
     JobKind.CANCEL: "What is open; by default all of it.",
@@ -30,8 +33,13 @@ def _asked(kind: JobKind) -> Schema:
         "postbackconfig_id": said(TEXT, "Deliveries to this config."),
         "event_type": said(TEXT, "Of events of this type.", minLength=1, maxLength=TYPE_MAX),
         "location_id": said(TEXT, "Of events of this location.", minLength=1),
+        "reason": said(
+            TEXT,
+            "Whose last attempt failed for this reason: connection_refused, bad_status.503, tls_error.certificate_expired.",
+        ),
         "since": said(TIME, "Of events accepted then or later."),
         "until": said(TIME, "Of events accepted before then."),
+        "search": said(TEXT, SEARCHED, minLength=1, maxLength=TEXT_MAX),
     }
     return an_object(
         {
@@ -49,8 +57,10 @@ _FILTER_SHOWN: Final = an_object(
         "postbackconfig_id": TEXT,
         "event_type": TEXT,
         "location_id": TEXT,
+        "reason": TEXT,
         "since": TIME,
         "until": TIME,
+        "search": TEXT,
     },
     description="As it was asked for, the default state included.",
 )

@@ -5,7 +5,6 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from postback.actions.access import Principal
-from postback.actions.replays import asked_for
 from postback.api.answers import answer
 from postback.api.documents import (
     ONE,
@@ -89,7 +88,7 @@ async def show_replay(replay_id: str, principal: Reader, services: Joined) -> Re
 async def _many(kind: JobKind, request: Request, principal: Principal, services: Services) -> Response:
     # A dry_run that stands in the query would be overlooked, and everything be done.
     Parameters(request)
-    asked = asked_for(kind, await plain_fields_of(request, services))
+    asked = await services.replay_actions.asked(principal.account, kind, await plain_fields_of(request, services))
     if asked.is_dry_run:
         return answer(200, {"count": await services.replay_actions.count(principal.account, kind, asked.narrowed)})
     job = await services.replay_actions.start(principal.account, kind, asked.narrowed, by=principal.actor)

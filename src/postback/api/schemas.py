@@ -3,6 +3,9 @@
 from typing import Final
 
 from postback.actions.limits import BODY_MAX, CONFIGS_MAX, RATE_MAX, RATE_MIN
+from postback.actions.origins import ORIGINS_MAX
+from postback.actions.portal_links import LASTS_MAX_S, LASTS_MIN_S, LASTS_S, ROLE, ROLES
+from postback.actions.portal_links import NAME_MAX as LINK_NAME_MAX
 from postback.actions.publish import DAYS_AHEAD, KEY_MAX, SUBJECT_MAX
 from postback.api.config_schemas import CONFIG_SCHEMAS
 from postback.api.hold_schemas import HOLD_SCHEMAS
@@ -162,6 +165,11 @@ _ACCOUNT_FIELDS: Final[Schema] = {
     "name": said(TEXT_OR_NULL, "For people.", maxLength=256),
     "metadata": ANY_OBJECT,
     "limits": _LIMITS,
+    "portal_origins": a_list(
+        said(TEXT, "https://…; http:// of localhost and 127.0.0.1 only."),
+        description="Whose pages may show the account's portal, opened by a portal link, in a frame.",
+        maxItems=ORIGINS_MAX,
+    ),
 }
 _KEY_FIELDS: Final[Schema] = {
     "name": said(TEXT, "For people.", maxLength=256),
@@ -203,6 +211,36 @@ SCHEMAS: Final[Schema] = {
     "NewAccount": an_object(
         {name: or_null(schema) for name, schema in _ACCOUNT_FIELDS.items()},
         example={"name": "Acme", "metadata": {"plan": "gold"}, "limits": {"events_per_second": 100}},
+    ),
+    "PortalLink": an_object(
+        {
+            "id": TEXT,
+            "url": said(TEXT, "The sign-in address, shown this once."),
+            "account": TEXT,
+            "role": {"enum": list(ROLES)},
+            "name": TEXT,
+            "created_at": TIME,
+            "ends_at": said(TIME, "From then on it opens nothing."),
+        }
+    ),
+    "NewPortalLink": an_object(
+        {
+            "role": said({"enum": list(ROLES)}, "What whoever opens it may do.", default=ROLE),
+            "name": said(
+                TEXT,
+                "Who it is for: what the session and the audit say. Without it the id of the account.",
+                minLength=1,
+                maxLength=LINK_NAME_MAX,
+            ),
+            "lasts": said(
+                NUMBER,
+                "Seconds that it may be opened for.",
+                minimum=LASTS_MIN_S,
+                maximum=LASTS_MAX_S,
+                default=LASTS_S,
+            ),
+        },
+        example={"role": "editor", "name": "Ann of Acme", "lasts": 600},
     ),
     "Key": an_object(_KEY),
     "KeyWithSecret": an_object({**_KEY, "secret": said(TEXT, "The key itself, shown this once.")}),

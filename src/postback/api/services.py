@@ -14,13 +14,27 @@ from postback.actions.hold import HoldActions
 from postback.actions.limits import LimitedIntake
 from postback.actions.locations import KnownLocations
 from postback.actions.log import LogActions
+from postback.actions.portal_links import PortalLinks
 from postback.actions.publish import Publishing
 from postback.actions.records import RecordActions
 from postback.actions.replays import ReplayActions
 from postback.actions.stats import StatsActions
 from postback.api.body import BodyLimits
 from postback.domain.addresses import AddressRules
-from postback.ports import Accounts, Audit, Clock, Configs, Courier, Held, Intake, Log, Queue, Records, Stats
+from postback.ports import (
+    Accounts,
+    Audit,
+    Clock,
+    Configs,
+    Courier,
+    Held,
+    Intake,
+    Log,
+    Queue,
+    Records,
+    SignInLinks,
+    Stats,
+)
 
 MEBIBYTE = 1 << 20
 
@@ -36,6 +50,7 @@ class Services:
     configs: Configs
     records: Records
     accounts: Accounts
+    links: SignInLinks
     log: Log
     audit: Audit
     stats: Stats
@@ -110,7 +125,7 @@ class Services:
 
     @cached_property
     def replay_actions(self) -> ReplayActions:
-        return ReplayActions(self.queue, self.ids, self.due_now)
+        return ReplayActions(self.queue, self.log, self.ids, self.due_now)
 
     @cached_property
     def stats_actions(self) -> StatsActions:
@@ -127,3 +142,7 @@ class Services:
     @cached_property
     def account_actions(self) -> AccountActions:
         return AccountActions(self.accounts, self.access, self.clock, self.ids)
+
+    @cached_property
+    def portal_links(self) -> PortalLinks:
+        return PortalLinks(self.links, self.access, self.clock, self.ids)

@@ -8,6 +8,7 @@ import msgspec
 from postback.actions.config_fields import DEFAULTS, DOCUMENTED, FURTHER, OF_A_RESOURCE
 from postback.actions.config_options import applying_options
 from postback.actions.log import SentRequest
+from postback.actions.sign_in_links import MadeLink
 from postback.domain.accounts import Account, AccountLimits, ApiKey
 from postback.domain.configs import PostbackConfig
 from postback.domain.deliveries import Verdict
@@ -101,6 +102,7 @@ def _health(config: PostbackConfig, health: Health) -> View:
             "pending": health.pending,
             "pending_is_more": health.has_more,
             "last_success_at": _time(health.last_success_ms),
+            "certificate_expires_at": _time(health.certificate_ends_ms),
             "last_error": None
             if last is None
             else {
@@ -212,8 +214,22 @@ def account_view(account: Account) -> View:
         "name": account.name,
         "metadata": account.metadata,
         "limits": _limits(account.limits),
+        "portal_origins": list(account.portal_origins),
         "created_at": rfc3339(account.created_ms),
         "modified_at": rfc3339(account.modified_ms),
+    }
+
+
+def portal_link_view(made: MadeLink, base_url: str) -> View:
+    link = made.link
+    return {
+        "id": link.id,
+        "url": f"{base_url}/portal/{made.token}",
+        "account": link.account,
+        "role": link.role,
+        "name": link.name,
+        "created_at": rfc3339(link.created_ms),
+        "ends_at": _time(link.ends_ms),
     }
 
 

@@ -14,7 +14,8 @@ from postback.storage.stores import Store
 
 
 class Figures:
-    """`is_ready` says whether this process takes and delivers events now."""
+    """Gathered anew each time that somebody asks. `is_ready` says whether this process takes and delivers events now;
+    `siblings` are the processes beside it, where there are any."""
 
     def __init__(
         self, observing: Observing, engine: Engine, store: Store, seat: Seat | None, is_ready: Callable[[], bool]

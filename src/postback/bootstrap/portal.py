@@ -2,16 +2,20 @@
 
 import asyncio
 from dataclasses import replace
+from functools import cache
 from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from postback import web
+from postback.actions.overview import OverviewActions
 from postback.actions.passwords import Passwords
 from postback.actions.receiver_manners import ReceiverManners
 from postback.actions.sessions import SessionActions
 from postback.actions.sign_in_limit import SignInLimit
 from postback.actions.users import UserActions
+from postback.api.app import document_of
+from postback.api.reference import route
 from postback.api.services import Services as ApiServices
 from postback.bootstrap.started import CannotStart
 from postback.domain import trial
@@ -20,6 +24,7 @@ from postback.domain.ids import SLOTS, IdSource
 from postback.settings import Settings
 from postback.storage.database import Database
 from postback.storage.links import SqlSignInLinks
+from postback.storage.overview import SqlOverview
 from postback.storage.sessions import SqlSessions
 from postback.storage.users import SqlUsers
 from postback.web.services import Services
@@ -41,6 +46,7 @@ def portal_services(
         users=UserActions(users, links, known, api.clock, api.ids),
         sessions=SessionActions(sessions, users, links, api.access, known, SignInLimit(), api.clock, api.ids),
         accounts=api.account_actions,
+        portal_links=api.portal_links,
         configs=api.config_actions,
         config_checks=api.config_checks,
         account_wide=api.account_wide,
@@ -49,8 +55,13 @@ def portal_services(
         log=api.log_actions,
         replays=api.replay_actions,
         stats=api.stats_actions,
+        overview=OverviewActions(
+            SqlOverview(database), api.stats_actions, api.accounts, api.config_actions.configs, api.audit_actions.audit
+        ),
         publishing=api.publishing,
         audit=api.audit_actions,
+        api_reference=cache(lambda address: route.linked(document_of(api), address).body),
+        api_stylesheet=cache(route.stylesheet),
         stopping=stopping,
     )
 

@@ -20,6 +20,7 @@ from postback.bootstrap.listening import Api, listening, own_addresses
 from postback.bootstrap.portal import first_user, portal_services, with_portal
 from postback.bootstrap.process import end_now, ends_within, run, settle_garbage
 from postback.bootstrap.processes import run_many
+from postback.bootstrap.proxies import behind
 from postback.bootstrap.role import SERVER, WORKER, Role
 from postback.bootstrap.seat import Answers, Made, Seat
 from postback.bootstrap.sharing import kept, shared
@@ -34,6 +35,7 @@ from postback.storage.accounts import SqlAccounts
 from postback.storage.audit import SqlAudit
 from postback.storage.configs import SqlConfigs
 from postback.storage.in_use import has_configs
+from postback.storage.links import SqlSignInLinks
 from postback.storage.log import SqlLog
 from postback.storage.records import SqlRecords
 from postback.storage.stats import SqlStats
@@ -195,6 +197,7 @@ class _Server:
             configs=configs,
             records=SqlRecords(store, {name: resource.listed for name, resource in RESOURCES.items()}),
             accounts=SqlAccounts(store),
+            links=SqlSignInLinks(store),
             log=SqlLog(store),
             audit=SqlAudit(store),
             stats=SqlStats(store),
@@ -290,7 +293,7 @@ class _Server:
         app = self._role.app(self._services)
         if self._role.has_portal:
             app = with_portal(app, self._portal)
-        api = Api(app, self._role.publish(self._services))
+        api = Api(behind(app, self._settings.trusted_proxies), self._role.publish(self._services))
         answering = parts.create_task(api.serve([taken]))
         await api.ready()
 

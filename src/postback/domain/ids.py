@@ -52,6 +52,11 @@ def first_id_at(unix_ms: int) -> int:
     return unix_ms << (_SLOT_BITS + _COUNTER_BITS)
 
 
+def unix_ms_of(number: int) -> int:
+    """When an id was given out."""
+    return number >> (_SLOT_BITS + _COUNTER_BITS)
+
+
 def encode(number: int) -> str:
     """13 characters that sort as the numbers do."""
     return _first_nine(number >> 20) + _PAIRS[number >> 10 & 1023] + _PAIRS[number & 1023]
@@ -102,6 +107,16 @@ def parse(prefix: str, text: str) -> int:
     if number is None:
         raise NotFound(prefix, text)
     return number
+
+
+def numbers_of(letters: str) -> tuple[int, int] | None:
+    """The first and the last number whose 13 characters begin with these; None where those of no number do."""
+    rest = _LENGTH - len(letters)
+    first = decode(letters + "0" * rest) if letters and rest >= 0 else None
+    if first is None:
+        return None
+    last = decode(letters + "z" * rest)
+    return first, (1 << 63) - 1 if last is None else last
 
 
 def parse_delivery(text: str) -> tuple[int, int]:

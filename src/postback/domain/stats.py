@@ -52,6 +52,8 @@ class Health:
     has_more: bool = False
     last_success_ms: int | None = None
     last_error: LastError | None = None
+    certificate_ends_ms: int | None = None
+    """When the certificate expires that the receiver last showed, to the minute; None where it has shown none."""
 
 
 def percentile_ms(latencies: Mapping[int, int], percent: int) -> int | None:

@@ -13,8 +13,12 @@ IDLE_MS: Final = 30 * 60_000
 SESSION_MS: Final = 12 * 3_600_000
 """However much it is used."""
 
+PROVED_MS: Final = 10 * 60_000
+"""For so long after signing in nobody is asked for the password again before secrets are shown or changed."""
+
 LINK_MAX_MS: Final = 24 * 3_600_000
-"""How long a link to sign in with may be good for; that of the first user is until it was used."""
+"""How long a link to sign in with may be good for; that of the first user is until it was used. Whoever came by a portal
+link is signed out by then, too."""
 
 
 class Role(StrEnum):
@@ -115,6 +119,10 @@ class Session:
 
     def is_over(self, now_ms: int) -> bool:
         return now_ms >= self.ends_ms or now_ms - self.seen_ms >= IDLE_MS
+
+    def is_proved(self, now_ms: int) -> bool:
+        """Whether somebody has just signed in: a session that was left open may have somebody else before it."""
+        return now_ms - self.created_ms < PROVED_MS
 
     @property
     def is_of_the_platform(self) -> bool:

@@ -96,6 +96,9 @@ class Answered(NamedTuple):
     timings: Timings
     truncated: bool = False
     notes: Sequence[Note] = ()
+    certificate_ends_ms: int | None = None
+    """When the receiver's certificate expires (unix), where it was shown for this answer: not over a connection that was
+    there already, nor over one that was shortened by what an earlier one had agreed on."""
 
     def header(self, name: bytes) -> list[bytes]:
         """The values of a header, by its name in lower case."""

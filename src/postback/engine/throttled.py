@@ -7,7 +7,7 @@ from postback.engine.lanes import Lane
 
 
 class Throttled:
-    """Times are the loop's, in seconds."""
+    """Asked by whoever looks for work, with the loop's time in seconds."""
 
     def __init__(self) -> None:
         self.next_at = math.inf

@@ -1,7 +1,7 @@
 """The outside world, a file for each part of it. Each method is one sentence of the domain and, where it writes, one
 transaction.
 
-`storage` keeps Queue, Configs, Records, Users, Log and Stats; `engine` keeps Intake and Courier; `transport` keeps Sender.
+`storage` keeps Queue, Configs, Records, Users, Log, Stats and Overview; `engine` keeps Intake and Courier; `transport` keeps Sender.
 """
 
 from postback.ports.accounts import Accounts
@@ -9,8 +9,9 @@ from postback.ports.audit import Audit, AuditEntry, AuditFilter
 from postback.ports.basics import Clock, Dice, NewSpan, Page, Query, Report, Search
 from postback.ports.configs import Configs, Troubles
 from postback.ports.engine import Courier, Held, Intake, NewEvent
-from postback.ports.jobs import Job, LogFilter
+from postback.ports.jobs import Job, LogFilter, Sought
 from postback.ports.log import AttemptView, DeliveryView, Log, Stats
+from postback.ports.overview import Begun, Failures, Overview, Waits
 from postback.ports.queue import Queue, Waiting, Worker
 from postback.ports.records import Records
 from postback.ports.sender import Sender
@@ -22,11 +23,13 @@ __all__ = [
     "Audit",
     "AuditEntry",
     "AuditFilter",
+    "Begun",
     "Clock",
     "Configs",
     "Courier",
     "DeliveryView",
     "Dice",
+    "Failures",
     "Held",
     "Intake",
     "Job",
@@ -35,6 +38,7 @@ __all__ = [
     "LogFilter",
     "NewEvent",
     "NewSpan",
+    "Overview",
     "Page",
     "Query",
     "Queue",
@@ -44,9 +48,11 @@ __all__ = [
     "Sender",
     "Sessions",
     "SignInLinks",
+    "Sought",
     "Stats",
     "Troubles",
     "Users",
     "Waiting",
+    "Waits",
     "Worker",
 ]

@@ -14,6 +14,7 @@ class AuditFilter:
     action: str | None = None
     target: str | None = None
     key_id: str | None = None
+    key_name: str | None = None
     since_ms: int | None = None
     until_ms: int | None = None
 
@@ -35,6 +36,6 @@ class Audit(Protocol):
     """Who changed what. A change and its entry are written together, or neither is; what changes nothing has none."""
 
     async def entries(
-        self, account: str, narrowed: AuditFilter, before: int | None, limit: int
+        self, account: str | None, narrowed: AuditFilter, before: int | None, limit: int
     ) -> Sequence[AuditEntry]:
-        """From the newest to the oldest; `before` is the last id of the page before."""
+        """From the newest to the oldest; `before` is the last id of the page before. None is what belongs to no account."""

@@ -1,6 +1,6 @@
 """Postback configs, and those that fail."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from postback.domain.accounts import Actor
@@ -55,6 +55,9 @@ class Configs(Protocol):
         """
 
     async def list(self, account: str, query: Query) -> Page[PostbackConfig]: ...
+
+    async def some(self, account: str, config_ids: Sequence[int]) -> Mapping[int, PostbackConfig]:
+        """Those of them that are the account's and not deleted."""
 
 
 class Troubles(Protocol):

@@ -8,7 +8,7 @@ from postback.domain.configs import PostbackConfig
 from postback.domain.deliveries import State
 from postback.domain.events import Event
 from postback.domain.stats import Health, Tally
-from postback.ports.jobs import LogFilter
+from postback.ports.jobs import LogFilter, Sought
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,18 +59,37 @@ class AttemptView:
 
 
 class Log(Protocol):
-    """What happened. Lists go from the newest event to the oldest; `before` is the last key of the page before."""
+    """What happened. Lists go from the newest event to the oldest; `before` is the last key of the page before, and
+    events older than `since` are not looked at."""
 
     async def events(
-        self, account: str, narrowed: LogFilter, before: int | None, limit: int
+        self, account: str, narrowed: LogFilter, before: int | None, limit: int, since: int | None = None
     ) -> Sequence[tuple[Event, int]]:
         """Events, each with the number of its deliveries."""
+
+    async def reach_of_events(self, account: str, narrowed: LogFilter, before: int | None, rows: int) -> int | None:
+        """The event that so many events back lead to; None where such a list ends before, or comes past no others."""
 
     async def event(self, account: str, event_id: int) -> tuple[Event, int]: ...
 
     async def deliveries(
-        self, account: str, narrowed: LogFilter, before: tuple[int, int] | None, limit: int
+        self,
+        account: str,
+        narrowed: LogFilter,
+        before: tuple[int, int] | None,
+        limit: int,
+        since: int | None = None,
     ) -> Sequence[DeliveryView]: ...
+
+    async def reach(self, account: str, narrowed: LogFilter, before: tuple[int, int] | None, rows: int) -> int | None:
+        """The same of deliveries, by fewer rows where they are looked for in the log of attempts."""
+
+    async def sought(self, account: str, text: str) -> Sought:
+        """What a text stands for that somebody searches for: the beginning of an id, the host of a URL, a tracking
+        id, else a subject.
+
+        InvalidValue where too many configs are meant.
+        """
 
     async def deliveries_of(self, account: str, event_id: int) -> Sequence[DeliveryView]: ...
 

@@ -84,8 +84,8 @@ class Queue(Protocol):
     async def cancel(self, account: str, event_id: int, config_id: int, *, by: Actor | None = None) -> None:
         """End an open delivery; a claim on it is void. Conflict when it is not open."""
 
-    async def count_for_job(self, account: str, kind: JobKind, narrowed: LogFilter) -> int:
-        """How many deliveries a job would select now; no more than COUNTED_MAX are counted."""
+    async def count_for_job(self, account: str, kind: JobKind, narrowed: LogFilter, at_most: int | None = None) -> int:
+        """How many deliveries a job would select now; no more than `at_most`, or else COUNTED_MAX, are counted."""
 
     async def start_job(
         self, account: str, job_id: str, kind: JobKind, narrowed: LogFilter, *, by: Actor | None = None

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from postback.domain.accounts import Actor
-from postback.domain.users import Link, Session, User
+from postback.domain.users import Link, LinkKind, Session, User
 from postback.ports.basics import Page, Query
 
 
@@ -50,8 +50,19 @@ class Users(Protocol):
 
 
 class Sessions(Protocol):
-    async def add(self, session: Session, token: bytes, *, link: bytes | None = None, by: Actor | None = None) -> None:
-        """Somebody has signed in; `link` as with `add` of users. What is long over is removed."""
+    async def add(
+        self,
+        session: Session,
+        token: bytes,
+        *,
+        link: bytes | None = None,
+        instead_of: str | None = None,
+        by: Actor | None = None,
+    ) -> None:
+        """Somebody has signed in; `link` as with `add` of users. What is long over is removed.
+
+        With `instead_of` it takes the place of that session of the same user: NotFound where that is gone.
+        """
 
     async def by_token(self, token: bytes) -> Session | None:
         """As it is now: with the role of now, and None where its user was disabled or its link revoked."""
@@ -77,8 +88,11 @@ class SignInLinks(Protocol):
 
     async def by_token(self, token: bytes) -> Link | None: ...
 
-    async def list(self, account: str | None) -> Sequence[Link]:
-        """The account's (the platform's for None), the newest first."""
+    async def list(self, account: str | None, kind: LinkKind | None, limit: int) -> Sequence[Link]:
+        """The account's (the platform's for None) of this kind, of every kind for None; the newest first."""
 
-    async def revoke(self, account: str | None, link_id: str, *, by: Actor | None = None) -> None:
-        """It signs nobody in any more, and whoever came by it is signed out. NotFound unless it is the account's."""
+    async def revoke(
+        self, account: str | None, link_id: str, kind: LinkKind | None, *, by: Actor | None = None
+    ) -> None:
+        """It signs nobody in any more, and whoever came by it is signed out. NotFound unless it is the account's, and of
+        this kind where one is named."""

@@ -61,6 +61,11 @@ class Settings(BaseSettings):
         None,
         "The address that others reach the API at; links are made from it. By default http:// and POSTBACK_LISTEN.",
     )
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(values.proxies)] = _setting(
+        "none",
+        "Networks (CIDR, separated by commas) of the proxies before it: of them X-Forwarded-For and X-Forwarded-Proto are "
+        "believed, of nobody else; none: of nobody.",
+    )
     api_key: Annotated[SecretStr, BeforeValidator(values.api_key)] | None = _setting(
         None,
         "An operator key, made at the start when it does not exist yet; without it the first start makes one and "
@@ -229,6 +234,8 @@ def shown(settings: Settings, field: str) -> str:
     if field == "allow_networks":
         networks = ", ".join(map(str, settings.networks)) or "none"
         return f"auto ({networks})" if value is None else networks
+    if field == "trusted_proxies":
+        return ", ".join(map(str, value)) or "none"
     if field in SIZES:
         return size_text(value)
     return "–" if value is None else shown_value(value)

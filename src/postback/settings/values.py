@@ -89,16 +89,27 @@ def address_or_none(value: object) -> Address | None:
 
 def networks(value: object) -> tuple[Network, ...] | None:
     """None for `auto`, which `Settings.networks` works out; empty for `none`."""
+    words = _words(value)
+    return None if words == ["auto"] else _networks(words, "auto, none,")
+
+
+def proxies(value: object) -> tuple[Network, ...]:
+    """Empty for `none`."""
+    return _networks(_words(value), "none")
+
+
+def _words(value: object) -> list[str]:
     words = value if isinstance(value, list | tuple) else re.split(r"[,\s]+", str(value).strip())
-    match [str(word) for word in words]:
-        case ["auto"]:
-            return None
-        case ["none"]:
-            return ()
+    return [str(word) for word in words]
+
+
+def _networks(words: list[str], otherwise: str) -> tuple[Network, ...]:
+    if words == ["none"]:
+        return ()
     try:
-        return tuple(ip_network(str(word)) for word in words if str(word))
+        return tuple(ip_network(word) for word in words if word)
     except ValueError as error:
-        raise ValueError(f"auto, none, or networks such as 10.20.0.0/16, 10.20.1.5/32 ({error})") from None
+        raise ValueError(f"{otherwise} or networks such as 10.20.0.0/16, 10.20.1.5/32 ({error})") from None
 
 
 def database(value: object) -> str:

@@ -10,12 +10,13 @@ from postback.domain.events import Event
 from postback.domain.making import made
 from postback.storage.journal import Gathered
 from postback.storage.measures import ACCEPTED
+from postback.storage.tracking import tracking_id_of
 
 IDEMPOTENCY_MS: Final = 24 * 3600 * 1000
 
 EVENT_COLUMNS: Final = (
     *("id", "account", "location_id", "type", "subject", "occurred_at", "accepted_ms"),
-    *("deliveries", "data", "expands", "trace"),
+    *("deliveries", "data", "expands", "trace", "tracking_id"),
 )
 EventRow = tuple[object, ...]
 """The columns of `events`, in the order of EVENT_COLUMNS."""
@@ -77,7 +78,7 @@ def decide(
             keys[account, idempotency.key_hash] = (unit.event.id, len(unit.targets), idempotency.body_hash)
         event = complete(unit)
 
-        events.append((*event[:7], len(unit.targets), event.data, event.expands, event.trace))
+        events.append(event_row(event, len(unit.targets)))
         due = now if unit.due_at_ms is None else unit.due_at_ms
         claimant = worker if due <= now else None
         claims = []
@@ -94,6 +95,10 @@ def decide(
     for (account, config_id), times in accepted.items():
         journal.count(account, config_id, ACCEPTED, times)
     return Batch(events, owed, keys, answers)
+
+
+def event_row(event: Event, deliveries: int) -> EventRow:
+    return (*event[:7], deliveries, event.data, event.expands, event.trace, tracking_id_of(event.type, event.data))
 
 
 def answer_without(

@@ -92,9 +92,14 @@ class SqlAudit:
         self._database = database
 
     async def entries(
-        self, account: str, narrowed: AuditFilter, before: int | None, limit: int
+        self, account: str | None, narrowed: AuditFilter, before: int | None, limit: int
     ) -> Sequence[AuditEntry]:
-        said = {audit.c.action: narrowed.action, audit.c.target: narrowed.target, audit.c.key_id: narrowed.key_id}
+        said = {
+            audit.c.action: narrowed.action,
+            audit.c.target: narrowed.target,
+            audit.c.key_id: narrowed.key_id,
+            audit.c.key_name: narrowed.key_name,
+        }
         query = scope.rows(account, audit).where(
             *(column == value for column, value in said.items() if value is not None)
         )

@@ -21,6 +21,7 @@ from postback.storage.tables import accounts, config_versions, configs
 from postback.storage.vault import Vault
 
 _FIELDS: Final[Mapping[str, lists.Listed]] = {
+    "id": lists.number(configs.c.id),
     "location_id": lists.text(configs.c.location_id),
     "state": lists.text(configs.c.state),
     "created_ts": lists.seconds(configs.c.created_ms),
@@ -149,6 +150,11 @@ class SqlConfigs:
             lambda connection: lists.page(connection, _present(account), _FIELDS, query, configs.c.id)
         )
         return Page([self._config(row) for row in rows], total)
+
+    async def some(self, account: str, config_ids: Sequence[int]) -> Mapping[int, PostbackConfig]:
+        query = _present(account).where(configs.c.id.in_(config_ids))
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return {row.id: self._config(row) for row in rows}
 
     def _find_present(self, connection: Connection, account: str, config_id: int) -> PostbackConfig | None:
         row = connection.execute(_present(account).where(configs.c.id == config_id)).one_or_none()

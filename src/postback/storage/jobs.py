@@ -9,9 +9,9 @@ from sqlalchemy import Connection, Select, func, select
 
 from postback.domain.deliveries import State
 from postback.domain.jobs import COUNTED_MAX, JobKind
-from postback.ports import Job, LogFilter
+from postback.ports import Job, LogFilter, Sought
 from postback.storage.journal import TEST
-from postback.storage.log_keys import INDEXED_ENDS, Key, Walk, finished_ones, first_id, forwards, owed_ones
+from postback.storage.log_keys import INDEXED_ENDS, Key, Walk, finished_ones, first_id, forwards, owed_ones, unfolded
 from postback.storage.tables import attempts
 
 LOOKED_AT: Final = 1_000
@@ -31,8 +31,10 @@ class _Filter(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     event_type: str | None = None
     subject: str | None = None
     state: State | None = None
+    reason: str | None = None
     since_ms: int | None = None
     until_ms: int | None = None
+    sought: Sought | None = None
 
     def narrowed(self) -> LogFilter:
         said = msgspec.structs.asdict(self)
@@ -48,9 +50,11 @@ class Step(NamedTuple):
     is_last: bool
 
 
-def count(connection: Connection, account: str, kind: JobKind, narrowed: LogFilter, now: int) -> int:
-    """How many deliveries fit, up to COUNTED_MAX."""
-    found = _walk(account, kind, narrowed, now).keys.limit(COUNTED_MAX).subquery()
+def count(
+    connection: Connection, account: str, kind: JobKind, narrowed: LogFilter, now: int, at_most: int | None = None
+) -> int:
+    """How many deliveries fit, up to `at_most`, or else COUNTED_MAX."""
+    found = _walk(account, kind, narrowed, now).keys.limit(at_most or COUNTED_MAX).subquery()
     return connection.execute(select(func.count()).select_from(found)).scalar_one()
 
 
@@ -65,6 +69,9 @@ def bounds(job: Job, newest: int) -> tuple[str, int]:
     narrowed = job.narrowed
     upto = newest if narrowed.until_ms is None else min(newest, first_id(narrowed.until_ms) - 1)
     before = 0 if narrowed.since_ms is None else first_id(narrowed.since_ms) - 1
+    if narrowed.sought is not None and narrowed.sought.events is not None:
+        first, last = narrowed.sought.events
+        upto, before = min(upto, last), max(before, first - 1)
     return _text(narrowed, upto), before
 
 
@@ -87,7 +94,7 @@ def step_of(keys: Sequence[Key], reach: int, upto: int, limit: int) -> Step:
 def looks(job: Job, after: int) -> Sequence[tuple[str, tuple[Any, ...]]]:
     """Which indexes say how far a step that begins after that event reaches, and what to ask them: those that its walk
     takes, or else that of the account's events. Their names are those of the statements that every database has."""
-    narrowed, rest = job.narrowed, (after, LOOKED_AT)
+    narrowed, rest = unfolded(job.narrowed), (after, LOOKED_AT)
     found: list[tuple[str, tuple[Any, ...]]] = []
     if job.kind is JobKind.CANCEL:
         found.append(("owed", rest))
@@ -118,6 +125,7 @@ def progress(job: Job, step: Step, number: int) -> Progress:
 
 def _walk(account: str, kind: JobKind, narrowed: LogFilter, made_ms: int) -> Walk:
     """What a job of this filter does, were it made at that time."""
+    narrowed = unfolded(narrowed)
     if kind is JobKind.CANCEL:
         return owed_ones(account, narrowed)
     walk = finished_ones(account, narrowed)

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
+from postback.domain.causes import Cause
 from postback.domain.deliveries import INTERRUPTIONS_MAX, Settlement, Verdict, interruption_wait_ms
 from postback.domain.verdict import reason_of
 from postback.domain.wire import Answered, Reason
 from postback.storage import measures
+from postback.storage.causes import measure_of
 from postback.storage.committed import Uncommitted
-from postback.storage.measures import CANCELLED, FAILED, LAST_ERROR, REPLAYED
+from postback.storage.measures import CANCELLED, ERROR_AT, FAILED, LAST_ERROR, REPLAYED
 
 AttemptRow = tuple[Any, ...]
 """The columns of `attempts`, in the order of ATTEMPT_COLUMNS."""
@@ -85,8 +87,19 @@ class Gathered:
         key = (account, config_id, measure)
         self.counts[key] = self.counts.get(key, 0) + times
 
+    def failed(self, account: str, config_id: int, event_id: int, cause: Cause) -> None:
+        """A delivery of this config has failed for good."""
+        self.count(account, config_id, FAILED)
+        self.count(account, config_id, measure_of(cause))
+        self.erred(account, config_id, event_id)
+
+    def erred(self, account: str, config_id: int, event_id: int) -> None:
+        """An attempt of this config has failed just now."""
+        self.last(account, config_id, LAST_ERROR, event_id)
+        self.last(account, config_id, ERROR_AT, self.now)
+
     def last(self, account: str, config_id: int, measure: int, value: int) -> None:
-        """What LAST_SUCCESS or LAST_ERROR of this config is from now on."""
+        """What LAST_SUCCESS, LAST_ERROR, CERTIFICATE or ERROR_AT of this config is from now on."""
         self.lasts[account, config_id, measure] = value
 
     def delivered(self, account: str, config_id: int, latencies_ms: Sequence[int]) -> None:
@@ -112,8 +125,7 @@ class Gathered:
             if times >= INTERRUPTIONS_MAX:
                 ended.append((owed.event_id, owed.config_id))
                 self.attempt(bare_row(owed, Verdict.FAILED, Reason.POISON, now, counts=True))
-                self.count(owed.account, owed.config_id, FAILED)
-                self.last(owed.account, owed.config_id, LAST_ERROR, owed.event_id)
+                self.failed(owed.account, owed.config_id, owed.event_id, Cause(Reason.POISON))
                 continue
             wait_ms = interruption_wait_ms(times)
             freed.append((times, now + wait_ms, owed.event_id, owed.config_id))
@@ -123,12 +135,12 @@ class Gathered:
 
     def end(self, open_ones: Sequence[Owed], verdict: Verdict, reason: Reason) -> None:
         """They end without an outcome, whether claimed or not: cancelled, expired."""
-        measure = CANCELLED if verdict is Verdict.CANCELLED else FAILED
         for owed in open_ones:
             self.attempt(bare_row(owed, verdict, reason, self.now))
-            self.count(owed.account, owed.config_id, measure)
-            if measure == FAILED:
-                self.last(owed.account, owed.config_id, LAST_ERROR, owed.event_id)
+            if verdict is Verdict.CANCELLED:
+                self.count(owed.account, owed.config_id, CANCELLED)
+            else:
+                self.failed(owed.account, owed.config_id, owed.event_id, Cause(reason))
 
     def note(self) -> None:
         """All of it is part of the transaction now."""

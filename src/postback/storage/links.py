@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import ColumnElement, Connection, Row
 
 from postback.domain.accounts import Actor
 from postback.domain.errors import NotFound
@@ -11,7 +11,7 @@ from postback.domain.times import rfc3339
 from postback.domain.users import Link, LinkKind, Role
 from postback.storage import scope
 from postback.storage.database import Database
-from postback.storage.tables import sessions, sign_in_links, users
+from postback.storage.tables import accounts, sessions, sign_in_links, users
 
 
 class SqlSignInLinks:
@@ -23,6 +23,8 @@ class SqlSignInLinks:
     async def add(self, link: Link, token: bytes, *, by: Actor | None = None) -> None:
         def write(connection: Connection) -> None:
             _remove_void(connection, link, self._database.clock())
+            if link.account is not None:
+                _demand_account(connection, link.account)
             connection.execute(
                 scope.add(link.account, sign_in_links).values(
                     id=link.id,
@@ -46,17 +48,22 @@ class SqlSignInLinks:
         row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
         return None if row is None else _link(row)
 
-    async def list(self, account: str | None) -> Sequence[Link]:
-        query = scope.rows(account, sign_in_links).order_by(
-            sign_in_links.c.created_ms.desc(), sign_in_links.c.id.desc()
+    async def list(self, account: str | None, kind: LinkKind | None, limit: int) -> Sequence[Link]:
+        query = (
+            scope.rows(account, sign_in_links)
+            .where(*_of_kind(kind))
+            .order_by(sign_in_links.c.created_ms.desc(), sign_in_links.c.id.desc())
+            .limit(limit)
         )
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return [_link(row) for row in rows]
 
-    async def revoke(self, account: str | None, link_id: str, *, by: Actor | None = None) -> None:
+    async def revoke(
+        self, account: str | None, link_id: str, kind: LinkKind | None, *, by: Actor | None = None
+    ) -> None:
         def write(connection: Connection) -> None:
             here = sign_in_links.c.id == link_id
-            row = connection.execute(scope.rows(account, sign_in_links).where(here)).one_or_none()
+            row = connection.execute(scope.rows(account, sign_in_links).where(here, *_of_kind(kind))).one_or_none()
             if row is None:
                 raise NotFound("lnk", link_id)
             # Sessions that came by it go with it.
@@ -78,6 +85,15 @@ def use_link(connection: Connection, token: bytes, now_ms: int) -> None:
     # Each start made one while there was no user; there is only one first user.
     others = sign_in_links.delete().where(sign_in_links.c.kind == LinkKind.FIRST, sign_in_links.c.hash != token)
     connection.execute(others)
+
+
+def _demand_account(connection: Connection, account: str) -> None:
+    if connection.execute(scope.rows(account, accounts, accounts.c.id)).first() is None:
+        raise NotFound("account", account)
+
+
+def _of_kind(kind: LinkKind | None) -> Sequence[ColumnElement[bool]]:
+    return () if kind is None else (sign_in_links.c.kind == kind,)
 
 
 def _remove_void(connection: Connection, link: Link, now_ms: int) -> None:

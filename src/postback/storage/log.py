@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Row, and_, tuple_
@@ -12,11 +13,13 @@ from postback.domain.errors import InvalidValue, NotFound
 from postback.domain.events import Event
 from postback.domain.ids import delivery_text, event_text
 from postback.domain.wire import Reason
-from postback.ports import AttemptView, DeliveryView, LogFilter
+from postback.ports import AttemptView, DeliveryView, LogFilter, Sought
 from postback.storage import scope
 from postback.storage.configs import version_of
 from postback.storage.database import Database
-from postback.storage.log_keys import ENDS, Key, held_configs, in_time, keys_of_page, of_events
+from postback.storage.log_keys import ENDS, Key, held_configs, in_time, keys_of_page, of_events, unfolded
+from postback.storage.log_reach import reach, reach_of_events
+from postback.storage.log_search import sought
 from postback.storage.tables import attempts, events, owed
 from postback.storage.vault import Vault
 
@@ -27,6 +30,8 @@ _OUTLINE: Final = tuple(
 _STATE_OF: Final = {verdict: state for state, verdict in ENDS.items()}
 _OUTCOMES: Final = frozenset({Verdict.RETRY, Verdict.DELIVERED, Verdict.FAILED})
 _NO_POST: Final = frozenset({Reason.POISON, Reason.EXPIRED, Reason.CANCELLED, Reason.CANNOT_RENDER})
+
+NO_EVENTS: Final = (1, 0)
 
 Which = Callable[[FromClause], ColumnElement[bool]]
 """Which deliveries: a condition on the columns event_id and config_id that both tables have."""
@@ -39,11 +44,12 @@ class SqlLog:
         self._database = database
 
     async def events(
-        self, account: str, narrowed: LogFilter, before: int | None, limit: int
+        self, account: str, narrowed: LogFilter, before: int | None, limit: int, since: int | None = None
     ) -> Sequence[tuple[Event, int]]:
         for name in ("config_id", "state"):
             if getattr(narrowed, name) is not None:
                 raise InvalidValue.of(name, f"{name} narrows deliveries, not events")
+        narrowed = unfolded(_of_its_events(narrowed))
         query = (
             scope.rows(account, events, *_EVENT, events.c.deliveries)
             .where(*of_events(narrowed), *in_time(narrowed, events.c.id))
@@ -52,8 +58,15 @@ class SqlLog:
         )
         if before is not None:
             query = query.where(events.c.id < before)
+        if since is not None:
+            query = query.where(events.c.id >= since)
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return [(Event(*row[:-1]), row[-1]) for row in rows]
+
+    async def reach_of_events(self, account: str, narrowed: LogFilter, before: int | None, rows: int) -> int | None:
+        return await self._database.read(
+            lambda connection: reach_of_events(connection, account, _of_its_events(narrowed), before, rows)
+        )
 
     async def event(self, account: str, event_id: int) -> tuple[Event, int]:
         query = scope.rows(account, events, *_EVENT, events.c.deliveries).where(events.c.id == event_id)
@@ -62,11 +75,22 @@ class SqlLog:
             raise NotFound("evt", event_text(event_id))
         return Event(*row[:-1]), row[-1]
 
+    async def reach(self, account: str, narrowed: LogFilter, before: Key | None, rows: int) -> int | None:
+        return await self._database.read(lambda connection: reach(connection, account, narrowed, before, rows))
+
+    async def sought(self, account: str, text: str) -> Sought:
+        return await self._database.read(lambda connection: sought(connection, account, text))
+
     async def deliveries(
-        self, account: str, narrowed: LogFilter, before: Key | None, limit: int
+        self,
+        account: str,
+        narrowed: LogFilter,
+        before: Key | None,
+        limit: int,
+        since: int | None = None,
     ) -> Sequence[DeliveryView]:
         def read(connection: Connection) -> Sequence[DeliveryView]:
-            keys = keys_of_page(connection, account, narrowed, before, limit)
+            keys = keys_of_page(connection, account, narrowed, before, limit, since)
             event_ids = {key[0] for key in keys}
             # The event ids stand there once more alone: SQLite finds no rows by a list of pairs.
             views = _views(
@@ -95,6 +119,15 @@ class SqlLog:
             return views[0], _attempts(connection, account, key, self._database.vault)
 
         return await self._database.read(read)
+
+
+def _of_its_events(narrowed: LogFilter) -> LogFilter:
+    """What was sought, as far as it says something of events themselves; who stands for configs alone has none."""
+    sought = narrowed.sought
+    if sought is None or sought.config_ids is None:
+        return narrowed
+    events_of_it = NO_EVENTS if sought.events is None else sought.events
+    return replace(narrowed, sought=sought._replace(events=events_of_it, config_ids=None))
 
 
 def _is(table: FromClause, key: Key) -> ColumnElement[bool]:

@@ -23,9 +23,19 @@ class SqlSessions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, session: Session, token: bytes, *, link: bytes | None = None, by: Actor | None = None) -> None:
+    async def add(
+        self,
+        session: Session,
+        token: bytes,
+        *,
+        link: bytes | None = None,
+        instead_of: str | None = None,
+        by: Actor | None = None,
+    ) -> None:
         def write(connection: Connection) -> None:
             connection.execute(sessions.delete().where(sessions.c.ends_ms <= self._database.clock()))
+            if instead_of is not None:
+                self._end(connection, session.user_id, instead_of, by)
             if link is not None:
                 use_link(connection, link, self._database.clock())
             connection.execute(
@@ -76,14 +86,7 @@ class SqlSessions:
         return [_session(row) for row in rows]
 
     async def end(self, user_id: str | None, session_id: str, *, by: Actor | None = None) -> None:
-        def write(connection: Connection) -> None:
-            here = (sessions.c.id == session_id, sessions.c.user_id == user_id)
-            row = connection.execute(_sessions().where(*here)).one_or_none()
-            if row is None or connection.execute(sessions.delete().where(*here)).rowcount == 0:
-                raise NotFound("ses", session_id)
-            self._database.auditor.record(connection, row.account, by, "session.end", session_id)
-
-        await self._database.write(write)
+        await self._database.write(lambda connection: self._end(connection, user_id, session_id, by))
 
     async def refused(self, account: str | None, email: str, why: str, *, by: Actor) -> None:
         await self._database.write(
@@ -91,6 +94,13 @@ class SqlSessions:
                 connection, account, by, "session.refuse", email, after={"why": why}
             )
         )
+
+    def _end(self, connection: Connection, user_id: str | None, session_id: str, by: Actor | None) -> None:
+        here = (sessions.c.id == session_id, sessions.c.user_id == user_id)
+        row = connection.execute(_sessions().where(*here)).one_or_none()
+        if row is None or connection.execute(sessions.delete().where(*here)).rowcount == 0:
+            raise NotFound("ses", session_id)
+        self._database.auditor.record(connection, row.account, by, "session.end", session_id)
 
 
 def _sessions() -> Select[Any]:

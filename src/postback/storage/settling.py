@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from postback.domain.causes import cause_of
 from postback.domain.deliveries import (
     INTERRUPTIONS_MAX,
     Settlement,
@@ -10,10 +11,12 @@ from postback.domain.deliveries import (
     again_at_ms,
     interruption_wait_ms,
 )
-from postback.domain.wire import Reason, Unreachable
+from postback.domain.stats import MINUTE_MS
+from postback.domain.wire import Answered, Reason, Unreachable
 from postback.storage import journal as journals
 from postback.storage import measures
 from postback.storage.journal import AttemptRow, Gathered, settled_row
+from postback.storage.measures import CERTIFICATE_BITS
 
 Key = tuple[int, int, int]
 """Event, config, token."""
@@ -74,6 +77,9 @@ def decide(journal: Gathered, worker: int, settlements: Sequence[Settlement], he
         settlement = _interrupted(given, interruptions) if verdict is INTERRUPTED else given
         row = settled_row(settlement, worker, logged + 1, attempts + 1, manual, now)
         journal.attempt(row)
+        if isinstance(given.outcome, Answered) and given.outcome.certificate_ends_ms is not None:
+            seen = certificate_seen(now, given.outcome.certificate_ends_ms)
+            journal.last(event.account, config_id, measures.CERTIFICATE, seen)
 
         if verdict is DELIVERED:
             ended.append(key)
@@ -84,14 +90,13 @@ def decide(journal: Gathered, worker: int, settlements: Sequence[Settlement], he
         elif settlement.verdict.ends:
             ended.append(key)
             failed.append(settlement)
-            journal.count(event.account, config_id, measures.FAILED)
-            journal.last(event.account, config_id, measures.LAST_ERROR, event.id)
+            journal.failed(event.account, config_id, event.id, cause_of(settlement.outcome))
         else:
             due_at_ms = again_at_ms(now, row[journals.ENDED_MS], settlement.wait_ms)
             journal.due(event.account, config_id, due_at_ms)
             if verdict is Verdict.RETRY:
                 journal.count(event.account, config_id, measures.RETRIED)
-                journal.last(event.account, config_id, measures.LAST_ERROR, event.id)
+                journal.erred(event.account, config_id, event.id)
                 moved.append((attempts + 1, 0, due_at_ms, *key))
             else:
                 moved.append((attempts, interruptions + 1, due_at_ms, *key))
@@ -100,6 +105,11 @@ def decide(journal: Gathered, worker: int, settlements: Sequence[Settlement], he
     for (account, config_id), all_ms in latencies_ms.items():
         journal.delivered(account, config_id, all_ms)
     return Decided(ended, moved, failed, late, telling)
+
+
+def certificate_seen(now: int, ends_ms: int) -> int:
+    """The value of CERTIFICATE."""
+    return (now // MINUTE_MS) << CERTIFICATE_BITS | min(max(ends_ms // MINUTE_MS, 0), (1 << CERTIFICATE_BITS) - 1)
 
 
 def late_row(settlement: Settlement, worker: int, n: int, now: int) -> AttemptRow:

@@ -14,10 +14,13 @@ from postback.storage.measures import (
     ACCEPTED,
     ALL_TIME,
     CANCELLED,
+    CERTIFICATE,
+    CERTIFICATE_BITS,
     DELIVERED,
     FAILED,
     LAST_ERROR,
     LAST_SUCCESS,
+    LATENCIES,
     LATENCY,
     NO_CONFIG,
     REPLAYED,
@@ -39,7 +42,7 @@ AT_ONCE: Final = 500
 """Configs that one statement names."""
 
 Lasts = Mapping[tuple[int, int], int]
-"""Config and LAST_SUCCESS or LAST_ERROR → its value."""
+"""Config and LAST_SUCCESS, LAST_ERROR or CERTIFICATE → its value."""
 
 
 class SqlStats:
@@ -76,6 +79,7 @@ class SqlStats:
                     has_more=pending[one] > PENDING_MAX,
                     last_success_ms=lasts.get((one, LAST_SUCCESS)),
                     last_error=errors.get(one),
+                    certificate_ends_ms=certificate_end(lasts.get((one, CERTIFICATE))),
                 )
                 for one in config_ids
             }
@@ -123,7 +127,7 @@ def _in_parts(config_ids: Sequence[int]) -> Iterator[Sequence[int]]:
 def _tally(counts: Mapping[int, int]) -> Tally:
     return Tally(
         **{name: counts.get(measure, 0) for measure, name in _NAMES.items()},
-        latencies={measure - LATENCY: count for measure, count in counts.items() if measure >= LATENCY},
+        latencies={measure - LATENCY: count for measure, count in counts.items() if measure in LATENCIES},
     )
 
 
@@ -148,11 +152,16 @@ def _lasts(connection: Connection, account: str, config_ids: Sequence[int]) -> L
         .where(
             counters.c.config_id.in_(config_ids),
             counters.c.minute == ALL_TIME,
-            counters.c.measure.in_((LAST_SUCCESS, LAST_ERROR)),
+            counters.c.measure.in_((LAST_SUCCESS, LAST_ERROR, CERTIFICATE)),
         )
         .group_by(counters.c.config_id, counters.c.measure)
     )
     return {(config_id, measure): last for config_id, measure, last in connection.execute(query)}
+
+
+def certificate_end(seen: int | None) -> int | None:
+    """Unix ms, of the value of CERTIFICATE."""
+    return None if seen is None else (seen & (1 << CERTIFICATE_BITS) - 1) * MINUTE_MS
 
 
 def _errors(connection: Connection, account: str, last: Mapping[int, int]) -> Mapping[int, LastError]:

@@ -36,9 +36,11 @@ _HAS_A_PURPOSE: Final = text("purpose IS NOT NULL AND state <> 'deleted'")
 
 _IS_REPLACED: Final = text("replaced_ms IS NOT NULL")
 _HAS_A_SUBJECT: Final = text("subject IS NOT NULL")
+_IS_TRACKED: Final = text("tracking_id IS NOT NULL")
 _IS_UNCLAIMED: Final = text("claim IS NULL")
 _HAS_FAILED: Final = text("verdict = 2")
 _IS_CANCELLED: Final = text("verdict = 3")
+_IS_A_CAUSE: Final = text("measure >= 1000")
 _IS_DELETED: Final = text("state = 'deleted'")
 _IS_RUNNING: Final = text("state = 'running'")
 
@@ -234,9 +236,19 @@ events = Table(
     Column("expands", LargeBinary),
     # The trace that the publisher's request belonged to (W3C traceparent).
     Column("trace", _TEXT),
+    # Of a message, where its data has one: what people find it by.
+    Column("tracking_id", _TEXT),
     Index("events_of_account", "account", "id"),
     Index(
         "events_of_subject", "account", "subject", "id", sqlite_where=_HAS_A_SUBJECT, postgresql_where=_HAS_A_SUBJECT
+    ),
+    Index(
+        "events_of_tracking_id",
+        "account",
+        "tracking_id",
+        "id",
+        sqlite_where=_IS_TRACKED,
+        postgresql_where=_IS_TRACKED,
     ),
     # A partition a day (storage/postgres/partitions.py).
     postgresql_partition_by="RANGE (id)",
@@ -388,6 +400,7 @@ counters = Table(
     Column("count", BigInteger, nullable=False),
     PrimaryKeyConstraint("account", "config_id", "minute", "measure"),
     Index("counters_of_minute", "minute"),
+    Index("counters_of_causes", "account", "minute", sqlite_where=_IS_A_CAUSE, postgresql_where=_IS_A_CAUSE),
     sqlite_with_rowid=False,
 )
 

@@ -244,7 +244,15 @@ class Connection(asyncio.Protocol):
         now = self._time()
         outcome = made(
             Answered,
-            (self._status, self._headers, self._body, exchange.timings(now), self._truncated, exchange.notes),
+            (
+                self._status,
+                self._headers,
+                self._body,
+                exchange.timings(now),
+                self._truncated,
+                exchange.notes,
+                exchange.certificate_ends_ms,
+            ),
         )
         self.exchange = None
         self._answers += 1

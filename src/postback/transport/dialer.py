@@ -64,6 +64,7 @@ class Dialer:
             exchange.phase = Phase.HANDSHAKING
             await connection.shake_hands()
             exchange.tls_s = self._loop.time() - connected
+            exchange.certificate_ends_ms = connection.certificate_ends_ms()
         if not connection.is_usable():
             raise lost(None)
         return connection

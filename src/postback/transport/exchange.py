@@ -44,6 +44,7 @@ class Exchange:
         "_deadline",
         "_waits_since",
         "answered",
+        "certificate_ends_ms",
         "connect_s",
         "connection",
         "deadline",
@@ -70,6 +71,7 @@ class Exchange:
         self.dns_s: float | None = None
         self.connect_s: float | None = None
         self.tls_s: float | None = None
+        self.certificate_ends_ms: int | None = None
         self.notes: Sequence[Note] = ()
         self.connection: Connection | None = None
         self.opening: asyncio.Task[None] | None = None
@@ -77,6 +79,7 @@ class Exchange:
     def open(self, now: float) -> None:
         """A connection is made for it: it has the whole time to connect, within what is left."""
         self.connection = None
+        self.certificate_ends_ms = None
         self.phase = RESOLVING
         self.deadline = min(now + self.request.destination.deadlines.connect_s, self.ends)
 

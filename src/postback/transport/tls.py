@@ -112,6 +112,13 @@ class TlsConnection(Connection):
             # An error leads back to here.
             self._handshake = None
 
+    def certificate_ends_ms(self) -> int | None:
+        """When the receiver's certificate expires (unix); None where it was not shown, since an earlier handshake counts."""
+        if self._tls.session_reused:
+            return None
+        said = (self._tls.getpeercert() or {}).get("notAfter")
+        return ssl.cert_time_to_seconds(said) * 1000 if isinstance(said, str) else None
+
     def data_received(self, data: bytes) -> None:
         self._incoming.write(data)
         if not self._is_ready:

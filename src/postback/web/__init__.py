@@ -4,7 +4,8 @@ How a page is made:
 
 1. **A line in the table** of `routes.py`: method, path, the permission that it needs, its handler. Nothing else lets
    anybody in, and nothing else has to ask: the door (`door.py`) checks session, permission and form before a handler runs,
-   and the tests walk the table (each route, as each role, with own, others' and unknown ids).
+   and the tests walk the table (each route, as each role, with own, others' and unknown ids). Of a form that shows or
+   changes what lets people in, `always` at the end of its line asks for the password again.
 2. **A handler** in `pages/`, a file for each place: `async def show(visit: Visit) -> Response`. A `Visit` (`visit.py`) has
    all that it needs: `visit.account` (whose things), `visit.actor` (what actions take as `by`), `visit.services` (the
    actions), `visit.param("thing_id")`, `visit.asked("search")`, `await visit.form()`. It ends in one of

@@ -7,12 +7,15 @@ from postback.actions.config_options import OPTIONS, SIGNED
 from postback.domain.configs import DISABLE_AFTER_S, FormatOptions, PostbackConfig
 from postback.domain.errors import InvalidValue
 from postback.domain.masking import masked
-from postback.web.forms import Form
+from postback.web.forms import Form, number
 
 RESOURCE: Final = "resource"
 EVENT_TYPES: Final = "event_types"
 WANTS_BY: Final = "wants_by"
 """Which of the two ways to say what is wanted: one of the two above."""
+
+PREVIEW: Final = "preview"
+"""The button that shows a body, and saves nothing."""
 
 FLAGS: Final = ("on_create", "on_update", "on_delete")
 _OF_A_RESOURCE: Final = (RESOURCE, *FLAGS, "product_transaction_id", "expands")
@@ -57,6 +60,12 @@ def new_form(location_id: str) -> Form:
     return Form.of({**begun, "location_id": location_id})
 
 
+def sets_secret(form: Form) -> bool:
+    """Whether what is saved changes the signing secret; a look at a body saves nothing."""
+    touches = form.text("signing_secret") != "" or form.is_on("remove_signing_secret")
+    return touches and not form.text(PREVIEW)
+
+
 def form_of(config: PostbackConfig) -> Form:
     """A config to be changed: what its owner sent, its secrets never. What was left to the format is empty."""
     sent = config.as_sent
@@ -87,8 +96,8 @@ def fields_of(form: Form, old: PostbackConfig | None) -> dict[str, object]:
     InvalidValue for a line of headers that is none.
     """
     fields: dict[str, Any] = dict(form.fields(*_TEXTS))
-    fields |= {name: _number(form.text(name)) for name in _NUMBERS}
-    fields["retry_schedule"] = [_number(wait) for wait in _parts(form.text("retry_schedule"))] or None
+    fields |= {name: number(form.text(name)) for name in _NUMBERS}
+    fields["retry_schedule"] = [number(wait) for wait in _parts(form.text("retry_schedule"))] or None
     fields["headers"] = _headers(form.text("headers"))
     fields |= _wants(form)
     fields |= _options(form)
@@ -132,23 +141,10 @@ def _end(form: Form, old: PostbackConfig | None) -> dict[str, object]:
     """Null stands for never here, so what is empty has to be said in seconds where something else was said before."""
     if form.is_on("never_disable"):
         return {"disable_after": None}
-    typed = _number(form.text("disable_after"))
+    typed = number(form.text("disable_after"))
     if typed is not None:
         return {"disable_after": typed}
     return {"disable_after": DISABLE_AFTER_S} if old is not None and "disable_after" in old.as_sent else {}
-
-
-def _number(text: str) -> object:
-    """As a number where it is one: what is none is told so by the actions."""
-    text = text.strip()
-    if not text:
-        return None
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def _parts(text: str) -> Sequence[str]:

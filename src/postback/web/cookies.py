@@ -44,8 +44,9 @@ class Cookies(NamedTuple):
             key, cookie = raw[-1]
             raw[-1] = (key, cookie + b"; Partitioned")
 
-    def remove(self, response: Response, name: str) -> None:
-        response.delete_cookie(self._name(name), path="/", secure=self.is_encrypted, httponly=True, samesite="lax")
+    def remove(self, response: Response, name: str, *, is_framed: bool = False) -> None:
+        """As it was put: the one of a frame is kept apart, and no other word takes it away."""
+        self.put(response, name, "", 0, is_framed=is_framed)
 
     def _name(self, name: str) -> str:
         return f"__Host-{name}" if self.is_encrypted else name

@@ -1,6 +1,6 @@
 """What every request passes: who visits, whether they may, whether a form is ours. Handlers come after that."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
@@ -8,16 +8,29 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from postback.domain.errors import Forbidden, NotFound
+from postback.actions.sessions import PROOF
+from postback.domain.errors import Forbidden, InvalidValue, NotFound
 from postback.domain.users import Permission, Session
 from postback.web import cookies as names
 from postback.web import tokens
 from postback.web.cookies import Cookies
 from postback.web.errors import ForeignForm, MethodNotAllowed, error_page
+from postback.web.forms import Form
 from postback.web.services import Services
-from postback.web.visit import Visit
+from postback.web.visit import Visit, is_encrypted
 
 Handler = Callable[[Visit], Awaitable[Response]]
+
+Delicate = Callable[[Form], bool]
+
+
+def never(_form: Form) -> bool:
+    return False
+
+
+def always(_form: Form) -> bool:
+    return True
+
 
 OPEN: Final = None
 """What a route needs that is for everybody, signed in or not."""
@@ -26,12 +39,16 @@ _FROM_US: Final = ("same-origin", "none")
 
 
 class Route(NamedTuple):
-    """GET shows and changes nothing; POST changes. `path` has its ids in braces; the first route that fits is taken."""
+    """GET shows and changes nothing; POST changes. `path` has its ids in braces; the first route that fits is taken.
+
+    `is_delicate` says of which forms the password is asked for again: those that show or change what lets people in.
+    """
 
     method: str
     path: str
     needs: Permission | None
     handler: Handler
+    is_delicate: Delicate = never
 
 
 class Door:
@@ -61,7 +78,7 @@ class Door:
         return visit.finish(response)
 
     async def _arrive(self, request: Request) -> Visit:
-        token = Cookies(self._services.is_encrypted).get(request, names.SESSION)
+        token = Cookies(is_encrypted(self._services, request)).get(request, names.SESSION)
         session: Session | None = None
         if token:
             session = await self._services.sessions.resume(token)
@@ -84,6 +101,9 @@ class Door:
                 raise Forbidden(f"this needs the right to {route.needs}; your role is {visit.session.role}")
         if route.method == "POST":
             await _demand_own_form(visit)
+            asked = await _ask_for_proof(visit, route)
+            if asked is not None:
+                return asked
         return await route.handler(visit)
 
 
@@ -97,6 +117,29 @@ async def _demand_own_form(visit: Visit) -> None:
         sent = (await visit.form()).text(tokens.FIELD)
     if not visit.is_own_form(sent):
         raise ForeignForm("its token is not the one of this page")
+
+
+async def _ask_for_proof(visit: Visit, route: Route) -> Response | None:
+    """The page that asks for the password; it sends along what was asked for. None where nothing is to be proved any more."""
+    if route.is_delicate is never or visit.session is None or visit.is_proved:
+        return None
+    form = await visit.form()
+    if not route.is_delicate(form):
+        return None
+    if visit.signed_in.user_id is None:
+        raise Forbidden("this needs a portal link that was opened just now; ask for a new one")
+    if PROOF not in form.values:
+        return await visit.page("prove.html", sent=_sent_along(form))
+    try:
+        await visit.prove(form.text(PROOF))
+    except InvalidValue as error:
+        return await visit.page("prove.html", 422, form=form.wrong(error), sent=_sent_along(form))
+    return None
+
+
+def _sent_along(form: Form) -> Sequence[tuple[str, str]]:
+    """Field and text, as they were sent; the page has a token of its own."""
+    return [(name, text) for name, texts in form.values.items() if name not in (PROOF, tokens.FIELD) for text in texts]
 
 
 def _sign_in_and_back(visit: Visit) -> str:

@@ -19,6 +19,7 @@ from postback.domain.errors import (
     Unauthorized,
     Unavailable,
 )
+from postback.domain.masking import MASK
 from postback.web.visit import Visit
 
 _log: Final = logging.getLogger("postback.web")
@@ -70,13 +71,17 @@ _SAID: Final[Mapping[type[PostbackError], Said]] = {
 _WITHOUT_STORE: Final = (500, 503)
 
 
+_WITH_TOKEN: Final = ("/join/", "/new-password/", "/portal/")
+"""Paths whose rest lets somebody in: no log gets to know it."""
+
+
 async def error_page(visit: Visit, error: Exception) -> Response:
     """The page of whatever was raised; called where it was caught, since the log gets the traceback of a bug."""
     said = next((_SAID[kind] for kind in type(error).__mro__ if kind in _SAID), None)
     error_id = None
     if said is None:
         said, error_id = _INTERNAL, secrets.token_hex(8)
-        _log.exception("error %s while answering %s %s", error_id, visit.request.method, visit.path)
+        _log.exception("error %s while answering %s %s", error_id, visit.request.method, _without_token(visit.path))
     told = "" if error_id else str(error)
     context = {"said": said, "told": told, "error_id": error_id}
     if said.status in _WITHOUT_STORE or visit.session is None:
@@ -94,3 +99,7 @@ async def error_page(visit: Visit, error: Exception) -> Response:
         # The rest of it stays unread.
         response.headers["connection"] = "close"
     return response
+
+
+def _without_token(path: str) -> str:
+    return next((f"{start}{MASK}" for start in _WITH_TOKEN if path.startswith(start)), path)

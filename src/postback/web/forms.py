@@ -68,6 +68,19 @@ class Form:
         return [_sentence(name, message) for message in self.errors.get(name, ())]
 
 
+def number(text: str) -> object:
+    """As a number where it is one: what is none is told so by the actions."""
+    text = text.strip()
+    if not text:
+        return None
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
 def _texts(value: object) -> Sequence[str]:
     if value is None:
         return ()

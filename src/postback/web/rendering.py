@@ -10,9 +10,10 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from postback.domain.ids import config_text, delivery_text
+from postback.domain.ids import config_text, delivery_text, event_text
 from postback.domain.masking import masked, without_secrets
 from postback.web import shown, statics
+from postback.web.reasons import reason_in_words
 
 
 def _finalized(value: object) -> object:
@@ -49,7 +50,9 @@ def environment() -> Environment:
         "wants": shown.wants,
         "waited": shown.waited,
         "pair": lambda value: (value, value),
+        "reason_in_words": reason_in_words,
         "config_id": config_text,
+        "event_id": event_text,
         "delivery_id": lambda delivery: delivery_text(delivery.event.id, delivery.config_id),
         "shown_headers": lambda headers: masked(headers).items(),
         "without_password": without_secrets,

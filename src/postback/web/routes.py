@@ -8,20 +8,30 @@ from typing import Final
 
 from postback.domain.users import Permission
 from postback.web import live, menu
-from postback.web.door import OPEN, Route
+from postback.web.config_form import sets_secret
+from postback.web.door import OPEN, Route, always
 from postback.web.pages import (
     account,
     accounts,
     assets,
+    audit,
     callbacks,
     config,
     config_edit,
     configs,
+    deliveries,
+    delivery,
     entrance,
+    event,
+    events,
+    keys,
     location,
     locations,
     overview,
     postback_settings,
+    publish,
+    reference,
+    replays,
     users,
 )
 
@@ -53,6 +63,7 @@ ROUTES: Final = (
     # Overview
     Route("GET", "/", SEE, overview.show),
     Route("GET", "/live", SEE, live.stream),
+    Route("GET", "/live/overview", SEE, overview.stream),
     # Locations
     Route("GET", "/locations", SEE, locations.show_list),
     Route("GET", "/locations/add", RECORDS, locations.show_add),
@@ -71,10 +82,10 @@ ROUTES: Final = (
     Route("POST", "/postbackconfigs/add", CONFIGS, config_edit.add),
     Route("GET", "/postbackconfigs/{config_id}", SEE, config.show),
     Route("GET", "/postbackconfigs/{config_id}/edit", CONFIGS, config_edit.show_edit),
-    Route("POST", "/postbackconfigs/{config_id}/edit", CONFIGS, config_edit.edit),
+    Route("POST", "/postbackconfigs/{config_id}/edit", CONFIGS, config_edit.edit, sets_secret),
     Route("POST", "/postbackconfigs/{config_id}/pause", CONFIGS, config.pause),
     Route("POST", "/postbackconfigs/{config_id}/resume", CONFIGS, config.resume),
-    Route("POST", "/postbackconfigs/{config_id}/rotate-secret", CONFIGS, config.rotate_secret),
+    Route("POST", "/postbackconfigs/{config_id}/rotate-secret", CONFIGS, config.rotate_secret, always),
     Route("POST", "/postbackconfigs/{config_id}/test", CONFIGS, config.test),
     Route("GET", "/postbackconfigs/{config_id}/delete", CONFIGS, config.show_delete),
     Route("POST", "/postbackconfigs/{config_id}/delete", CONFIGS, config.delete),
@@ -84,6 +95,21 @@ ROUTES: Final = (
     Route("POST", "/callbacks/test", CONFIGS, callbacks.test),
     Route("GET", "/postbacksettings", SEE, postback_settings.show),
     Route("POST", "/postbacksettings", CONFIGS, postback_settings.change),
+    # Deliveries
+    Route("GET", "/deliveries", SEE, deliveries.show_list),
+    Route("GET", "/deliveries/{delivery_id}", SEE, delivery.show),
+    Route("POST", "/deliveries/{delivery_id}/replay", REPLAY, delivery.replay),
+    Route("GET", "/deliveries/{delivery_id}/cancel", REPLAY, delivery.show_cancel),
+    Route("POST", "/deliveries/{delivery_id}/cancel", REPLAY, delivery.cancel),
+    Route("GET", "/replays", SEE, replays.show_list),
+    Route("GET", "/replays/new", REPLAY, replays.show_new),
+    Route("POST", "/replays/new", REPLAY, replays.start),
+    Route("GET", "/replays/{replay_id}", SEE, replays.show),
+    # Events
+    Route("GET", "/events", SEE, events.show_list),
+    Route("GET", "/events/new", PUBLISH, publish.show),
+    Route("POST", "/events/new", PUBLISH, publish.publish),
+    Route("GET", "/events/{event_id}", SEE, event.show),
     # Account
     Route("GET", "/account", SEE, account.show),
     Route("POST", "/account/sessions/{session_id}/end", SEE, account.end_session),
@@ -91,13 +117,32 @@ ROUTES: Final = (
     Route("POST", "/account/password", SEE, account.change_password),
     Route("GET", "/account/users", USERS, users.show_list),
     Route("GET", "/account/users/invite", USERS, users.show_invite),
-    Route("POST", "/account/users/invite", USERS, users.invite),
-    Route("POST", "/account/users/{user_id}", USERS, users.change),
-    Route("POST", "/account/users/{user_id}/password-link", USERS, users.make_password_link),
+    Route("POST", "/account/users/invite", USERS, users.invite, always),
+    Route("POST", "/account/users/{user_id}", USERS, users.change, always),
+    Route("POST", "/account/users/{user_id}/password-link", USERS, users.make_password_link, always),
     Route("POST", "/account/links/{link_id}/revoke", USERS, users.revoke_link),
+    Route("GET", "/account/keys", KEYS, keys.show_list),
+    Route("GET", "/account/keys/add", KEYS, keys.show_add),
+    Route("POST", "/account/keys/add", KEYS, keys.add, always),
+    Route("GET", "/account/keys/{key_id}/revoke", KEYS, keys.show_revoke),
+    Route("POST", "/account/keys/{key_id}/revoke", KEYS, keys.revoke, always),
+    Route("GET", "/account/audit", AUDIT, audit.show),
     # Accounts of the platform
     Route("GET", "/accounts", SEE, accounts.show_list),
     Route("POST", "/accounts/{account}/act-for", SEE, accounts.act_for),
+    Route("GET", "/accounts/add", ACCOUNTS, accounts.show_add),
+    Route("POST", "/accounts/add", ACCOUNTS, accounts.add),
+    Route("GET", "/accounts/{account}/settings", ACCOUNTS, accounts.show_settings),
+    Route("POST", "/accounts/{account}/settings", ACCOUNTS, accounts.change, always),
+    Route("GET", "/accounts/{account}/portal-link", ACCOUNTS, accounts.show_portal_link),
+    Route("POST", "/accounts/{account}/portal-link", ACCOUNTS, accounts.make_portal_link, always),
+    Route("POST", "/accounts/{account}/portal-link/{portal_link_id}/revoke", ACCOUNTS, accounts.revoke_portal_link),
+    # Reference
+    Route("GET", "/reference", SEE, reference.show),
+    Route("GET", "/reference/signatures", SEE, reference.show_signatures),
+    Route("GET", "/reference/api", SEE, reference.show_api),
+    Route("GET", "/reference/api.css", SEE, reference.api_stylesheet),
+    Route("GET", "/reference/events/{event_type}", SEE, reference.show_type),
 )
 
 menu.offer([route.path for route in ROUTES if route.method == "GET"])

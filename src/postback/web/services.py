@@ -1,6 +1,7 @@
 """What the portal is joined to: the actions that it asks, the same as the API's, and a few plain values."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from postback.actions.account_wide import AccountWideActions
@@ -9,6 +10,8 @@ from postback.actions.audit import AuditActions
 from postback.actions.config_checks import ConfigChecks
 from postback.actions.configs import ConfigActions
 from postback.actions.log import LogActions
+from postback.actions.overview import OverviewActions
+from postback.actions.portal_links import PortalLinks
 from postback.actions.publish import Publishing
 from postback.actions.receiver_manners import ReceiverManners
 from postback.actions.records import RecordActions
@@ -24,6 +27,7 @@ class Services:
     """`base_url` is what links begin with, without a slash at its end; `stopping` is set when the server ends.
 
     `calls_loopback` says that receivers on this very machine may be called, as when it is tried out.
+    `api_reference` gives the page of the API, by the address at which it will find its stylesheet; it takes a moment.
     """
 
     base_url: str
@@ -32,6 +36,7 @@ class Services:
     users: UserActions
     sessions: SessionActions
     accounts: AccountActions
+    portal_links: PortalLinks
     configs: ConfigActions
     config_checks: ConfigChecks
     account_wide: AccountWideActions
@@ -40,8 +45,11 @@ class Services:
     log: LogActions
     replays: ReplayActions
     stats: StatsActions
+    overview: OverviewActions
     publishing: Publishing
     audit: AuditActions
+    api_reference: Callable[[str], bytes]
+    api_stylesheet: Callable[[], bytes]
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property

@@ -5,9 +5,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final, NamedTuple
 
+CSS: Final = "text/css; charset=utf-8"
+
 _FOLDER: Final = Path(__file__).with_name("static")
 _TYPES: Final = {
-    ".css": "text/css; charset=utf-8",
+    ".css": CSS,
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }

@@ -49,7 +49,8 @@ class Visit:
         self.request = request
         self.session = session
         self.framed_by: Sequence[str] = ()
-        self._cookies = Cookies(services.is_encrypted)
+        self.is_encrypted = is_encrypted(services, request)
+        self._cookies = Cookies(self.is_encrypted)
         self._token = token if session is not None else None
         self._form: Form | None = None
         self._new_cookies: list[tuple[str, str, int | None]] = []
@@ -87,6 +88,15 @@ class Visit:
         """Whether to offer something; the door asks the same before a handler is called."""
         return self.session is not None and permission in self.session.permissions
 
+    @property
+    def is_proved(self) -> bool:
+        """Whether who is signed in has proved it lately enough for secrets to be shown or changed."""
+        return self.signed_in.is_proved(self.now_ms)
+
+    async def prove(self, password: str) -> None:
+        """By the password: the session goes on under a new token."""
+        self._take(await self.services.sessions.prove(self.signed_in, password, self.visitor))
+
     async def is_still_signed_in(self) -> bool:
         """Asked anew of the store, by what lasts longer than a request."""
         return self._token is not None and await self.services.sessions.is_good(self._token)
@@ -121,6 +131,10 @@ class Visit:
         known = {"visit": self, "form": Form(), "switcher": None, "flash": self._take_flash(), **context}
         return HTMLResponse(render(template, known), status)
 
+    def section(self, template: str, **context: Any) -> str:
+        """A part of a page, for whoever follows it: without what is said once."""
+        return render(template, {"visit": self, "form": Form(), **context})
+
     def go(self, path: str, said: str | None = None, kind: str = "done") -> Response:
         """To another page of ours, where `said` is read once; kinds are done, note and problem."""
         if said is not None:
@@ -129,21 +143,23 @@ class Visit:
         return RedirectResponse(path, 303)
 
     async def confirm(self, **context: Any) -> Response:
-        """Ask before it is done: `title`, `sentences`, `facts` (word → number), `action`, `button`, `back`, and `fields`,
-        which are sent along."""
-        return await self.page("confirm.html", **{"facts": {}, "fields": {}, "sentences": [], **context})
+        """Ask before it is done: `title`, `sentences`, `facts` (word → number), `action`, `button`, `back` and what that
+        is called, and `fields`, which are sent along."""
+        known = {"facts": {}, "fields": {}, "sentences": [], "back_label": "Cancel"}
+        return await self.page("confirm.html", **{**known, **context})
 
     def sign_in(self, signed_in: SignedIn, path: str) -> Response:
         """A new session, under a token that nobody knew before."""
-        self._token, self.session = signed_in.token, signed_in.session
-        self._new_cookies.append((names.SESSION, signed_in.token, None))
+        self._take(signed_in)
         self._removed.append(names.VISITOR)
         return RedirectResponse(path, 303)
 
-    def sign_out(self, path: str, said: str) -> Response:
+    def sign_out(self) -> Response:
+        """In the browser. Whoever came by a portal link has nothing to sign in with, and no frame shows the sign-in page."""
+        is_user = self.session is None or self.session.user_id is not None
         self.session = self._token = None
         self._removed.append(names.SESSION)
-        return self.go(path, said)
+        return self.go("/sign-in", "You are signed out.") if is_user else self.bare("signed_out.html")
 
     def set_theme(self, theme: str) -> None:
         self._new_cookies.append((names.THEME, theme, names.YEAR_S))
@@ -153,8 +169,8 @@ class Visit:
         for name, value, max_age_s in self._new_cookies:
             self._cookies.put(response, name, value, max_age_s, is_framed=bool(self.framed_by))
         for name in self._removed:
-            self._cookies.remove(response, name)
-        headers.put(response.headers, is_encrypted=self.services.is_encrypted, framed_by=self.framed_by)
+            self._cookies.remove(response, name, is_framed=bool(self.framed_by))
+        headers.put(response.headers, is_encrypted=self.is_encrypted, framed_by=self.framed_by)
         return response
 
     # --- what templates ask -------------------------------------------------------------------------------------------
@@ -180,6 +196,10 @@ class Visit:
         return found if found in THEMES else "auto"
 
     # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _take(self, signed_in: SignedIn) -> None:
+        self._token, self.session = signed_in.token, signed_in.session
+        self._new_cookies.append((names.SESSION, signed_in.token, None))
 
     @cached_property
     def _visitor_secret(self) -> str:
@@ -220,6 +240,11 @@ class Visit:
         except TimeoutError:
             raise Unavailable("the form took too long to arrive; send it again") from None
         return b"".join(parts)
+
+
+def is_encrypted(services: Services, request: Request) -> bool:
+    """By the public URL, or by what a trusted proxy says of this request: what is secret goes over no other connection."""
+    return services.is_encrypted or request.url.scheme == "https"
 
 
 def own_path(text: str) -> str:

@@ -30,6 +30,7 @@ _PREFIXES: Final[Mapping[str, str]] = {
     "accountvault": "acv_38fweqgamzw00",
     "account_vault": "acv_38fweqgamzw00",
     "key": "key_38fweqg95zw00",
+    "link": "lnk_38fweqg9c0w00",
     "user": "usr_38fweqg9azw00",
     "replay": "rpl_38fweqgb7zw00",
 }

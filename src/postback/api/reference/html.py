@@ -20,10 +20,10 @@ _META: Final = Html(
 )
 
 
-def page(document: Schema, style: str) -> str:
-    """The whole page, with the stylesheet that it carries."""
+def page(document: Schema, style: Html) -> str:
+    """The whole page; `style` is the element that has its stylesheet, or leads to it."""
     groups = grouped(document)
-    head = element("head", _META, element("title", f"{document['info']['title']} API"), element("style", Html(style)))
+    head = element("head", _META, element("title", f"{document['info']['title']} API"), style)
     body = element(
         "body",
         link("#content", "To the content", class_="skip"),

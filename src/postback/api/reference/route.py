@@ -4,6 +4,7 @@ import asyncio
 from base64 import b64encode
 from collections.abc import Mapping
 from hashlib import sha256
+from html import escape
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -14,6 +15,7 @@ from postback.api.answers import HEADERS
 from postback.api.documents import READING, documented
 from postback.api.keys import LOCAL_OR_READER, LocalOrReader
 from postback.api.reference.html import page
+from postback.api.reference.markup import Html, element
 from postback.api.schema_parts import Schema
 
 _STYLE: Final = Path(__file__).with_name("page.css")
@@ -36,7 +38,16 @@ def rendered(document: Schema) -> Rendered:
         f"default-src 'none'; style-src 'sha256-{known}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     headers = {**HEADERS, "content-security-policy": policy, "referrer-policy": "no-referrer"}
-    return Rendered(page(document, style).encode(), headers)
+    return Rendered(page(document, element("style", Html(style))).encode(), headers)
+
+
+def linked(document: Schema, address: str) -> Rendered:
+    """The page for somewhere else, whose stylesheet (`stylesheet`) is found at this address; headers are that place's own."""
+    return Rendered(page(document, Html(f'<link rel="stylesheet" href="{escape(address)}">')).encode(), {})
+
+
+def stylesheet() -> bytes:
+    return _STYLE.read_bytes()
 
 
 @router.get(

@@ -18,7 +18,10 @@ from postback.storage.postgres.clock import NOW
 from postback.storage.postgres.journal import NOTHING_BESIDE, Journal, Raw, lanes_and_counters
 from postback.storage.postgres.tasks import Passed, Task
 
-_EVENT_TYPES: Final = (*("bigint", "text", "text", "text", "text", "text", "bigint", "int", "bytea", "bytea", "text"),)
+_EVENT_TYPES: Final = (
+    *("bigint", "text", "text", "text", "text", "text", "bigint"),
+    *("int", "bytea", "bytea", "text", "text"),
+)
 _OWED_TYPES: Final = ("bigint", "bigint", "text", "text", "bigint", "bigint", "bigint", "bigint")
 _KEY_TYPES: Final = ("text", "bytea", "bigint", "bytea", "bigint")
 

@@ -14,7 +14,7 @@ from postback.domain.stats import MINUTE_MS
 from postback.domain.wire import Reason
 from postback.storage.committed import Uncommitted
 from postback.storage.journal import ATTEMPT_COLUMNS, DETAIL, AttemptRow, Gathered, Owed, note_attempts
-from postback.storage.measures import ALL_TIME, LAST_ERROR, LAST_SUCCESS
+from postback.storage.measures import ALL_TIME, CERTIFICATE, ERROR_AT, LAST_ERROR, LAST_SUCCESS
 from postback.storage.postgres.arrays import columns, unnested
 
 Raw: TypeAlias = "asyncpg.Connection[Any]"
@@ -48,9 +48,11 @@ WHERE excluded.next_due_ms < lanes.next_due_ms
 """
 """Locks the lane also where it is left as it is: a claim that empties the lane comes before this or sees what this adds."""
 
+_LASTS: Final = f"{LAST_SUCCESS}, {LAST_ERROR}, {CERTIFICATE}, {ERROR_AT}"
+
 COUNT: Final = f"""
 ON CONFLICT (account, config_id, minute, measure, part) DO UPDATE
-SET count = excluded.count + CASE WHEN excluded.measure IN ({LAST_SUCCESS}, {LAST_ERROR}) THEN 0 ELSE counters.count END
+SET count = excluded.count + CASE WHEN excluded.measure IN ({_LASTS}) THEN 0 ELSE counters.count END
 """
 
 

@@ -7,7 +7,7 @@ from postback.domain.deliveries import Settlement, Verdict
 from postback.domain.errors import Conflict, NotFound
 from postback.domain.ids import delivery_text
 from postback.domain.wire import Reason
-from postback.storage.accepting import EVENT_COLUMNS
+from postback.storage.accepting import EVENT_COLUMNS, event_row
 from postback.storage.journal import OWED_COLUMNS, TEST, Owed, settled_row
 from postback.storage.measures import REPLAYED
 from postback.storage.postgres.arrays import columns, unnested
@@ -19,7 +19,7 @@ _NO_POST: Final = f"'{Reason.POISON}', '{Reason.EXPIRED}', '{Reason.CANCELLED}',
 _OUTCOMES: Final = f"{Verdict.RETRY:d}, {Verdict.DELIVERED:d}, {Verdict.FAILED:d}"
 
 _INSERT_EVENT: Final = (
-    f"INSERT INTO events ({', '.join(EVENT_COLUMNS)}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"  # noqa: S608
+    f"INSERT INTO events ({', '.join(EVENT_COLUMNS)}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"  # noqa: S608
 )
 
 _OWE_AGAIN: Final = f"""
@@ -57,7 +57,7 @@ async def keep_test(raw: Raw, now: int, worker: int, settlement: Settlement) -> 
     event, claim = settlement.claim.event, settlement.claim
     verdict = Verdict.DELIVERED if settlement.verdict is Verdict.DELIVERED else Verdict.FAILED
     ended = settlement._replace(verdict=verdict, wait_ms=0)
-    await raw.execute(_INSERT_EVENT, *event[:7], 1, event.data, event.expands, event.trace)
+    await raw.execute(_INSERT_EVENT, *event_row(event, 1))
     await raw.execute(LOG_ATTEMPTS, *attempt_columns([settled_row(ended, worker, 1, claim.attempts + 1, TEST, now)]))
 
 

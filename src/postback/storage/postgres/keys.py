@@ -13,7 +13,7 @@ from postback.storage.database import CannotOpen
 from postback.storage.postgres.clock import NOW
 from postback.storage.postgres.connections import Doors
 from postback.storage.postgres.door import Door
-from postback.storage.postgres.turns import in_turn
+from postback.storage.postgres.exclusive import exclusively
 from postback.storage.vault import Vault, key_id
 
 LOOK_EVERY_S: Final = 5.0
@@ -72,7 +72,7 @@ async def enrol(door: Door, name: str, secret_keys: Sequence[bytes]) -> None:
             )
         await door.raw.execute(_REGISTER, None, key_id(secret_keys[0]))
 
-    await in_turn(door, _LOCK, register)
+    await exclusively(door, _LOCK, register)
 
 
 async def begin_rewrap(door: Door, vault: Vault) -> None:
@@ -87,7 +87,7 @@ async def end_rewrap(door: Door, vault: Vault) -> None:
         held = await door.run(sealing.held)
         await door.raw.execute(_FORGET, [*held.key_ids, vault.first_id])
 
-    await in_turn(door, _LOCK, forget)
+    await exclusively(door, _LOCK, forget)
 
 
 class KeyWatch:

@@ -11,11 +11,11 @@ from postback.storage import migrations, sealing
 from postback.storage.database import CannotOpen
 from postback.storage.postgres.clock import ServerClock
 from postback.storage.postgres.door import SETTINGS, Door, connect
+from postback.storage.postgres.exclusive import exclusively
 from postback.storage.postgres.failures import cause
 from postback.storage.postgres.keys import demand_sealed, demand_some, enrol
 from postback.storage.postgres.partitions import make_ahead
 from postback.storage.postgres.reaching import demand_writable, in_words, reach, shown
-from postback.storage.postgres.turns import in_turn
 from postback.storage.vault import Vault
 
 VERSION_MIN: Final = 150_000
@@ -118,4 +118,4 @@ async def _migrate(door: Door, name: str, clock: ServerClock) -> None:
         await door.run(partial(migrations.upgrade, database=name))
         await make_ahead(door, await clock.ask(door))
 
-    await in_turn(door, _LOCK, migrate)
+    await exclusively(door, _LOCK, migrate)

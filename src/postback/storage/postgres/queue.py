@@ -224,8 +224,8 @@ class PostgresQueue:
 
         await self._tasks.run(run)
 
-    async def count_for_job(self, account: str, kind: JobKind, narrowed: LogFilter) -> int:
-        return await self._count_for_job(account, kind, narrowed, self._clock())
+    async def count_for_job(self, account: str, kind: JobKind, narrowed: LogFilter, at_most: int | None = None) -> int:
+        return await self._count_for_job(account, kind, narrowed, self._clock(), at_most)
 
     async def start_job(
         self, account: str, job_id: str, kind: JobKind, narrowed: LogFilter, *, by: Actor | None = None
@@ -262,9 +262,11 @@ class PostgresQueue:
         async with self._doors.reading() as door:
             return await replaying.listed(door.raw, account, before, limit)
 
-    async def _count_for_job(self, account: str, kind: JobKind, narrowed: LogFilter, now: int) -> int:
+    async def _count_for_job(
+        self, account: str, kind: JobKind, narrowed: LogFilter, now: int, at_most: int | None = None
+    ) -> int:
         async with self._doors.reading() as door:
-            return await door.run(lambda connection: jobs.count(connection, account, kind, narrowed, now))
+            return await door.run(lambda connection: jobs.count(connection, account, kind, narrowed, now, at_most))
 
     async def _record(
         self,

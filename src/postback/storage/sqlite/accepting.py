@@ -24,7 +24,9 @@ from postback.storage.sqlite.journal import Journal
 from postback.storage.sqlite.statements import Insert
 from postback.storage.sqlite.transactions import raise_if_of_the_store
 
-INSERT_EVENT: Final = Insert("events", EVENT_COLUMNS, usual={"occurred_at": None, "expands": None, "trace": None})
+INSERT_EVENT: Final = Insert(
+    "events", EVENT_COLUMNS, usual=dict.fromkeys(("occurred_at", "expands", "trace", "tracking_id"))
+)
 
 INSERT_OWED: Final = Insert(
     "owed",

@@ -8,6 +8,7 @@ from postback.domain.deliveries import Settlement, Verdict
 from postback.domain.errors import Conflict, NotFound
 from postback.domain.ids import delivery_text
 from postback.domain.wire import Reason
+from postback.storage.accepting import event_row
 from postback.storage.journal import OWED_COLUMNS, TEST, Owed, settled_row
 from postback.storage.measures import REPLAYED
 from postback.storage.sqlite.accepting import INSERT_EVENT
@@ -45,7 +46,7 @@ def keep_test(raw: sqlite3.Connection, now: int, worker: int, settlement: Settle
     event, claim = settlement.claim.event, settlement.claim
     verdict = Verdict.DELIVERED if settlement.verdict is Verdict.DELIVERED else Verdict.FAILED
     ended = settlement._replace(verdict=verdict, wait_ms=0)
-    INSERT_EVENT.run(raw, [(*event[:7], 1, event.data, event.expands, event.trace)])
+    INSERT_EVENT.run(raw, [event_row(event, 1)])
     INSERT_ATTEMPT.run(raw, [settled_row(ended, worker, 1, claim.attempts + 1, TEST, now)])
 
 

@@ -231,8 +231,8 @@ class SqliteStore:
 
         await self._submit(cancel)
 
-    async def count_for_job(self, account: str, kind: JobKind, narrowed: LogFilter) -> int:
-        return await self._count_for_job(account, kind, narrowed, self._clock())
+    async def count_for_job(self, account: str, kind: JobKind, narrowed: LogFilter, at_most: int | None = None) -> int:
+        return await self._count_for_job(account, kind, narrowed, self._clock(), at_most)
 
     async def start_job(
         self, account: str, job_id: str, kind: JobKind, narrowed: LogFilter, *, by: Actor | None = None
@@ -262,8 +262,10 @@ class SqliteStore:
     async def list_jobs(self, account: str, before: str | None, limit: int) -> Sequence[Job]:
         return await self._read(lambda door: replaying.listed(door.raw, account, before, limit))
 
-    async def _count_for_job(self, account: str, kind: JobKind, narrowed: LogFilter, now: int) -> int:
-        return await self.read(lambda connection: jobs.count(connection, account, kind, narrowed, now))
+    async def _count_for_job(
+        self, account: str, kind: JobKind, narrowed: LogFilter, now: int, at_most: int | None = None
+    ) -> int:
+        return await self.read(lambda connection: jobs.count(connection, account, kind, narrowed, now, at_most))
 
     async def bury(self, limit: int) -> int:
         def run(raw: sqlite3.Connection) -> int:

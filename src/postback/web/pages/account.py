@@ -15,7 +15,7 @@ async def end_session(visit: Visit) -> Response:
     session_id = visit.param("session_id")
     if session_id == visit.signed_in.id:
         await visit.services.sessions.sign_out(visit.signed_in, visit.visitor)
-        return visit.sign_out("/sign-in", "You are signed out.")
+        return visit.sign_out()
     await visit.services.sessions.end(visit.signed_in, session_id, visit.visitor)
     return visit.go("/account", "The session was ended.")
 
@@ -29,7 +29,7 @@ async def show_password(visit: Visit) -> Response:
 async def change_password(visit: Visit) -> Response:
     form = await visit.form()
     try:
-        await visit.services.users.change_password(
+        await visit.services.sessions.change_password(
             visit.signed_in, form.text("old_password"), form.text("new_password"), visit.visitor
         )
     except InvalidValue as error:

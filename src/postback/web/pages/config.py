@@ -7,6 +7,7 @@ from starlette.responses import Response
 from postback.actions.config_options import SIGNED, applying_options
 from postback.actions.config_secrets import OVERLAP_S, live_secrets
 from postback.actions.log import SentRequest
+from postback.actions.overview import WARNED_BEFORE_MS
 from postback.actions.receiver_manners import broken_by
 from postback.domain.catalog import CATALOG, can_say
 from postback.domain.configs import ConfigState, PostbackConfig
@@ -124,11 +125,14 @@ async def _page(visit: Visit, config: PostbackConfig, status: int = 200, **conte
     deliveries = await visit.services.log.deliveries(
         visit.account, LogFilter(config_id=config.id), None, DELIVERIES_SHOWN
     )
+    health = await _health(visit, config)
+    ends_ms = health.certificate_ends_ms
     known = {
         "form": Form(),
         "tested": None,
         "config": config,
-        "health": await _health(visit, config),
+        "health": health,
+        "certificate_is_near": ends_ms is not None and ends_ms < visit.now_ms + WARNED_BEFORE_MS,
         "location_name": (await location_names(visit, [config])).get(config.location_id or ""),
         "deliveries": deliveries.items,
         "options": applying_options(config.format, config.options),

@@ -16,7 +16,7 @@ from postback.domain.event_types import Layout
 from postback.domain.ids import config_text
 from postback.domain.policy import POLICIES, SuccessRule
 from postback.ports import Query
-from postback.web.config_form import LABELS, fields_of, form_of, new_form
+from postback.web.config_form import LABELS, PREVIEW, fields_of, form_of, new_form
 from postback.web.forms import Form
 from postback.web.pages.config import show_secret
 from postback.web.pages.locations import LOCATION
@@ -24,9 +24,6 @@ from postback.web.visit import Visit
 
 LOCATIONS_OFFERED: Final = 200
 """Where there are more, the location is typed as its id."""
-
-PREVIEW: Final = "preview"
-"""The button that shows a body, and saves nothing."""
 
 
 async def show_add(visit: Visit) -> Response:

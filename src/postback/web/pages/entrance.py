@@ -31,7 +31,7 @@ async def _sign_in_page(visit: Visit, form: Form, status: int = 200) -> Response
 async def sign_out(visit: Visit) -> Response:
     if visit.session is not None:
         await visit.services.sessions.sign_out(visit.session, visit.visitor)
-    return visit.sign_out("/sign-in", "You are signed out.")
+    return visit.sign_out()
 
 
 async def show_join(visit: Visit) -> Response:

@@ -1,63 +1,98 @@
-"""The start page: how deliveries fare, and what to do next where there is nothing yet."""
+"""The start page: how deliveries fare, why some failed, what needs attention, and the first steps where nothing is there."""
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+import json
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 from starlette.responses import Response
 
-from postback.actions.stats import Step
-from postback.domain.stats import percentile_ms
+from postback.actions.past import HOUR, SPANS, Span
 from postback.ports import Query
 from postback.resources import RESOURCES
+from postback.web import glance, live
+from postback.web.rendering import render
 from postback.web.visit import Visit
 
-HOUR_MS: Final = 3_600_000
-STEP_S: Final = 60
+PARTS: Final = "overview/parts.html"
 
 
-class Figure(NamedTuple):
-    """A number of the last hour, how it came to be by the minute, and what it means; `kind` is its colour."""
+class FirstStep(NamedTuple):
+    """Of the way to a first delivery: what to do, why, whether it is done, and where it is done, for those who may."""
 
     name: str
-    value: int
-    line: Sequence[int]
-    kind: str
-    key: str
+    why: str
+    is_done: bool
+    path: str | None = None
+    button: str = ""
 
 
 async def show(visit: Visit) -> Response:
-    services, account, one = visit.services, visit.account, Query(page_size=1)
-    locations = await services.records.list(account, RESOURCES["location"], one)
-    configs = await services.configs.list(account, one)
-    steps = await services.stats.steps(account, visit.now_ms - HOUR_MS, None, STEP_S, None)
-    return await visit.page(
-        "overview.html",
-        figures=figures_of(steps),
-        p50_ms=_percentile(steps, 50),
-        p99_ms=_percentile(steps, 99),
-        location=locations.items[0] if locations.items else None,
-        location_count=locations.total,
-        config_count=configs.total,
-        has_deliveries=any(step.tally.accepted for step in steps),
-    )
+    return await visit.page("overview/show.html", **await _parts(visit))
 
 
-def figures_of(steps: Sequence[Step]) -> Sequence[Figure]:
-    def figure(name: str, key: str, kind: str) -> Figure:
-        line = [int(getattr(step.tally, key)) for step in steps]
-        return Figure(name, sum(line), line, kind, key)
+async def stream(visit: Visit) -> Response:
+    """All but the head of the page anew, each time that anything has happened, and once a minute."""
 
+    async def told(visit: Visit) -> str:
+        html = render(PARTS, {"visit": visit, **await _parts(visit)})
+        return f"event: parts\ndata: {json.dumps(html)}\n\n"
+
+    return await live.stream(visit, told)
+
+
+async def _parts(visit: Visit) -> Mapping[str, Any]:
+    span = SPANS.get(visit.asked("span"), HOUR)
+    begun = await visit.services.overview.begun(visit.account)
+    found = await visit.services.overview.glance(visit.account, span)
+    return {
+        "span": span,
+        "spans": [(one.words, _path(one), one is span) for one in SPANS.values()],
+        "steps": [] if begun.is_delivered else await _first_steps(visit, is_accepted=begun.is_accepted),
+        "is_used": begun.is_accepted,
+        "figures": glance.figures_of(found),
+        "minutes": glance.minutes_of(found),
+        "oldest_due_ms": found.waits.oldest_due_ms,
+        "chart": glance.chart_of(span, found.steps),
+        "failures": glance.failures_of(found.failures, found.configs),
+        "concerns": found.concerns,
+        "has_more_concerns": found.has_more_concerns,
+        "kinds": glance.KINDS,
+        "series": glance.SERIES,
+        "error_words": glance.error_words,
+    }
+
+
+def _path(span: Span) -> str:
+    return "/" if span is HOUR else f"/?span={span.name}"
+
+
+async def _first_steps(visit: Visit, *, is_accepted: bool) -> list[FirstStep]:
+    one = Query(page_size=1)
+    locations = await visit.services.records.list(visit.account, RESOURCES["location"], one)
+    configs = await visit.services.configs.list(visit.account, one)
+    location = locations.items[0] if locations.items else None
+    home = f"/locations/{location.id}" if location is not None else None
     return [
-        figure("Accepted", "accepted", "plain"),
-        figure("Delivered", "delivered", "good"),
-        figure("Failed attempts, tried again", "retried", "warn"),
-        figure("Failed", "failed", "bad"),
+        FirstStep(
+            "Add a location",
+            "A place of business; records, events and postback configs belong to one.",
+            location is not None,
+            "/locations/add" if visit.may("change records") else None,
+            "Add Location",
+        ),
+        FirstStep(
+            "Add a postback",
+            "A URL of yours, and what it wants to hear of.",
+            configs.total > 0,
+            f"/postbackconfigs/add?location_id={location.id}" if location and visit.may("change configs") else None,
+            "Add Postback",
+        ),
+        FirstStep(
+            "Add a contact, or publish an event",
+            "Either is something that your URL is told of.",
+            is_accepted,
+            f"{home}/contacts/add" if home and visit.may("change records") else None,
+            "Add Contact",
+        ),
+        FirstStep("See it delivered", "Here, as soon as your URL has answered.", is_done=False),
     ]
-
-
-def _percentile(steps: Sequence[Step], percent: int) -> int | None:
-    latencies: dict[int, int] = {}
-    for step in steps:
-        for digits, count in step.tally.latencies.items():
-            latencies[digits] = latencies.get(digits, 0) + count
-    return percentile_ms(latencies, percent)

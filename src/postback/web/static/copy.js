@@ -1,7 +1,7 @@
 // Buttons that put a text on the clipboard; shown only where that works.
 export function showCopyButtons(root) {
   if (!navigator.clipboard) return;
-  for (const button of root.querySelectorAll("button[data-copy]")) {
+  for (const button of root.querySelectorAll("button[data-copy][hidden]")) {
     button.hidden = false;
     button.addEventListener("click", async () => {
       await navigator.clipboard.writeText(button.dataset.copy);

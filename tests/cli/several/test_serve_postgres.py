@@ -5,24 +5,20 @@ import re
 import signal
 import socket
 import subprocess
-import sys
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from shutil import copyfile
-from typing import Any, Self
 from urllib.parse import quote
 
 import asyncpg
 import pytest
 
 from postback.cli.client import Client
-from postback.cli.trial import environment
-from postback.receiver.server import Behaviour, TestReceiver
 from tests import postgres
 from tests.cli.calling import Cli
+from tests.cli.nodes import SECRET, Arrived, ask, on, run, until
 from tests.databases import new_database
 from tests.live import KEY, Live
 from tests.patience import PATIENCE_S
@@ -30,76 +26,7 @@ from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
 
-SECRET = "a1" * 32
 PASSWORD = "the+hush:word/of@the?database"
-
-
-@pytest.fixture
-async def dsn(anyio_backend: str) -> AsyncIterator[str]:
-    async with postgres.empty_database() as found:
-        yield found
-
-
-@pytest.fixture
-def nodes(tmp_path: Path, dsn: str) -> Iterator[Callable[..., Live]]:
-    """Starts servers on one database, each in a folder of its own."""
-    with ExitStack() as stack:
-
-        def start(**settings: str) -> Live:
-            folder = tmp_path / f"node{len(list(tmp_path.glob('node*')))}"
-            folder.mkdir()
-            return stack.enter_context(Live(folder, **on(dsn) | settings))
-
-        yield start
-
-
-def on(dsn: str) -> dict[str, str]:
-    return {"POSTBACK_DATABASE": dsn, "POSTBACK_SECRET_KEY": SECRET}
-
-
-async def ask(dsn: str, query: str, *values: object) -> Any:
-    connection = await asyncpg.connect(dsn)
-    try:
-        return await connection.fetchval(query, *values)
-    finally:
-        await connection.close()
-
-
-def until(holds: Callable[[], object], seconds: float = PATIENCE_S) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, f"it did not come to that within {seconds} s"
-        time.sleep(0.02)
-
-
-def run(folder: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "postback", *words],
-        cwd=folder,
-        env=environment() | settings,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
-
-
-class Arrived:
-    """What a local receiver got: the ids of events, in order."""
-
-    def __init__(self, delay_s: float = 0) -> None:
-        self.ids: list[str | None] = []
-        self._delay_s = delay_s
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Self:
-        heard = TestReceiver(lambda one, _: self.ids.append(one.header("webhook-id")), Behaviour(delay_s=self._delay_s))
-        receiver = self._stack.enter_context(heard)
-        self.url = f"http://127.0.0.1:{receiver.port}/in"
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
 
 
 def test_an_event_goes_its_way_from_the_start_to_the_end(nodes: Callable[..., Live], tmp_path: Path) -> None:

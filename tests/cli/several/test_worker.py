@@ -13,7 +13,7 @@ from postback.bootstrap.role import SERVER, WORKER
 from postback.cli.worker import announcement
 from postback.settings import load_settings
 from tests import postgres
-from tests.cli.test_serve_postgres import Arrived, ask, on, until
+from tests.cli.nodes import Arrived, ask, on, until
 from tests.live import Live
 
 pytestmark = pytest.mark.anyio

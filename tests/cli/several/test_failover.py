@@ -15,7 +15,7 @@ import pytest
 from postback.storage.postgres.dialing import dial
 from tests import postgres
 from tests.cli.calling import Cli, Ended
-from tests.cli.test_serve_postgres import Arrived, ask, on, run, until
+from tests.cli.nodes import Arrived, ask, on, run, until
 from tests.live import Live
 from tests.ports import free_port
 

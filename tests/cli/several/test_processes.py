@@ -19,7 +19,7 @@ from postback.cli.trial import environment
 from postback.receiver.server import Behaviour, TestReceiver
 from tests import postgres
 from tests.cli.calling import Cli
-from tests.cli.test_serve_postgres import Arrived, ask, on, run, until
+from tests.cli.nodes import Arrived, ask, lives, on, run, until
 from tests.live import Live
 from tests.patience import PATIENCE_S
 from tests.ports import free_port
@@ -58,16 +58,6 @@ def start(tmp_path: Path, dsn: str) -> Iterator[Callable[..., Live]]:
 def pids(node: Live) -> dict[int, int]:
     """The process of each number that was started last."""
     return {line["process"]: line["pid"] for line in node.lines("a process was started")}
-
-
-def lives(pid: int) -> bool:
-    """Until the last of its threads is gone: a zombie whose other threads end only now still has the port."""
-    try:
-        return any(
-            stat.read_text().rpartition(")")[2].split()[0] != "Z" for stat in Path(f"/proc/{pid}/task").glob("*/stat")
-        )
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def figures(text: str, name: str) -> dict[str, float]:

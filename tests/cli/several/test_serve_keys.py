@@ -6,10 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from postback.storage.vault import key_id
-from tests.cli.test_serve_postgres import Arrived, dsn, nodes, run, until
+from tests.cli.nodes import Arrived, run, until
 from tests.live import Live
-
-__all__ = ["dsn", "nodes"]
 
 pytestmark = pytest.mark.anyio
 

@@ -29,7 +29,7 @@ from postback.receiver.server import TestReceiver
 from tests import postgres
 from tests.build import NOON
 from tests.cli.calling import Cli
-from tests.cli.test_serve_postgres import run, until
+from tests.cli.nodes import run, until
 from tests.live import KEY, Live
 from tests.patience import PATIENCE_S
 from tests.ports import free_port

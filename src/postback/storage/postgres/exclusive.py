@@ -1,4 +1,4 @@
-"""What every process would do at its start, done by one at a time."""
+"""What only one process at a time may do to a database."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -13,7 +13,7 @@ WAIT_FOR_TABLES: Final = "10s"
 """Whoever is at work on a table makes us wait, and we all who come later: not for long."""
 
 
-async def in_turn(door: Door, lock: int, work: Callable[[], Awaitable[None]]) -> None:
+async def exclusively(door: Door, lock: int, work: Callable[[], Awaitable[None]]) -> None:
     """In a transaction, all or nothing, while no other process holds the lock of that number."""
     await door.raw.execute(BEGIN)
     try:

@@ -1,0 +1,103 @@
+"""How far back a list looks at once: the event that so many rows of an index lead to, by the index that the list walks.
+
+What no index leads to is found by looking: a type that is rare, a location of few events. A page that looks at so many
+rows and no more is as quick with a million deliveries as with a thousand, and says from where on it goes on.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Select, literal
+
+from postback.ports import LogFilter
+from postback.storage import scope
+from postback.storage.log_keys import (
+    INDEXED,
+    INDEXED_ENDS,
+    OPEN,
+    Key,
+    ends_of,
+    in_time,
+    leads_by_event,
+    of_events,
+    unfolded,
+)
+from postback.storage.tables import attempts, events, owed
+
+_TIMES_DEARER: Final = 10
+"""To look at a row of the log costs as much as to look at so many events: whether it is the last of its delivery, and of
+which event, is found by keys."""
+
+_FOUND_AT_ONCE: Final = (None, *INDEXED_ENDS)
+"""States whose walk shows all that it comes past, where nothing else narrows it."""
+
+
+def reach(connection: Connection, account: str, narrowed: LogFilter, before: Key | None, rows: int) -> int | None:
+    """The newest of what its walks reach; None where each of them ends before, or comes past nothing but what it finds."""
+    narrowed = unfolded(narrowed)
+    if leads_by_event(narrowed) or _shows_all(narrowed):
+        return None
+    rows = max(rows // _TIMES_DEARER, 1) if _walks_the_log(narrowed) else rows
+    found = [_last(connection, walk, rows) for walk in walks(account, narrowed, None if before is None else before[0])]
+    return max((event_id for event_id in found if event_id is not None), default=None)
+
+
+def reach_of_events(
+    connection: Connection, account: str, narrowed: LogFilter, before: int | None, rows: int
+) -> int | None:
+    narrowed = unfolded(narrowed)
+    if leads_by_event(narrowed) or not of_events(narrowed):
+        return None
+    return _last(connection, walk_of_events(account, narrowed, before), rows)
+
+
+def walks(account: str, narrowed: LogFilter, before: int | None) -> Sequence[Select[Any]]:
+    """Of what is owed and of what has ended, as far as the filter asks for them: the events, the newest first."""
+    open_ones = _backwards(scope.rows(account, owed, owed.c.event_id), owed.c.event_id, narrowed, before)
+    if narrowed.state in OPEN:
+        return [open_ones]
+    finished = _finished(account, narrowed, before)
+    return [finished] if narrowed.state is not None else [open_ones, finished]
+
+
+def walk_of_events(account: str, narrowed: LogFilter, before: int | None) -> Select[Any]:
+    return _backwards(scope.rows(account, events, events.c.id), events.c.id, narrowed, before)
+
+
+def _shows_all(narrowed: LogFilter) -> bool:
+    config_ids = None if narrowed.sought is None else narrowed.sought.config_ids
+    names_configs = narrowed.config_id is not None or config_ids is not None
+    return (
+        narrowed.state in _FOUND_AT_ONCE and not names_configs and narrowed.reason is None and not of_events(narrowed)
+    )
+
+
+def _walks_the_log(narrowed: LogFilter) -> bool:
+    """Rather than events."""
+    return narrowed.state not in OPEN and (narrowed.config_id is not None or ends_of(narrowed) in INDEXED)
+
+
+def _finished(account: str, narrowed: LogFilter, before: int | None) -> Select[Any]:
+    if not _walks_the_log(narrowed):
+        return walk_of_events(account, narrowed, before)
+    if ends_of(narrowed) in INDEXED:
+        [verdict] = ends_of(narrowed)
+        # Written out, as for the walk itself: the index is of some rows only.
+        is_end = attempts.c.verdict == literal(verdict.value, literal_execute=True)
+        found = scope.rows(account, attempts, attempts.c.event_id).where(is_end)
+    else:
+        found = scope.rows(account, attempts, attempts.c.event_id).where(attempts.c.config_id == narrowed.config_id)
+    return _backwards(found, attempts.c.event_id, narrowed, before)
+
+
+def _backwards(
+    found: Select[Any], event_id: ColumnElement[Any], narrowed: LogFilter, before: int | None
+) -> Select[Any]:
+    found = found.where(*in_time(narrowed, event_id)).order_by(event_id.desc())
+    # Not the last event itself: however many deliveries it has, the next page begins further back.
+    return found if before is None else found.where(event_id < before)
+
+
+def _last(connection: Connection, walk: Select[Any], rows: int) -> int | None:
+    found: int | None = connection.execute(walk.limit(1).offset(rows - 1)).scalar()
+    return found

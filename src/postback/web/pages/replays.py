@@ -1,0 +1,148 @@
+"""Many deliveries at once: what a filter selects is counted before it is replayed, and how far that is can be seen."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from postback.domain.causes import in_words, parse_cause
+from postback.domain.deliveries import State
+from postback.domain.jobs import JobKind
+from postback.domain.times import rfc3339
+from postback.ports import Job
+from postback.web.pages.log_filter import CURSOR, OF_DELIVERIES, PAGE_SIZE, unix_ms_of
+from postback.web.visit import Visit
+
+COUNTED: Final = 10_000
+"""Of more it is enough to know that there are more."""
+
+ALL: Final = "all"
+
+WHAT_HAPPENS: Final = (
+    "Each of them is owed again, now, and its policy begins anew: a receiver may get what it has had already.",
+    "They go in the order of their events, within the limits of their postback configs.",
+    "What belongs to a paused postback config is held until it is resumed.",
+)
+
+_NAMES: Final = {
+    "state": "state",
+    "reason": "reason",
+    "type": "event_type",
+    "config": "postbackconfig_id",
+    "location": "location_id",
+    "from": "since",
+    "to": "until",
+    "search": "search",
+}
+"""Filters by their names in our addresses → by those that the action takes."""
+
+_WORDS: Final = {
+    "state": "State",
+    "reason": "Reason",
+    "event_type": "Event type",
+    "postbackconfig_id": "Postback config",
+    "location_id": "Location",
+    "since": "Accepted from",
+    "until": "Accepted before",
+    "search": "Search",
+}
+_TIMES: Final = ("from", "to")
+
+
+async def show_list(visit: Visit) -> Response:
+    return await visit.page("replays/list.html", **await _listed(visit))
+
+
+async def list_section(visit: Visit) -> str:
+    return visit.section("replays/found.html", **await _listed(visit))
+
+
+async def show_new(visit: Visit) -> Response:
+    """What it would do, and to how many, before anything is done."""
+    filters = {name: text for name in OF_DELIVERIES if (text := visit.asked(name))}
+    filters.setdefault("state", State.FAILED)
+    is_all = set(filters) == {"state"}
+    asked = await visit.services.replays.asked(visit.account, JobKind.REPLAY, fields_of(filters, is_all=is_all))
+    count = await visit.services.replays.count(visit.account, JobKind.REPLAY, asked.narrowed, COUNTED + 1)
+    back = "/deliveries?" + urlencode(filters)
+    facts = filter_in_words(asked.narrowed.as_asked())
+    if not count:
+        return await visit.page("replays/nothing.html", facts=facts, back=back)
+    what = _deliveries(count)
+    sentences = [f"Nothing narrows this: it is all that is {filters['state']} in the account."] if is_all else []
+    return await visit.confirm(
+        title=f"Replay {what}?",
+        sentences=[*sentences, *WHAT_HAPPENS],
+        facts={**facts, "Deliveries": what.rpartition(" ")[0]},
+        fields={**filters, **({ALL: "1"} if is_all else {})},
+        action="/replays/new",
+        button=f"Replay {what}",
+        back=back,
+    )
+
+
+async def start(visit: Visit) -> Response:
+    form = await visit.form()
+    filters = {name: text for name in OF_DELIVERIES if (text := form.text(name).strip())}
+    fields = fields_of(filters, is_all=form.is_on(ALL))
+    asked = await visit.services.replays.asked(visit.account, JobKind.REPLAY, fields)
+    job = await visit.services.replays.start(visit.account, JobKind.REPLAY, asked.narrowed, by=visit.actor)
+    return visit.go(f"/replays/{job.id}", "The replay has begun; it goes on when you leave this page.")
+
+
+async def show(visit: Visit) -> Response:
+    return await visit.page("replays/show.html", **await _job(visit))
+
+
+async def section(visit: Visit) -> str:
+    return visit.section("replays/progress.html", **await _job(visit))
+
+
+def fields_of(filters: Mapping[str, str], *, is_all: bool) -> dict[str, object]:
+    """What a program would send for the same."""
+    sent: dict[str, object] = {_NAMES[name]: _time(text) if name in _TIMES else text for name, text in filters.items()}
+    return {"filter": sent, **({ALL: True} if is_all else {})}
+
+
+def filter_in_words(asked: Mapping[str, object]) -> dict[str, object]:
+    return {_WORDS.get(name, name): _value_in_words(name, value) for name, value in asked.items()}
+
+
+def _value_in_words(name: str, value: object) -> object:
+    return in_words(parse_cause(str(value))) if name == "reason" else value
+
+
+def _time(text: str) -> str:
+    ms = unix_ms_of(text)
+    return text if ms is None else rfc3339(ms)
+
+
+def _deliveries(count: int) -> str:
+    if count > COUNTED:
+        return f"more than {COUNTED:,} deliveries"
+    return "1 delivery" if count == 1 else f"{count:,} deliveries"
+
+
+async def _listed(visit: Visit) -> dict[str, Any]:
+    part = await visit.services.replays.list(visit.account, visit.asked(CURSOR) or None, PAGE_SIZE)
+    older = None if part.next_cursor is None else "?" + urlencode({CURSOR: part.next_cursor})
+    return {
+        "address": urlencode({CURSOR: visit.asked(CURSOR)}),
+        "jobs": [(job, filter_in_words(job.narrowed.as_asked())) for job in part.items],
+        "first": "?" if visit.asked(CURSOR) else None,
+        "older": older,
+    }
+
+
+async def _job(visit: Visit) -> dict[str, Any]:
+    job_id = str(visit.request.path_params.get("replay_id") or visit.asked("id"))
+    job = await visit.services.replays.find(visit.account, job_id)
+    return {"job": job, "facts": filter_in_words(job.narrowed.as_asked()), "deliveries": _same(job)}
+
+
+def _same(job: Job) -> str:
+    """The list of deliveries by the same filter, whatever became of them since."""
+    asked = job.narrowed.as_asked()
+    names = {field: name for name, field in _NAMES.items() if name != "state"}
+    return "/deliveries?" + urlencode({names[field]: value for field, value in asked.items() if field in names})

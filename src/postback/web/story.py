@@ -1,0 +1,66 @@
+"""What happened to a delivery, attempt by attempt, as a person reads it: only texts and numbers, ready to be shown."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from postback.actions.log import SentRequest
+from postback.domain.deliveries import Verdict
+from postback.domain.ids import encode
+from postback.ports import AttemptView
+from postback.web.commands import curl
+from postback.web.reasons import decided, note_in_words, reason_in_words
+from postback.web.timings import Part, parts_of, total_ms
+
+_KINDS: Final = {
+    Verdict.DELIVERED: "good",
+    Verdict.RETRY: "warn",
+    Verdict.FAILED: "bad",
+}
+
+
+class Told(NamedTuple):
+    """One attempt. `kind` is its colour, `curl` its request as a command line; texts of others are as they came."""
+
+    attempt: AttemptView
+    kind: str
+    outcome: str
+    decided: str
+    reason: str
+    notes: Sequence[str]
+    worker: str | None
+    request: SentRequest | None
+    request_body: str | None
+    curl: str | None
+    answer_headers: Sequence[tuple[str, str]]
+    answer_body: str
+    parts: Sequence[Part]
+    total_ms: int | None
+
+
+def told(attempt: AttemptView, request: SentRequest | None) -> Told:
+    return Told(
+        attempt=attempt,
+        kind=_KINDS.get(Verdict(attempt.verdict), "plain"),
+        outcome=_outcome(attempt),
+        decided=decided(attempt),
+        reason=reason_in_words(attempt.reason),
+        notes=[note_in_words(note) for note in attempt.notes],
+        worker=None if attempt.worker is None else encode(attempt.worker),
+        request=request,
+        request_body=None if request is None or request.body is None else _text(request.body),
+        curl=None if request is None else curl(request),
+        answer_headers=[(_text(name), _text(value)) for name, value in attempt.answer_headers],
+        answer_body=_text(attempt.answer_body),
+        parts=parts_of(attempt),
+        total_ms=total_ms(attempt),
+    )
+
+
+def _outcome(attempt: AttemptView) -> str:
+    """The status, or in a word or two why there is none."""
+    return str(attempt.status) if attempt.status is not None else (attempt.reason or "no answer").replace("_", " ")
+
+
+def _text(data: bytes) -> str:
+    """Bytes of others as text: what is not UTF-8 is shown as escapes."""
+    return data.decode("utf-8", "backslashreplace")

@@ -1,0 +1,205 @@
+"""Keys, accounts, the audit and the reference in a real browser, and the portal in the frames of others."""
+
+import re
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from signal import SIGTERM
+from threading import Thread
+
+import pytest
+
+from tests.browser.conftest import Window, Windows
+from tests.browser.test_first_look import NARROW, SCREENSHOTS, WIDE
+from tests.live import Live
+from tests.patience import PATIENCE_S
+
+
+class Silent(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def site(folder: Path) -> Iterator[str]:
+    """The origin of a site that has the files of this folder."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(folder))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def framing(folder: Path, address: str) -> str:
+    """The name of a page that shows this address in a frame."""
+    page = f'<!doctype html><title>CRM</title><link rel="icon" href="data:,"><iframe src="{address}" width=900 height=700></iframe>'
+    (folder / "crm.html").write_text(page)
+    return "/crm.html"
+
+
+def portal_link(live: Live, **fields: object) -> str:
+    return str(live.made("/v2/accounts/default/portal-link", {"portal_link": {"name": "Ann of Acme", **fields}})["url"])
+
+
+def test_a_key_is_shown_once_and_works(windows: Windows, live: Live) -> None:
+    window = windows.open()
+    window.sign_in()
+    page = window.page
+    window.go("/account/keys/add")
+    page.get_by_label("Name").fill("shop back end")
+    page.get_by_label("read:").check()
+    page.get_by_role("button", name="Add API key").click()
+    secret = page.get_by_role("region", name="The API key").inner_text().strip()
+    page.get_by_role("link", name="To the API keys").click()
+
+    assert re.fullmatch(r"pbk_[0-9a-z]{39}", secret)
+    assert live.ask("GET", "/v2/events", key=secret).status == 200
+    assert page.get_by_role("row", name="shop back end").is_visible()
+    assert secret not in page.content()
+    page.get_by_role("link", name="Revoke shop back end").click()
+    page.get_by_role("button", name="Revoke API key").click()
+    page.get_by_text("The API key shop back end was revoked.").wait_for()
+    live.until(lambda: live.ask("GET", "/v2/events", key=secret).status == 401)
+    window.watch()
+
+
+def test_the_portal_opens_in_a_frame_of_an_origin_that_is_named_and_in_no_other(
+    windows: Windows, live: Live, tmp_path: Path
+) -> None:
+    live.made("/v2/locations", {"location": {"name": "Acme Street"}})
+    with site(tmp_path) as named, site(tmp_path) as other:
+        account = {"account": {"portal_origins": [named]}}
+        assert live.ask("PUT", "/v2/accounts/default", account).status == 200
+
+        allowed = windows.open()
+        allowed.page.goto(named + framing(tmp_path, portal_link(live)))
+        frame = allowed.page.frame_locator("iframe")
+        frame.get_by_role("button", name="Open the portal").click()
+        frame.get_by_role("link", name="Locations").first.click()
+        frame.get_by_role("link", name="Acme Street").first.wait_for()
+        assert allowed.page.url.startswith(named)
+        frame.locator("summary", has_text="Ann of Acme").click()
+        frame.get_by_role("button", name="Sign out").click()
+        frame.get_by_role("heading", name="You are signed out").wait_for()
+
+        refused = windows.open()
+        refused.page.goto(other + framing(tmp_path, portal_link(live)))
+        until_refused(refused)
+        assert refused.page.frame_locator("iframe").get_by_role("button", name="Open the portal").count() == 0
+        # That the browser says so is what is wanted.
+        refused.complaints.clear()
+
+
+def test_the_portal_of_a_user_is_in_no_frame(windows: Windows, live: Live, tmp_path: Path) -> None:
+    with site(tmp_path) as named:
+        assert live.ask("PUT", "/v2/accounts/default", {"account": {"portal_origins": [named]}}).status == 200
+        window = windows.open()
+        window.sign_in()
+
+        window.page.goto(named + framing(tmp_path, f"{live.url}/locations"))
+
+        until_refused(window)
+        window.complaints.clear()
+
+
+def until_refused(window: Window) -> None:
+    """The browser says why it shows nothing there."""
+    end = time.monotonic() + PATIENCE_S
+    while not any("frame-ancestors" in said for said in window.complaints):
+        assert time.monotonic() < end, window.complaints
+        window.page.wait_for_timeout(20)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_pages_of_operators_are_drawn_without_a_complaint(windows: Windows, live: Live, theme: str, width: int) -> None:
+    """Into the folder screenshots, as the others are."""
+    window = windows.open(width=width, height=900, theme=theme)
+    page = window.page
+    look = f"-{theme}-{'wide' if width == WIDE else 'narrow'}"
+    origins = ["https://crm.example", "https://shop.example:8443"]
+    limits = {"events_per_second": 50, "configs": 200}
+    acme = {"account": {"name": "Acme <b>Ltd</b> \u202e", "limits": limits, "portal_origins": origins}}
+    assert live.ask("PUT", "/v2/accounts/acme", acme).status in (200, 201)
+    link = live.made("/v2/accounts/acme/portal-link", {"portal_link": {"name": "Ann of Acme"}})["url"]
+    live.made("/v2/keys", {"key": {"name": "shop back end", "scopes": ["publish", "read"]}})
+    config = live.config("http://127.0.0.1:9/receiver", "*", headers={"X-Api-Key": "s3cret"}, name="CRM")
+    live.ask("PUT", f"/v2/postbackconfigs/{config}", {"postbackconfig": {"url": "http://127.0.0.1:9/elsewhere"}})
+
+    def picture(name: str) -> None:
+        overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        assert overflow <= 0, f"{name} is {overflow} pixels wider than the window"
+        scrolling = "[...document.querySelectorAll('.table')].some((one) => one.scrollWidth > one.clientWidth)"
+        # Where there is little room they scroll within themselves.
+        assert width == NARROW or not page.evaluate(scrolling), f"a table of {name} does not fit"
+        assert window.hindrances() == []
+        page.screenshot(path=SCREENSHOTS / f"{name}{look}.png", full_page=True)
+
+    def draw(name: str, path: str) -> None:
+        window.go(path)
+        picture(name)
+
+    draw("portal-link-opens", link.removeprefix(live.url))
+    window.sign_in()
+    draw("keys", "/account/keys")
+    draw("key-add", "/account/keys/add")
+    page.get_by_label("Name").fill("a key of a picture")
+    page.get_by_role("button", name="Add API key").click()
+    picture("key-shown")
+    window.go("/account/keys")
+    page.get_by_role("link", name="Revoke a key of a picture").click()
+    picture("key-revoke")
+    page.get_by_role("button", name="Revoke API key").click()
+    page.get_by_text("was revoked").wait_for()
+    draw("audit", "/account/audit")
+    draw("audit-nothing-found", "/account/audit?who=nobody")
+    window.go("/account/audit?kind=postbackconfig.change")
+    page.locator("summary", has_text="field").first.click()
+    picture("audit-changed")
+    draw("accounts", "/accounts")
+    draw("account-add", "/accounts/add")
+    draw("account-settings", "/accounts/acme/settings")
+    draw("portal-link-add", "/accounts/acme/portal-link")
+    page.get_by_role("button", name="Make a portal link").click()
+    picture("portal-link-shown")
+    window.go("/accounts/acme/settings")
+    page.get_by_label("Portal origins").fill("crm.example/path")
+    page.get_by_role("button", name="Save").click()
+    picture("account-wrong")
+    draw("reference", "/reference")
+    draw("reference-nothing-found", "/reference?search=zzz")
+    draw("reference-event", "/reference/events/mms.delivered")
+    draw("reference-event-of-records", "/reference/events/contact.created")
+    draw("reference-signatures", "/reference/signatures")
+    window.go("/reference/api")
+    page.screenshot(path=SCREENSHOTS / f"reference-api{look}.png")
+
+
+def test_the_password_is_asked_for_again_after_a_while(windows: Windows, live: Live) -> None:
+    """And what was typed before is done at once."""
+    window = windows.open()
+    window.sign_in()
+    page = window.page
+    window.go("/account/keys/add")
+    page.get_by_label("Name").fill("after a while")
+    sessions_are_old(live)
+    page.get_by_role("button", name="Add API key").click()
+    page.get_by_role("heading", name="Your password, please").wait_for()
+    assert window.hindrances() == []
+    page.screenshot(path=SCREENSHOTS / "password-again-light-wide.png", full_page=True)
+    page.get_by_label("Password of").fill("five quiet otters juggle")
+    page.get_by_role("button", name="Go on").click()
+
+    page.get_by_text("it is shown this once").wait_for()
+    window.watch()
+
+
+def sessions_are_old(live: Live) -> None:
+    """As if everybody had signed in eleven minutes ago."""
+    live.end(SIGTERM)
+    with closing(sqlite3.connect(live.folder / "postback.db")) as connection, connection:
+        connection.execute("UPDATE sessions SET created_ms = created_ms - 660000")
+    live.start()

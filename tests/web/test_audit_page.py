@@ -1,0 +1,161 @@
+"""The audit as a page: filters, what was changed, pages."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from postback.domain.accounts import Actor, Scope
+from postback.domain.audited import AUDITED
+from postback.domain.configs import RESOURCES
+from postback.domain.users import Role
+from postback.ports import AuditEntry
+from postback.web.audit_shown import Changed, changes
+from tests import manual
+from tests.doubles import ClockDouble
+from tests.web.pages import OTHER, Browser, Page, Portal, web_location
+from tests.web.test_texts_from_outside import CORPUS, nothing_came_alive
+
+pytestmark = pytest.mark.anyio
+
+AUDIT = "/account/audit"
+ENTRY = AuditEntry(id=1, at_ms=0, by=None, action="location.change", target="loc_1", before=None, after=None)
+
+
+def actions(page: Page) -> list[str]:
+    """What was done, row by row."""
+    return re.findall(r'<td class="what">([^<]+)<', page.html)
+
+
+async def test_who_did_what_is_shown_with_what_changed(portal: Portal, owner: Browser) -> None:
+    add = (await owner.get("/locations/add")).form("/locations/add").fill(name="Main Street", city="Springfield")
+    added = await owner.submit(add)
+    form = (await owner.get(f"{added.to}/settings")).form(f"{added.to}/settings")
+    await owner.submit(form.fill(city="Shelbyville"))
+
+    page = await owner.get(f"{AUDIT}?kind=location.change")
+
+    assert "Springfield" in page.text
+    assert "Shelbyville" in page.text
+    assert "owner1@example.com" in page.text
+    assert owner.peer in page.text
+    assert "Main Street" not in page.text
+
+
+def test_only_what_became_another_is_told_of_a_change() -> None:
+    entry = replace(
+        ENTRY,
+        before={"name": "A", "limits": {"configs": 5, "max_body": None}, "tags": ["x"]},
+        after={"name": "A", "limits": {"configs": 6, "max_body": None}, "tags": [], "new": True},
+    )
+
+    assert changes(entry) == [
+        Changed("limits.configs", "5", "6"),
+        Changed("tags", '["x"]', "[]"),
+        Changed("new", "–", "true"),
+    ]
+
+
+def test_of_what_was_made_or_removed_all_that_was_set_is_told() -> None:
+    facts = {"name": "A", "city": None, "headers": {"X-Key": "***"}}
+
+    assert changes(replace(ENTRY, after=facts)) == [Changed("name", "–", "A"), Changed("headers.X-Key", "–", "***")]
+    assert changes(replace(ENTRY, before=facts)) == [Changed("name", "A", "–"), Changed("headers.X-Key", "***", "–")]
+    assert changes(ENTRY) == []
+
+
+async def test_it_is_narrowed_by_who_kind_thing_and_time(portal: Portal, clock: ClockDouble) -> None:
+    shop = Actor("key_shop", "Shop", "192.0.2.1")
+    location = await portal.location()
+    await portal.services.configs.create("default", {"url": "http://127.0.0.1:9/", "event_types": ["*"]}, by=shop)
+    clock.pass_(seconds=3600)
+    await portal.services.records.delete("default", web_location(), location, by=Actor("usr_1", "ann@example.com"))
+    owner = await portal.signed_in()
+
+    async def found(query: str) -> set[str]:
+        return set(actions(await owner.get(f"{AUDIT}?{query}")))
+
+    assert await found("who=key_shop") == await found("who=Shop") == {"postbackconfig: create"}
+    assert await found("who=ann%40example.com") == {"location: delete"}
+    assert await found("kind=location.create") == {"location: create"}
+    assert await found(f"thing={location}") == {"location: create", "location: delete"}
+    lately = await found("from=2026-09-21T15:00")
+    assert "location: delete" in lately
+    assert not {"location: create", "postbackconfig: create"} & lately
+    assert await found("to=2026-09-21T15:00:00") >= {"location: create", "postbackconfig: create"}
+    assert await found(f"thing={location}&from=2026-09-21T15:00&who=nobody") == set()
+    assert "Nothing found" in (await owner.get(f"{AUDIT}?who=nobody")).text
+
+
+async def test_a_time_that_is_none_is_said_beside_its_field(owner: Browser) -> None:
+    page = await owner.get(f"{AUDIT}?from=yesterday&who=ann")
+
+    assert (page.status, page.wrong("from"), page.wrong("to")) == (422, True, False)
+    assert 'value="ann"' in page.html
+
+
+async def test_it_goes_on_page_by_page_with_its_filter(portal: Portal, owner: Browser) -> None:
+    for number in range(60):
+        await portal.location(name=f"Street {number}")
+
+    first = await owner.get(f"{AUDIT}?kind=location.create")
+    second = await owner.get(AUDIT + first.links["Older"])
+    third = await owner.get(AUDIT + second.links["Older"])
+
+    assert [len(actions(page)) for page in (first, second, third)] == [25, 25, 10]
+    assert "Older" not in third.links
+    assert "Newest" not in first.links
+    assert actions(await owner.get(AUDIT + third.links["Newest"])) == actions(first)
+    assert (await owner.get(f"{AUDIT}?cursor=nonsense")).status == 422
+
+
+async def test_each_sees_their_account_and_the_platform_is_for_those_who_run_it(portal: Portal, owner: Browser) -> None:
+    await portal.location(OTHER, name="Elsewhere")
+    await portal.api.services.account_actions.add_operator_key("third operator key")
+    boss, editor = await portal.signed_in(Role.OWNER, None), await portal.signed_in(Role.EDITOR, None)
+
+    of_platform = await boss.get(f"{AUDIT}?of=platform")
+
+    assert "third operator key" in of_platform.text
+    assert "Elsewhere" not in (await owner.get(AUDIT)).text + of_platform.text
+    for page in (await owner.get(f"{AUDIT}?of=platform"), await boss.get(AUDIT)):
+        assert "third operator key" not in page.text
+    assert "The platform itself" not in (await owner.get(AUDIT)).text
+    assert (await editor.get(AUDIT)).status == 403
+
+
+async def test_no_secret_stands_in_it(portal: Portal, owner: Browser) -> None:
+    await portal.config(
+        format="json",
+        signing_secret="whsec_QUJDREVGR0hJSktMTU5PUFFSU1RVVldY",
+        headers={"X-Api-Key": "s3cret-of-a-header"},
+        basic_auth_username="user-of-theirs",
+        basic_auth_password="pass-of-theirs",
+    )
+    key = await portal.api.key(Scope.READ)
+
+    page = await owner.get(AUDIT)
+
+    assert "***" in page.text
+    for secret in ("QUJDREVG", "s3cret-of-a-header", "user-of-theirs", "pass-of-theirs", key):
+        assert secret not in page.html
+
+
+@pytest.mark.parametrize("text", CORPUS)
+async def test_what_others_typed_stays_text_in_it(portal: Portal, owner: Browser, text: str) -> None:
+    location = await portal.location(name=text[:64], city=text)
+    await portal.services.records.delete("default", web_location(), location, by=Actor("key_x", text, text))
+
+    for path in (AUDIT, f"{AUDIT}?who=%3Cb%3E&thing=%3Cscript%3Ealert(1)%3C%2Fscript%3E&kind=%22%3E"):
+        page = await owner.get(path)
+        assert page.status == 200
+        nothing_came_alive(page)
+
+
+def test_every_action_that_the_manual_tells_of_can_be_asked_for_and_no_other() -> None:
+    cells = manual.column(manual.section(manual.page("api"), "Audit"), "action")
+    told = {name for cell in cells for name in re.findall(r"\w+\.\w+", cell)}
+
+    # Those of locations stand for those of each kind of record.
+    of_records = {f"{resource}.{verb}" for resource in RESOURCES for verb in ("create", "change", "delete")}
+    assert told | of_records == set(AUDITED)
