@@ -67,7 +67,7 @@ class SqlOverview:
         return await self._database.read(lambda connection: connection.execute(query).scalars().all())
 
 
-def waiting_of(account: str) -> Select[Any]:
+def waiting_of(account: str) -> Select[int, Any]:
     """(how many wait, how many of them had an attempt), of no more than PENDING_MAX + 1: by lanes, and what is due of each."""
     waiting = (
         scope.rows(account, configs, owed.c.attempts)
@@ -78,8 +78,7 @@ def waiting_of(account: str) -> Select[Any]:
         .subquery()
     )
     retrying = func.sum(case((waiting.c.attempts > 0, 1), else_=0))
-    counted: Select[Any] = waiting.select().with_only_columns(func.count(), retrying)
-    return counted
+    return waiting.select().with_only_columns(func.count(), retrying)
 
 
 def oldest_due(account: str) -> Select[Any]:
