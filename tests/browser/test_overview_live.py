@@ -120,6 +120,7 @@ def test_it_is_drawn_in_every_theme_and_width(windows: Windows, busy: Live, them
         page.screenshot(path=SCREENSHOTS / f"overview-{span}{look}.png", full_page=True)
     for summary in page.locator(".numbers > summary").all():
         summary.click()
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
     assert window.hindrances() == []
     page.screenshot(path=SCREENSHOTS / f"overview-tables{look}.png", full_page=True)
 
