@@ -2,7 +2,7 @@
 
     PICTURES=1 python3 run.py test tests/browser/test_start.py
 
-draws the pictures of that page, and those of the README, anew into docs/images/.
+draws the pictures of that page anew into docs/images/; those of the README are of test_pictures.py.
 """
 
 import os
