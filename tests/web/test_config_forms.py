@@ -298,6 +298,8 @@ async def test_where_this_machine_may_be_called_a_receiver_to_try_is_named(porta
 
     assert "To try it out: http://127.0.0.1:9000/receiver" in (await owner.get(ADD)).text
     assert "http://127.0.0.1:9000" not in (await elsewhere.get(ADD)).text
+    edited = await portal.config(url="https://known.example/in")
+    assert "To try it out" not in (await owner.get(f"/postbackconfigs/{edited}/edit")).text
 
 
 def portal_without_loopback(portal: Portal) -> Portal:

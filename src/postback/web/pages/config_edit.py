@@ -87,13 +87,13 @@ async def _page(visit: Visit, config: PostbackConfig | None, form: Form, status:
         "is_signed": config is not None and config.format in SIGNED and bool(config.signing_secrets),
         "options": OPTIONS,
         "labels": LABELS,
-        "about_url": _about_url(visit),
+        "about_url": _about_url(visit, config),
     }
     return await visit.page("configs/edit.html", status, form=form, **known)
 
 
-def _about_url(visit: Visit) -> str:
-    if not visit.services.calls_loopback:
+def _about_url(visit: Visit, config: PostbackConfig | None) -> str:
+    if config is not None or not visit.services.calls_loopback:
         return "Where the POSTs go."
     return (
         f"Where the POSTs go. To try it out: {trial.RECEIVER_URL}, while “listen --port {trial.RECEIVER_PORT}” runs on the "
