@@ -14,6 +14,9 @@ from postback.web.pages.named import locations_of
 from postback.web.story import told
 from postback.web.visit import Visit
 
+ATTEMPTS_SHOWN: Final = 50
+"""The newest: with each replay there are more."""
+
 OPEN: Final = (State.PENDING, State.CLAIMED, State.HELD)
 
 
@@ -60,7 +63,9 @@ async def cancel(visit: Visit) -> Response:
 
 
 async def _find(visit: Visit) -> tuple[DeliveryView, Any]:
-    return await visit.services.log.delivery(visit.account, _id(visit), sees_all=visit.principal.sees_all)
+    return await visit.services.log.delivery(
+        visit.account, _id(visit), sees_all=visit.principal.sees_all, newest=ATTEMPTS_SHOWN
+    )
 
 
 async def _story(visit: Visit) -> dict[str, Any]:
@@ -72,6 +77,7 @@ async def _story(visit: Visit) -> dict[str, Any]:
         "explained": None if config is None else explained(config, view.event),
         "location_name": (await locations_of(visit, [view.event.location_id])).get(view.event.location_id or ""),
         "attempts": [told(attempt, request) for attempt, request in reversed(attempts)],
+        "are_more": bool(attempts) and attempts[0][0].number > 1,
         "is_open": view.state in OPEN,
     }
 
