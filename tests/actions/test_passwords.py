@@ -47,3 +47,19 @@ async def test_who_comes_while_too_many_wait_is_told_to_come_back() -> None:
     assert answers == [True] * len(waiting)
     assert hasher.most <= AT_ONCE
     assert await passwords.is_right(PASSWORD, hashed)
+
+
+async def test_passwords_are_kept_as_argon2id_that_takes_64_mib_and_one_thread() -> None:
+    passwords = Passwords()
+
+    hashed = await passwords.hash(PASSWORD)
+
+    assert hashed.startswith("$argon2id$v=19$m=65536,t=3,p=1$")
+    assert await passwords.is_right(PASSWORD, hashed)
+    assert not await passwords.is_right(PASSWORD + ".", hashed)
+
+
+async def test_who_was_hashed_otherwise_is_still_let_in() -> None:
+    hashed = PasswordHasher(memory_cost=64, parallelism=4).hash(PASSWORD)
+
+    assert await Passwords().is_right(PASSWORD, hashed)

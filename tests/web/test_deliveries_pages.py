@@ -10,7 +10,9 @@ from postback.domain.ids import config_text, delivery_text, event_text, parse
 from postback.domain.users import Role
 from postback.domain.wire import Answered, Note, Reason, Timings, Unreachable
 from postback.web.pages import log_filter
+from postback.web.pages.delivery import attempts_shown
 from postback.web.story import BODY_SHOWN
+from tests.build import an_event
 from tests.web.happenings import TIMINGS, attempt, delivered, failed, publish
 from tests.web.pages import OTHER, Browser, Page, Portal
 
@@ -330,6 +332,7 @@ async def test_of_many_attempts_the_newest_are_shown(
     portal: Portal, owner: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("postback.web.pages.delivery.ATTEMPTS_SHOWN", 2)
+    monkeypatch.setattr("postback.web.pages.delivery.LEAST_SHOWN", 1)
     config_id = await portal.config()
     delivery_id = await failed(portal, config_id)
     before = (await owner.get(f"/deliveries/{delivery_id}")).html
@@ -343,3 +346,9 @@ async def test_of_many_attempts_the_newest_are_shown(
     assert "There were attempts before these" not in before
     assert re.findall(r'data-key="attempt-(\d+)"', page.html) == ["3", "2"]
     assert "There were attempts before these; the API shows all of them." in page.text
+
+
+@pytest.mark.parametrize(("size", "expected"), [(2, 50), (10_000, 50), (200_000, 20), (1 << 20, 5), (16 << 20, 5)])
+def test_of_a_long_event_fewer_attempts_are_shown(size: int, expected: int) -> None:
+    """Fifty requests of a megabyte took a third of a second to make again, in which nothing was delivered."""
+    assert attempts_shown(an_event(data=b"x" * size)) == expected

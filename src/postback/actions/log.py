@@ -97,12 +97,12 @@ class LogActions:
         return Part(found, None)
 
     async def delivery(
-        self, account: str, delivery_id: str, *, sees_all: bool, newest: int | None = None
+        self, account: str, delivery_id: str, *, sees_all: bool, newest: Callable[[Event], int] | None = None
     ) -> tuple[DeliveryView, Sequence[tuple[AttemptView, SentRequest | None]]]:
-        """The delivery with each attempt, or the newest so many, and its request, rendered anew from the event and that
-        version of the config."""
+        """The delivery with each attempt, or the newest, as many as `newest` says of its event, and its request, rendered
+        anew from the event and that version of the config."""
         view, attempts = await self.log.delivery(account, *parse_delivery(delivery_id))
-        attempts = attempts if newest is None else attempts[-newest:]
+        attempts = attempts if newest is None else attempts[-newest(view.event) :]
         shown = view.event if sees_all else without_sensitive(view.event)
         requests = [sent_request(view.event, attempt, shown) for attempt in attempts]
         if shown != view.event:

@@ -8,6 +8,7 @@ from postback.actions.config_checks import explained
 from postback.domain.configs import PostbackConfig
 from postback.domain.deliveries import State
 from postback.domain.errors import Conflict, NotFound
+from postback.domain.events import Event
 from postback.domain.ids import config_text
 from postback.ports import DeliveryView
 from postback.web.pages.named import locations_of
@@ -15,7 +16,10 @@ from postback.web.story import told
 from postback.web.visit import Visit
 
 ATTEMPTS_SHOWN: Final = 50
-"""The newest: with each replay there are more."""
+LEAST_SHOWN: Final = 5
+BODIES_MAX: Final = 4 << 20
+"""The newest attempts are shown, since with each replay there are more; of events that are long fewer, since each request
+is made again, which takes a moment for so many bytes."""
 
 OPEN: Final = (State.PENDING, State.CLAIMED, State.HELD)
 
@@ -64,8 +68,12 @@ async def cancel(visit: Visit) -> Response:
 
 async def _find(visit: Visit) -> tuple[DeliveryView, Any]:
     return await visit.services.log.delivery(
-        visit.account, _id(visit), sees_all=visit.principal.sees_all, newest=ATTEMPTS_SHOWN
+        visit.account, _id(visit), sees_all=visit.principal.sees_all, newest=attempts_shown
     )
+
+
+def attempts_shown(event: Event) -> int:
+    return max(min(ATTEMPTS_SHOWN, BODIES_MAX // max(len(event.data), 1)), LEAST_SHOWN)
 
 
 async def _story(visit: Visit) -> dict[str, Any]:
