@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,13 +10,13 @@ from starlette.requests import Request
 
 from postback.domain.errors import Unavailable
 from postback.domain.jobs import JobKind
-from postback.domain.users import IDLE_MS
+from postback.domain.users import IDLE_MS, Role
 from postback.ports import LogFilter
 from postback.web import live
 from postback.web.visit import Visit
 from postback.web.watched import SECTIONS
 from tests.web.happenings import attempt, publish
-from tests.web.pages import OTHER, Browser, Portal
+from tests.web.pages import OPERATOR, OTHER, Browser, Portal
 
 pytestmark = pytest.mark.anyio
 
@@ -140,3 +141,88 @@ async def test_there_are_so_many_streams_and_no_more(
         await live.stream(await a_visit(portal, owner))
 
     assert (await owner.get("/live")).headers["retry-after"] == "30"
+
+
+async def test_nobody_keeps_all_others_from_their_streams(
+    portal: Portal, owner: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "OF_ONE_MAX", 2)
+    streams = [live.events(await a_visit(portal, owner)) for _ in range(2)]
+    for stream in streams:
+        await anext(stream)
+
+    with pytest.raises(Unavailable):
+        await live.stream(await a_visit(portal, owner))
+    await live.stream(await a_visit(portal, await portal.signed_in()))
+    for stream in streams:
+        await stream.aclose()
+
+    await live.stream(await a_visit(portal, owner))
+
+
+@pytest.mark.parametrize(
+    ("took_s", "streams", "expected"),
+    [(0.01, 1, live.EVERY_S), (0.01, 40, live.EVERY_S), (0.01, 400, 20.0), (1.0, 10, 50.0), (5.0, 500, live.SELDOM_S)],
+)
+def test_the_more_streams_there_are_and_the_longer_a_look_takes_the_more_seldom_each_looks(
+    took_s: float, streams: int, expected: float
+) -> None:
+    """All together would keep deliveries waiting otherwise: their pages are drawn where deliveries are carried out."""
+    assert live.pause_s(took_s, streams) == pytest.approx(expected)
+
+
+async def test_what_happens_after_a_session_was_ended_is_not_sent_any_more(portal: Portal, quick: None) -> None:
+    link = await portal.portal_link(OTHER)
+    guest = portal.browser()
+    path = f"/portal/{link.token}"
+    await guest.submit((await guest.get(path)).form(path))
+    config_id = await portal.config(OTHER)
+    stream = live.events(await a_visit(portal, guest, "watch=deliveries"), section=SECTIONS["deliveries"])
+    await anext(stream)
+    await anext(stream)
+
+    await portal.services.portal_links.revoke(OPERATOR, OTHER, link.link.id)
+    await publish(portal, account=OTHER)
+
+    async with asyncio.timeout(5):
+        rest = [event async for event in stream]
+    assert [event for event in rest if event.startswith("event:")] == []
+    assert (await portal.stored(config_id, OTHER)).account == OTHER
+
+
+async def test_whoever_may_see_less_from_now_on_gets_the_page_anew(portal: Portal, quick: None) -> None:
+    """What is sensitive would go on to be shown otherwise."""
+    await portal.user()
+    user = await portal.user(Role.EDITOR)
+    stream = live.events(
+        await a_visit(portal, await portal.browser_of(user), "watch=deliveries"), section=SECTIONS["deliveries"]
+    )
+    await anext(stream)
+    await anext(stream)
+
+    await portal.users.change(replace(user, role=Role.VIEWER))
+    await portal.config()
+    await publish(portal)
+
+    async with asyncio.timeout(5):
+        assert [event async for event in stream if event.startswith("event:")] == []
+
+
+async def test_while_the_store_cannot_be_read_nothing_is_new_and_the_stream_goes_on(
+    portal: Portal, owner: Browser, quick: None
+) -> None:
+    is_down = False
+
+    async def section(visit: Visit) -> str:
+        if is_down:
+            raise Unavailable("the store cannot be read now")
+        return "<p>here</p>"
+
+    stream = live.events(await a_visit(portal, owner), section=section)
+    first = [await anext(stream) for _ in range(2)]
+    is_down = True
+    down = [await anext(stream) for _ in range(2)]
+    await stream.aclose()
+
+    assert first[1].startswith("event: section")
+    assert down == [": still here\n\n"] * 2
