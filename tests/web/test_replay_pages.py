@@ -28,7 +28,7 @@ async def test_a_filtered_list_leads_to_a_question_with_the_number(portal: Porta
     asked = await owner.get(page.links["Replay all failed that match…"])
 
     assert "Replay 3 deliveries?" in asked.text
-    assert "its policy begins anew" in asked.text
+    assert "its attempts are counted anew" in asked.text
     assert f"Postback config {config_id}" in asked.text
     assert (await portal.services.replays.list("default", None, 10)).items == []
     assert other != config_id

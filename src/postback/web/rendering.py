@@ -51,6 +51,7 @@ def environment() -> Environment:
         "waited": shown.waited,
         "pair": lambda value: (value, value),
         "reason_in_words": reason_in_words,
+        "shown_state": shown.shown_state,
         "config_id": config_text,
         "event_id": event_text,
         "delivery_id": lambda delivery: delivery_text(delivery.event.id, delivery.config_id),

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from postback.domain.configs import PostbackConfig
+from postback.domain.deliveries import State
 from postback.domain.times import rfc3339
+from postback.ports import DeliveryView
 
 _ODD: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _PLAIN: Final = frozenset("\n\t")
@@ -81,6 +83,18 @@ def spark(values: Sequence[int], width: int = 96, height: int = 28) -> str:
     return " ".join(
         f"{i * step:.1f},{height - 2 - value / highest * (height - 4):.1f}" for i, value in enumerate(values)
     )
+
+
+RETRYING: Final = "retrying"
+"""What is pending with an attempt behind it is called so."""
+
+SHOWN_STATES: Final = (RETRYING, *State)
+
+
+def shown_state(delivery: DeliveryView) -> str:
+    """One of SHOWN_STATES."""
+    is_retrying = delivery.state is State.PENDING and delivery.attempts_made > 0
+    return RETRYING if is_retrying else delivery.state
 
 
 def wants(config: PostbackConfig) -> str:

@@ -20,7 +20,7 @@ COUNTED: Final = 10_000
 ALL: Final = "all"
 
 WHAT_HAPPENS: Final = (
-    "Each of them is owed again, now, and its policy begins anew: a receiver may get what it has had already.",
+    "Each of them is owed again, now, and its attempts are counted anew: a receiver may get what it has had already.",
     "They go in the order of their events, within the limits of their postback configs.",
     "What belongs to a paused postback config is held until it is resumed.",
 )
