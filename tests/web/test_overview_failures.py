@@ -125,7 +125,7 @@ async def test_what_needs_attention_is_said_with_why_the_urgent_first(portal: Po
 
     assert [row[0] for row in found] == ["Failing", "Expiring", "Warned", "Paused"]
     assert re.fullmatch(r"failing answered 503 Service Unavailable; began .*, never yet a success", found[0][1])
-    assert found[1][1].startswith("certificate expires in 19 d: have it renewed")
+    assert found[1][1].startswith("certificate expires in 20 d: have it renewed")
     assert re.fullmatch(r".* it answered with a body; began .*", found[2][1])
     assert re.fullmatch(r"paused by owner\d+@example.com .*; what it is owed is held", found[3][1])
 

@@ -44,11 +44,10 @@ LABELS: Final[Mapping[str, str]] = {
 }
 """Where a field is called otherwise than its name says."""
 
-NAMINGS: Final = (
-    ("overview", "overview: DELIVERY_DATE, answer_date"),
-    ("reference", "reference: delivery_date, reception_date"),
+ABOUT_NAMING: Final = (
+    "Of the dates: overview has DELIVERY_DATE and answer_date, reference delivery_date and reception_date."
 )
-"""What the fields of a callback are called, told apart by the dates of a receipt and of a reply."""
+"""What the two namings differ in; each is called after the document that has it."""
 
 ATTEMPTS_OF_FORMATS: Final = ", ".join(f"{name} {policy.retry.attempts}" for name, policy in POLICIES.items())
 """How often each format tries where nothing is said: with some it is once, which nobody would guess."""

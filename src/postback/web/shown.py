@@ -37,14 +37,14 @@ def middle_cut(text: str, length: int = 40) -> str:
 
 
 def ago(ms: int, now_ms: int) -> str:
-    """`3 min ago`, `in 2 h`, `now`; after two months the day."""
+    """`3 min ago`, `in 2 h`, `now`; after two months the day. What is to come is rounded: an hour is not 59 min at once."""
     seconds = (now_ms - ms) // 1000 if ms <= now_ms else -((ms - now_ms) // 1000)
     size = abs(seconds)
     if size < 2:
         return "now"
     for limit, unit, word in _STEPS:
         if size < limit:
-            return f"{size // unit} {word} ago" if seconds > 0 else f"in {size // unit} {word}"
+            return f"{size // unit} {word} ago" if seconds > 0 else f"in {(size + unit // 2) // unit} {word}"
     return rfc3339(ms)[:10]
 
 

@@ -12,7 +12,7 @@ from postback.actions.receiver_manners import Seen
 from postback.domain.configs import PostbackConfig
 from postback.domain.errors import InvalidValue
 from postback.domain.ids import config_text
-from postback.web.config_form import NAMINGS
+from postback.web.config_form import ABOUT_NAMING
 from postback.web.forms import Form
 from postback.web.pages.config import tested
 from postback.web.visit import Visit
@@ -87,6 +87,6 @@ async def _page(visit: Visit, shown: Shown[Callbacks], form: Form, status: int =
         "broken": sum(1 for _, seen in answers if seen.broke),
         "labels": LABELS,
         "hints": HINTS,
-        "namings": NAMINGS,
+        "about_naming": ABOUT_NAMING,
     }
     return await visit.page("settings/callbacks.html", status, **{**known, **context})
