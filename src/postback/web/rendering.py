@@ -42,6 +42,7 @@ def environment() -> Environment:
         "raw": _raw,
         "middle_cut": shown.middle_cut,
         "ago": shown.ago,
+        "ago_by_minute": shown.ago_by_minute,
         "exact": shown.exact,
         "number": shown.number,
         "duration": shown.duration,

@@ -6,6 +6,7 @@ from typing import Final
 
 from postback.domain.configs import PostbackConfig
 from postback.domain.deliveries import State
+from postback.domain.stats import MINUTE_MS
 from postback.domain.times import rfc3339
 from postback.ports import DeliveryView
 
@@ -46,6 +47,11 @@ def ago(ms: int, now_ms: int) -> str:
         if size < limit:
             return f"{size // unit} {word} ago" if seconds > 0 else f"in {(size + unit // 2) // unit} {word}"
     return rfc3339(ms)[:10]
+
+
+def ago_by_minute(ms: int, now_ms: int) -> str:
+    """The same of a minute, by its begin: `this minute`, `3 min ago`."""
+    return "this minute" if now_ms - ms < MINUTE_MS else ago(ms, now_ms)
 
 
 def exact(ms: int) -> str:
