@@ -9,6 +9,7 @@ from postback.domain.ids import encode
 from postback.ports import AttemptView
 from postback.web.commands import curl
 from postback.web.reasons import decided, note_in_words, reason_in_words
+from postback.web.shown import text_of
 from postback.web.timings import Part, parts_of, total_ms
 
 _KINDS: Final = {
@@ -47,10 +48,10 @@ def told(attempt: AttemptView, request: SentRequest | None) -> Told:
         notes=[note_in_words(note) for note in attempt.notes],
         worker=None if attempt.worker is None else encode(attempt.worker),
         request=request,
-        request_body=None if request is None or request.body is None else _text(request.body),
+        request_body=None if request is None or request.body is None else text_of(request.body),
         curl=None if request is None else curl(request),
-        answer_headers=[(_text(name), _text(value)) for name, value in attempt.answer_headers],
-        answer_body=_text(attempt.answer_body),
+        answer_headers=[(text_of(name), text_of(value)) for name, value in attempt.answer_headers],
+        answer_body=text_of(attempt.answer_body),
         parts=parts_of(attempt),
         total_ms=total_ms(attempt),
     )
@@ -59,8 +60,3 @@ def told(attempt: AttemptView, request: SentRequest | None) -> Told:
 def _outcome(attempt: AttemptView) -> str:
     """The status, or in a word or two why there is none."""
     return str(attempt.status) if attempt.status is not None else (attempt.reason or "no answer").replace("_", " ")
-
-
-def _text(data: bytes) -> str:
-    """Bytes of others as text: what is not UTF-8 is shown as escapes."""
-    return data.decode("utf-8", "backslashreplace")

@@ -11,7 +11,8 @@ from postback.domain.deliveries import State
 from postback.domain.jobs import JobKind
 from postback.domain.times import rfc3339
 from postback.ports import Job
-from postback.web.pages.log_filter import CURSOR, OF_DELIVERIES, PAGE_SIZE, unix_ms_of
+from postback.web.forms import time_ms
+from postback.web.pages.log_filter import CURSOR, OF_DELIVERIES, PAGE_SIZE
 from postback.web.visit import Visit
 
 COUNTED: Final = 10_000
@@ -114,7 +115,7 @@ def _value_in_words(name: str, value: object) -> object:
 
 
 def _time(text: str) -> str:
-    ms = unix_ms_of(text)
+    ms = time_ms(text)
     return text if ms is None else rfc3339(ms)
 
 
