@@ -27,6 +27,10 @@ LONG: Final = (
 """What starts processes and waits, or takes long otherwise, the longest first."""
 
 
+LAST: Final = "tests/browser/"
+"""While a browser is driven from a process, the event loop of its thread is taken: what runs one of its own comes before."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
     # A shell's background jobs ignore Ctrl-C, and so would all programs that the tests start.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -47,7 +51,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long files begin: one that began last would keep a single processor busy while the others have nothing left."""
-    items.sort(key=lambda item: next((at for at, long in enumerate(LONG) if item.nodeid.startswith(long)), len(LONG)))
+    items.sort(key=lambda item: _place(item.nodeid))
+
+
+def _place(nodeid: str) -> int:
+    if nodeid.startswith(LAST):
+        return len(LONG) + 1
+    return next((at for at, long in enumerate(LONG) if nodeid.startswith(long)), len(LONG))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -86,7 +86,7 @@ def test_the_version_stands_in_one_place_less_than_could_differ() -> None:
     assert postback.__version__ == PROJECT["project"]["version"]
 
 
-@pytest.mark.parametrize("name", ["run", "postgres15"])
+@pytest.mark.parametrize("name", ["run", "chromium", "postgres15"])
 def test_the_programs_that_check_a_change_can_be_started(name: str) -> None:
     program = ROOT / ".ci" / name
 
@@ -94,19 +94,22 @@ def test_the_programs_that_check_a_change_can_be_started(name: str) -> None:
     assert subprocess.run(["bash", "-n", program], check=False).returncode == 0
 
 
-def test_a_change_is_checked_on_the_oldest_postgresql_and_proven_last() -> None:
-    steps = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()[-3:]
+def test_a_change_is_checked_in_a_browser_on_the_oldest_postgresql_and_proven_last() -> None:
+    steps = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()[-4:]
 
-    assert steps == ["python3 run.py check", ".ci/postgres15", "exec python3 run.py proof"]
+    assert steps == [".ci/chromium", "python3 run.py check", ".ci/postgres15", "exec python3 run.py proof"]
 
 
-def test_without_the_oldest_postgresql_ci_fails_and_nobody_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("program", "missing"), [("postgres15", "the tests on PostgreSQL 15"), ("chromium", "the tests in a browser")]
+)
+def test_without_what_some_tests_want_ci_fails_and_nobody_else(tmp_path: Path, program: str, missing: str) -> None:
     """Where nothing can be installed: there is no apt-get on the path."""
     for name in ("bash", "dirname", "id"):
         (tmp_path / name).symlink_to(Path(shutil.which(name) or name))
     (tmp_path / ".ci").mkdir()
-    text = (ROOT / ".ci" / "postgres15").read_text("utf-8")
-    script = tmp_path / ".ci" / "postgres15"
+    text = (ROOT / ".ci" / program).read_text("utf-8")
+    script = tmp_path / ".ci" / program
     script.write_text(text.replace("/usr/lib/postgresql/15/bin", str(tmp_path / "none")))
 
     def run(**more: str) -> subprocess.CompletedProcess[str]:
@@ -118,5 +121,22 @@ def test_without_the_oldest_postgresql_ci_fails_and_nobody_else(tmp_path: Path) 
     alone, in_ci = run(), run(CI="true")
 
     assert (alone.returncode, in_ci.returncode) == (0, 1)
-    assert "the tests on PostgreSQL 15 were skipped" in alone.stderr
-    assert "cannot be installed here" in in_ci.stderr
+    assert missing in alone.stderr
+    assert "skipped" in alone.stderr
+    assert "cannot be installed" in in_ci.stderr
+
+
+def test_where_there_is_a_chromium_nothing_is_installed_for_the_browser(tmp_path: Path) -> None:
+    (tmp_path / "bash").symlink_to(Path(shutil.which("bash") or "bash"))
+    (tmp_path / "chromium").symlink_to(Path(shutil.which("true") or "true"))
+
+    ended = subprocess.run(
+        ["bash", ROOT / ".ci" / "chromium"],
+        env={"PATH": str(tmp_path), "CI": "true"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")

@@ -13,7 +13,7 @@ from postback.actions.overview import (
     longest_ms,
     named,
 )
-from postback.actions.past import HOUR, SPANS, Past, Span, first_of
+from postback.actions.past import HOUR, SPANS, Past, Span, coarser, first_of
 from postback.actions.stats import STEPS_MAX, Step
 from postback.domain.causes import Cause
 from postback.domain.configs import ConfigState, PostbackConfig, Warned
@@ -205,3 +205,20 @@ def test_no_more_is_kept_than_a_span_has_and_of_many_accounts_the_ones_asked_for
     assert past.steps("acc", 7, DAY, first_ms) == []
     assert past.steps("acc", 7, DAY, many[5].at_ms) == many[5:]
     assert past.steps("second", 7, DAY, first_ms) == []
+
+
+def test_steps_are_added_up_to_longer_ones_with_all_that_was_counted() -> None:
+    begins = NOON - NOON % 900_000
+    minutes = [
+        Step(begins, Tally(accepted=1, delivered=2, failed=3, latencies={4: 1, 7: 2})),
+        Step(begins + 60_000, Tally(retried=4, cancelled=5, replayed=6, delivered=1, latencies={7: 1})),
+        Step(begins + 900_000, Tally(delivered=9)),
+    ]
+
+    assert coarser(minutes, 900_000) == [
+        Step(
+            begins,
+            Tally(accepted=1, delivered=3, failed=3, retried=4, cancelled=5, replayed=6, latencies={4: 1, 7: 3}),
+        ),
+        Step(begins + 900_000, Tally(delivered=9)),
+    ]

@@ -9,12 +9,15 @@ from postback.bench.filling import Filling, Lane, Times
 from postback.bench.server import Store
 from postback.domain.accounts import Account
 from postback.domain.configs import SigningSecret
-from postback.domain.deliveries import Verdict
+from postback.domain.deliveries import Accepted, State, Target, Verdict
+from postback.ports import LogFilter
 from postback.storage.accounts import SqlAccounts
 from postback.storage.configs import SqlConfigs
+from postback.storage.log import SqlLog
 from postback.storage.sqlite import SqliteStore
+from postback.storage.stats import SqlStats
 from postback.storage.tables import configs, workers
-from tests.build import ACCOUNT, CONFIG_ID, NOON, a_config, a_settlement
+from tests.build import ACCOUNT, CONFIG_ID, NOON, a_config, a_settlement, a_unit, answered
 from tests.doubles import ClockDouble
 from tests.storage import given
 
@@ -22,6 +25,7 @@ pytestmark = pytest.mark.anyio
 
 KEY = b"k" * 32
 MINUTE_MS = 60_000
+OF_FAILURES = CONFIG_ID + 5
 
 
 @pytest.fixture
@@ -86,6 +90,41 @@ async def test_what_a_dead_worker_held_is_freed_by_the_next(used: Store, clock: 
     assert await given.lane_times(store) == {lane.config_id: MINUTE_MS}
     assert len(await given.rows(store, configs)) == 2
     await given.conserved(store)
+    await store.close()
+
+
+async def test_what_is_to_have_failed_looks_like_a_delivery_that_did(used: Store, clock: ClockDouble) -> None:
+    store = await open_store(used, clock)
+    await SqlConfigs(store).add(a_config(id=OF_FAILURES, location_id=None))
+    worker = await store.enlist("here")
+    unit = a_unit(given.event_number(7), config_version=2)._replace(targets=[Target(OF_FAILURES, claimed=True)])
+    [answer] = await store.accept(worker, [unit])
+    assert isinstance(answer, Accepted)
+    [claim] = answer.claims
+    await store.settle(worker, [a_settlement(claim, Verdict.FAILED, outcome=answered(503))])
+    await store.retire(worker)
+    await store.close()
+
+    with used.kept.tables() as tables:
+        filling = Filling(tables, used)
+        [lane] = filling.accounts(1, 1)
+        spoken = lane._replace(event_type="order.shipped", location_id="loc_1")
+        filling.finished([lane], 6, Times(NOON - 9 * MINUTE_MS, NOON - 7 * MINUTE_MS))
+        filling.finished([spoken], 4, Times(NOON - 5 * MINUTE_MS, NOON - 3 * MINUTE_MS), like=OF_FAILURES)
+        filling.close()
+
+    store = await open_store(used, clock)
+    await given.conserved(store)
+    log = SqlLog(store)
+    failed = await log.deliveries(lane.account, LogFilter(state=State.FAILED), None, 10)
+    assert {(view.last_status, view.event.type, view.event.location_id) for view in failed} == {
+        (503, "order.shipped", "loc_1")
+    }
+    assert len(failed) == 4
+    health = (await SqlStats(store).health(lane.account, [lane.config_id], NOON - 10 * MINUTE_MS))[lane.config_id]
+    assert (health.delivered, health.failed) == (6, 4)
+    assert health.last_error is not None
+    assert (health.last_error.event_id, health.last_error.status) == (failed[0].event.id, 503)
     await store.close()
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from postback.bench.cases import CASES
 from postback.bench.large import LARGE
+from postback.bench.portal import PAGES
 from postback.cli.bench import show
 from postback.cli.trial import environment
 from tests.cli.calling import Cli
@@ -38,6 +39,7 @@ FIGURES = {
     "p99_ms",
     "memory_mb",
     "more",
+    "pages",
     "targets",
 }
 
@@ -105,7 +107,7 @@ def test_the_cases_on_large_stores_fill_them_measure_and_leave_nothing_behind(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
     where = kind if kind == "sqlite" else server_dsn()
-    names = [case.name for case in LARGE][: times(1, len(LARGE))]
+    names = ["paused-million", "portal"] if not IS_PROOF else [case.name for case in LARGE]
     monkeypatch.setenv("COLUMNS", "400")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
@@ -119,6 +121,8 @@ def test_the_cases_on_large_stores_fill_them_measure_and_leave_nothing_behind(
     more = {one["case"]: one["more"] for one in found["cases"]}
     assert [name for name in names if name != "drain" and not more[name]["start_cpu_s"] > 0] == []
     assert more["paused-million"]["claim_p99_ms"] > 0
+    pages = {one["case"]: [page["path"] for page in one["pages"]] for one in found["cases"]}
+    assert pages == {name: list(PAGES) if name == "portal" else [] for name in names}
     targets = {one["case"]: {target["figure"] for target in one["targets"]} for one in found["cases"]}
     wanted = {case.name: {target.figure for target in case.targets[kind]} for case in LARGE if case.name in names}
     assert {name: figures - targets[name] for name, figures in wanted.items()} == {
@@ -129,7 +133,9 @@ def test_the_cases_on_large_stores_fill_them_measure_and_leave_nothing_behind(
 
     show(found)
 
-    assert "1,000,000 due of a paused config" in capsys.readouterr().out
+    table = capsys.readouterr().out
+    assert "1,000,000 due of a paused config" in table
+    assert "page of the portal" in table
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)

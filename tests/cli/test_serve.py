@@ -161,6 +161,8 @@ def test_without_a_location_the_lines_to_try_begin_with_one() -> None:
     )
 
     assert said.index("/v2/locations") < said.index("LOCATION=") < said.index("/v2/postbackconfigs")
+    # Of use in the portal as well, where nobody pastes these lines.
+    assert "Its URL is http://127.0.0.1:9000/receiver: for a postback that you add in the portal" in said
 
 
 def test_a_server_serves_although_nobody_reads_its_greeting(tmp_path: Path) -> None:

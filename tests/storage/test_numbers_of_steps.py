@@ -9,7 +9,7 @@ from postback.domain.wire import Timings
 from postback.ports import Worker
 from postback.storage.measures import ALL_TIME
 from postback.storage.sqlite import SqliteStore
-from postback.storage.stats import SqlStats, next_counted, pending_of, step_sums
+from postback.storage.stats import SqlStats, counted_configs, pending_of, step_sums
 from postback.storage.tables import attempts, counters, owed
 from tests.build import ACCOUNT, CONFIG_ID, NOON, a_settlement, answered
 from tests.doubles import ClockDouble
@@ -202,7 +202,12 @@ async def test_numbers_are_found_by_keys_and_never_by_reading_a_whole_table(stor
     minutes = (NOON // MINUTE_MS, NOON // MINUTE_MS + 60)
     by_key = "SEARCH counters USING PRIMARY KEY (account=? AND config_id=? AND minute>? AND minute<?)"
     assert (await plan(step_sums(ACCOUNT, [1, 2], minutes, 5)))[0] == by_key
-    assert await plan(next_counted(ACCOUNT, 1)) == ["SEARCH counters USING PRIMARY KEY (account=? AND config_id>?)"]
+    walk = await plan(counted_configs(ACCOUNT))
+    by_config = "USING PRIMARY KEY (account=? AND config_id>?)"
+    assert [step for step in walk if "counters" in step or "later" in step] == [
+        f"SEARCH counters {by_config}",
+        f"SEARCH later {by_config}",
+    ]
     assert await plan(pending_of(ACCOUNT, 1)) == ["SEARCH owed USING INDEX owed_due (config_id=?)"]
 
 

@@ -14,7 +14,7 @@ from postback.storage import tables
 from postback.storage.log import SqlLog
 from postback.storage.log_keys import finished_keys, owed_keys
 from postback.storage.postgres import PostgresStore
-from postback.storage.stats import next_counted, pending_of, step_sums
+from postback.storage.stats import counted_configs, pending_of, step_sums
 from tests import postgres
 from tests.build import ACCOUNT, CONFIG_ID, NOON
 from tests.doubles import ClockDouble
@@ -117,7 +117,7 @@ async def test_a_page_of_what_is_owed_costs_what_it_shows(
 
 async def test_numbers_are_found_by_keys(full: PostgresStore) -> None:
     assert await touched(full, step_sums(ACCOUNT, [CONFIG_ID], (100, 160), 5)) < 40
-    assert await touched(full, next_counted(ACCOUNT, CONFIG_ID)) < 20
+    assert await touched(full, counted_configs(ACCOUNT)) < 20
     assert await touched(full, pending_of(ACCOUNT, CONFIG_ID + 1000).limit(5)) < 20
 
 

@@ -2,10 +2,12 @@
 the API would refuse is refused."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from postback import web
 from postback.domain.configs import PostbackConfig
 from tests.web.pages import Browser, Form, Page, Portal
 
@@ -282,3 +284,24 @@ async def test_a_password_is_not_put_into_a_page_and_that_is_said(owner: Browser
     assert page.status == 422
     assert "Type it again" in page.text
     assert "opensesame" not in page.html
+
+
+async def test_before_anything_is_chosen_the_preview_says_what_to_choose(portal: Portal, owner: Browser) -> None:
+    """It said: event_types is a list; expected a list of 1 to 100 types."""
+    page = await owner.get(ADD)
+
+    assert "No body to show: name an event type that it wants to hear of" in page.text
+
+
+async def test_where_this_machine_may_be_called_a_receiver_to_try_is_named(portal: Portal, owner: Browser) -> None:
+    elsewhere = await portal_without_loopback(portal).browser_of(await portal.user())
+
+    assert "To try it out: http://127.0.0.1:9000/receiver" in (await owner.get(ADD)).text
+    assert "http://127.0.0.1:9000" not in (await elsewhere.get(ADD)).text
+    edited = await portal.config(url="https://known.example/in")
+    assert "To try it out" not in (await owner.get(f"/postbackconfigs/{edited}/edit")).text
+
+
+def portal_without_loopback(portal: Portal) -> Portal:
+    services = replace(portal.services, calls_loopback=False)
+    return replace(portal, services=services, app=web.build(services))

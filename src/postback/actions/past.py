@@ -1,11 +1,11 @@
 """Spans of time for charts, and what is over of them: what was counted then changes no more, so it is added up once."""
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from postback.actions.stats import DAY_S, Step
-from postback.domain.stats import Tally
+from postback.domain.stats import Tally, together
 
 LATE_MS: Final = 120_000
 """So long after its end a step is over: what was under way then is written down by now."""
@@ -57,6 +57,14 @@ class Past:
             del kept[at_ms]
         if len(self._kept) > KEPT:
             self._kept.popitem(last=False)
+
+
+def coarser(steps: Iterable[Step], step_ms: int) -> list[Step]:
+    """The same time in longer steps."""
+    of_step: defaultdict[int, list[Tally]] = defaultdict(list)
+    for step in steps:
+        of_step[step.at_ms - step.at_ms % step_ms].append(step.tally)
+    return [Step(at_ms, together(tallies)) for at_ms, tallies in of_step.items()]
 
 
 def first_of(span: Span, now_ms: int) -> int:

@@ -164,7 +164,9 @@ def result(case: Case, runs: Sequence[tuple[Raw, Measured]], kind: str) -> dict[
     ]
     last = runs[-1][1]
     counts = {"rounds": len(runs), "events": last.events, "deliveries": last.deliveries}
-    return {"case": case.name, "title": case.title, **counts, **figures, "more": more, "targets": targets}
+    pages = [page._asdict() for page in last.pages]
+    said = {"case": case.name, "title": case.title, **counts, **figures, "more": more}
+    return {**said, "pages": pages, "targets": targets}
 
 
 def _further(name: str, _: Raw, measured: Measured) -> float | None:

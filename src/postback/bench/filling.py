@@ -17,6 +17,7 @@ _OF_NO_WORKER: Final = 511 << 12
 """The rest of the ids made here: of the last slot, which no server has that is alone."""
 
 _ACCEPTED: Final = 0
+_LAST_ERROR: Final = 7
 _ALL_TIME: Final = 0
 _COUNTERS: Final = ("account", "config_id", "minute", "measure", "count")
 _OWED: Final = (
@@ -26,10 +27,12 @@ _OWED: Final = (
 
 
 class Lane(NamedTuple):
-    """A config that deliveries are made up for."""
+    """A config that deliveries are made up for, and what its events say; None: what the first event says."""
 
     account: str
     config_id: int
+    event_type: str | None = None
+    location_id: str | None = None
 
 
 class Times(NamedTuple):
@@ -42,6 +45,14 @@ class Times(NamedTuple):
         return self.since_ms + (self.until_ms - self.since_ms) * number // count
 
 
+class _Sample(NamedTuple):
+    """A delivery that the server made: its event, its attempt, and (whether it is a last time, measure) of its config."""
+
+    event: Row
+    attempt: Row
+    measures: Sequence[tuple[bool, int]]
+
+
 class Filling:
     """The store has been used for one delivery, in the account `default`: that is what all others look like.
 
@@ -51,15 +62,10 @@ class Filling:
     def __init__(self, tables: Tables, store: Store) -> None:
         self._tables = tables
         self._account = _first(tables, "SELECT * FROM accounts WHERE id = 'default'")
-        self._event = _first(tables, "SELECT * FROM events ORDER BY id")
-        self._attempt = _first(tables, "SELECT * FROM attempts ORDER BY event_id")
-        config_id = self._attempt["config_id"]
+        config_id = _first(tables, "SELECT * FROM attempts ORDER BY event_id")["config_id"]
+        self._sample = self._sample_of(config_id)
         self._config = _first(tables, f"SELECT * FROM configs WHERE id = {config_id}")  # noqa: S608
         self._version = _first(tables, f"SELECT * FROM config_versions WHERE config_id = {config_id}")  # noqa: S608
-        self._measures = [
-            (row["minute"] == _ALL_TIME, row["measure"])
-            for row in tables.rows(f"SELECT * FROM counters WHERE config_id = {config_id}")  # noqa: S608
-        ]
         place = Place(config_id, self._version["version"], self._version["account"])
         self._secrets = Copier(store.secret_key, self._version["secrets"], place)
         self._counts: Counter[tuple[str, int, int, int]] = Counter()
@@ -77,26 +83,30 @@ class Filling:
 
     def lanes(self, which: str) -> Sequence[Lane]:
         """Of configs that are there, by a condition."""
-        rows = self._tables.rows(f"SELECT account, id FROM configs WHERE {which} ORDER BY id")  # noqa: S608
-        return [Lane(row["account"], row["id"]) for row in rows]
+        rows = self._tables.rows(f"SELECT account, id, location_id FROM configs WHERE {which} ORDER BY id")  # noqa: S608
+        return [Lane(row["account"], row["id"], location_id=row["location_id"]) for row in rows]
 
-    def finished(self, lanes: Sequence[Lane], count: int, times: Times) -> None:
-        """Delivered at the first attempt, a millisecond after they were accepted."""
-        counted = [measure for is_last_time, measure in self._measures if not is_last_time]
+    def finished(self, lanes: Sequence[Lane], count: int, times: Times, like: int | None = None) -> None:
+        """A millisecond after they were accepted, as the first delivery ended, or as that of the config `like` did."""
+        sample = self._sample if like is None else self._sample_of(like)
+        counted = [measure for is_last_time, measure in sample.measures if not is_last_time]
+        last: dict[Lane, _Event] = {}
         for some in _spread(lanes, count, times):
-            self._events(some)
-            self._copies("attempts", self._attempt, (_attempted(*one) for one in some))
-            for _, at_ms, lane in some:
-                self._count(lane, at_ms, counted)
-        for lane in lanes[:count]:
-            last_times = [measure for is_last_time, measure in self._measures if is_last_time]
-            self._counts.update({(*lane, _ALL_TIME, measure): times.until_ms for measure in last_times})
+            self._events(some, sample.event)
+            self._copies("attempts", sample.attempt, (_attempted(*one) for one in some))
+            for one in some:
+                self._count(one[2], one[1], counted)
+                last[one[2]] = one
+        for is_last_time, measure in sample.measures:
+            for lane, (event_id, at_ms, _) in last.items() if is_last_time else ():
+                key = (lane.account, lane.config_id, _ALL_TIME, measure)
+                self._counts[key] = max(self._counts[key], event_id if measure == _LAST_ERROR else at_ms)
 
     def owed(self, lanes: Sequence[Lane], count: int, times: Times, due_ms: int | None = None) -> None:
         """Due when they were accepted, or all at `due_ms`."""
         for some in _spread(lanes, count, times):
             self._owe((one, due_ms or one[1], (None, None, None)) for one in some)
-            self._events(some)
+            self._events(some, self._sample.event)
             for _, at_ms, lane in some:
                 self._due[lane] = min(self._due.get(lane, at_ms), due_ms or at_ms)
 
@@ -107,16 +117,25 @@ class Filling:
         self._tables.add("workers", registered, [(worker, 511, "bench", times.since_ms, times.until_ms - MINUTE_MS)])
         for some in _spread(lanes, count, times):
             self._owe((one, one[1], (worker, one[0], one[1])) for one in some)
-            self._events(some)
+            self._events(some, self._sample.event)
 
     def close(self) -> None:
         self._tables.add("counters", _COUNTERS, ((*key, count) for key, count in self._counts.items()))
         lanes = ((lane.config_id, lane.account, due_ms) for lane, due_ms in self._due.items())
         self._tables.add("lanes", ("config_id", "account", "next_due_ms"), lanes)
 
-    def _events(self, some: Iterable["_Event"]) -> None:
-        rows = ({"id": event_id, "account": lane.account, "accepted_ms": at_ms} for event_id, at_ms, lane in some)
-        self._copies("events", self._event, rows)
+    def _sample_of(self, config_id: int) -> _Sample:
+        of_config = f"WHERE config_id = {config_id}"
+        attempt = _first(self._tables, f"SELECT * FROM attempts {of_config} ORDER BY event_id")  # noqa: S608
+        counters = self._tables.rows(f"SELECT * FROM counters {of_config}")  # noqa: S608
+        return _Sample(
+            _first(self._tables, f"SELECT * FROM events WHERE id = {attempt['event_id']}"),  # noqa: S608
+            attempt,
+            [(row["minute"] == _ALL_TIME, row["measure"]) for row in counters],
+        )
+
+    def _events(self, some: Iterable["_Event"], like: Row) -> None:
+        self._copies("events", like, (_accepted(like, *one) for one in some))
 
     def _owe(self, some: Iterable[tuple["_Event", int, tuple[int | None, int | None, int | None]]]) -> None:
         def rows() -> Iterator[Sequence[Any]]:
@@ -158,6 +177,16 @@ def _spread(lanes: Sequence[Lane], count: int, times: Times) -> Iterator[Sequenc
     events = ((_id(at_ms, n), at_ms, lanes[n % len(lanes)]) for n, at_ms in enumerate(times_ms))
     while some := list(islice(events, AT_ONCE)):
         yield some
+
+
+def _accepted(like: Row, event_id: int, at_ms: int, lane: Lane) -> Row:
+    return {
+        "id": event_id,
+        "account": lane.account,
+        "accepted_ms": at_ms,
+        "type": lane.event_type or like["type"],
+        "location_id": lane.location_id or like["location_id"],
+    }
 
 
 def _attempted(event_id: int, at_ms: int, lane: Lane) -> Row:

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Final, Self
 
 from postback.bench import proc, raw
@@ -15,6 +16,7 @@ from postback.bench.server import Server, Store, make_store, start_server
 
 _RAW_S: Final = 1
 _RAW_TIMES: Final = 40_000
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +87,17 @@ class Ground:
         """A fresh one, for servers that come after each other."""
         return make_store(self._wanted.database)
 
-    def server_on(self, store: Store, *, port: int | None = None) -> AbstractContextManager[Server]:
+    def server_on(
+        self, store: Store, *, port: int | None = None, settings: Mapping[str, str] = _NONE
+    ) -> AbstractContextManager[Server]:
         return start_server(
             store,
             environment=self._wanted.environment,
-            settings={"POSTBACK_CA_FILE": str(self.authority), "POSTBACK_LOG_LEVEL": self._wanted.log_level},
+            settings={
+                "POSTBACK_CA_FILE": str(self.authority),
+                "POSTBACK_LOG_LEVEL": self._wanted.log_level,
+                **settings,
+            },
             port=self._wanted.port if port is None else port,
             cores=self._cores,
         )

@@ -10,29 +10,17 @@ from typing import Final, NamedTuple
 from postback.bench.cases import Case, Target, everywhere
 from postback.bench.children import Child
 from postback.bench.errors import BenchError
-from postback.bench.filling import Filling, Times
+from postback.bench.filling import Times
 from postback.bench.ground import Ground
 from postback.bench.plans import LIMIT_S, PLAIN, SOON_AGAIN, Measured, Plan, Run
-from postback.bench.server import Server, Spent, Store, free_port, until
+from postback.bench.portal import pages_of_a_used_store
+from postback.bench.server import Server, Spent, free_port, until
+from postback.bench.used import HISTORY_MS, HOUR_MS, filled, now_ms, start_of, used_store
 
-HOUR_MS: Final = 3_600_000
-HISTORY_MS: Final = 20 * HOUR_MS
-"""Of events that are made up; on PostgreSQL there are partitions since yesterday."""
-
-FIRST: Final = Plan(events=1, warm_up=1)
 FRESH: Final = Plan(events=0, warm_up=0, connections=4)
 FRESH_PER_S: Final = 20
 LEASE_S: Final = 40.0
 """After so long whoever is dead has been found, and what it held is delivered."""
-
-
-class Prepared(NamedTuple):
-    """A store that was used for one delivery of a type, to receivers that will be there; no server is on it."""
-
-    store: Store
-    receivers: Child
-    ports: Sequence[int]
-    event_type: str
 
 
 class Drained(NamedTuple):
@@ -46,10 +34,10 @@ class Drained(NamedTuple):
 
 def _claim(ground: Ground) -> Measured:
     paused, accounts, configs, each = (2_000, 4, 10, 5) if ground.is_quick else (1_000_000, 100, 100, 10)
-    with _prepared(ground, _with_one_paused) as prepared, _fresh(ground) as fresh:
-        now = _now_ms()
+    with used_store(ground, _with_one_paused) as prepared, _fresh(ground) as fresh:
+        now = now_ms()
         times = Times(now - HOUR_MS, now)
-        with _filling(prepared.store) as filling:
+        with filled(prepared.store) as filling:
             lanes = filling.accounts(accounts, configs)
             filling.owed(filling.lanes("state = 'paused'"), paused, Times(now - 2 * HOUR_MS, now - HOUR_MS))
             filling.owed(lanes, len(lanes) * each, times)
@@ -61,12 +49,12 @@ def _claim(ground: Ground) -> Measured:
                 before,
                 len(lanes) * each,
                 drained,
-                {"claim_p99_ms": server.claim_p99_ms(), **_start(server)},
+                {"claim_p99_ms": server.claim_p99_ms(), **start_of(server)},
             )
 
 
-def _with_one_paused(server: Server, url: str) -> None:
-    server.set_paused(server.subscribe("bench.paused", url, SOON_AGAIN), paused=True)
+def _with_one_paused(server: Server, ports: Sequence[int]) -> None:
+    server.set_paused(server.subscribe("bench.paused", f"http://127.0.0.1:{ports[0]}/in", SOON_AGAIN), paused=True)
 
 
 def _drain_after_outage(ground: Ground) -> Measured:
@@ -100,9 +88,9 @@ def _full(ground: Ground) -> Measured:
     """Start, and cost beside that of an empty store."""
     finished, waiting, claimed, events = (3_000, 50, 10, 40) if ground.is_quick else (5_000_000, 95_000, 5_000, 20_000)
     plan = Plan(events=events, warm_up=min(1_000, events), batch=min(100, events), connections=1, answering=1)
-    with _prepared(ground) as old, _prepared(ground) as empty:
-        now = _now_ms()
-        with _filling(old.store) as filling:
+    with used_store(ground) as old, used_store(ground) as empty:
+        now = now_ms()
+        with filled(old.store) as filling:
             lanes = filling.accounts(10, 10)
             filling.finished(lanes, finished, Times(now - HISTORY_MS, now - HOUR_MS))
             filling.owed(lanes, waiting, Times(now - HOUR_MS, now - HOUR_MS // 2), due_ms=now + 10 * HOUR_MS)
@@ -113,7 +101,7 @@ def _full(ground: Ground) -> Measured:
             for run in runs:
                 run.warm_up()
             rounds = [[run.measure(events, None) for run in runs] for _ in range(1 if ground.is_quick else 5)]
-            more = {**_start(server), **_ratios(rounds)}
+            more = {**start_of(server), **_ratios(rounds)}
             return replace(rounds[-1][1], more={**rounds[-1][1].more, **more})
 
 
@@ -132,8 +120,8 @@ def _ratios(rounds: Sequence[Sequence[Measured]]) -> Mapping[str, float]:
 
 def _accounts(ground: Ground) -> Measured:
     count, configs, used = (40, 3, 20) if ground.is_quick else (100_000, 3, 17_000)
-    with _prepared(ground) as prepared:
-        with _filling(prepared.store) as filling:
+    with used_store(ground) as prepared:
+        with filled(prepared.store) as filling:
             names = list(dict.fromkeys(lane.account for lane in filling.accounts(count, configs)))
         with ground.server_on(prepared.store) as server:
             started_bytes = server.bytes_held()
@@ -145,27 +133,8 @@ def _accounts(ground: Ground) -> Measured:
             figures = prepared.receivers.ask({"latencies": True})
             seconds = (figures["last_ns"] - began_ns) / 1e9
             drained = Drained(used * configs / seconds, seconds, figures["p50_ms"], figures["p99_ms"])
-            more = {**_start(server), "start_mb": started_bytes / 1e6}
+            more = {**start_of(server), "start_mb": started_bytes / 1e6}
             return replace(_measured(server, before, used * configs, drained, more), events=used)
-
-
-@contextmanager
-def _prepared(ground: Ground, also: Callable[[Server, str], None] = lambda *_: None) -> Iterator[Prepared]:
-    with ground.receivers(PLAIN, tls=False) as (receivers, ports), ground.store() as store:
-        with ground.server_on(store) as server:
-            run = Run(ground, FIRST, server, receivers, ports)
-            run.warm_up()
-            also(server, f"http://127.0.0.1:{ports[0]}/in")
-        receivers.ask({"clear": True})
-        yield Prepared(store, receivers, ports, run.types[0])
-
-
-@contextmanager
-def _filling(store: Store) -> Iterator[Filling]:
-    with store.kept.tables() as tables:
-        filling = Filling(tables, store)
-        yield filling
-        filling.close()
 
 
 @contextmanager
@@ -221,15 +190,6 @@ def _measured(server: Server, before: Spent, deliveries: int, drained: Drained, 
     )
 
 
-def _start(server: Server) -> Mapping[str, float]:
-    """How long until it answered, and how much of that was its CPU: on a machine with others the latter says more."""
-    return {"start_s": server.start_s, "start_cpu_s": server.start_cpu_s}
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 LARGE: Final = (
     Case(
         name="paused-million",
@@ -257,6 +217,13 @@ LARGE: Final = (
         title="100,000 accounts with 3 configs each",
         run=_accounts,
         targets=everywhere(Target("start_s", 5), Target("memory_mb", 300)),
+        rounds_most=1,
+    ),
+    Case(
+        name="portal",
+        title="1,000,000 deliveries, and every page of the portal",
+        run=pages_of_a_used_store,
+        targets=everywhere(Target("page_p95_ms", 100)),
         rounds_most=1,
     ),
 )

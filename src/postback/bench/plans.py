@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from postback.bench.certificates import DOMAIN
 from postback.bench.children import Child
@@ -51,6 +51,19 @@ class Plan:
         return min(self.fan_out, self.configs) if self.answering is None else self.answering
 
 
+class PageTime(NamedTuple):
+    """How long a page of the portal took, from the request to the last byte of the answer, and the server's CPU of it.
+
+    `first_ms` is the very first time, before anything of it was in memory; the others are of those that came after it.
+    """
+
+    path: str
+    first_ms: float
+    p50_ms: float
+    p95_ms: float
+    cpu_ms: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """What one run came to. Of `deliveries` all have arrived; CPU and bytes are of all that was done for them."""
@@ -65,6 +78,7 @@ class Measured:
     p99_ms: float | None
     peak_bytes: int
     more: Mapping[str, float] = field(default_factory=dict)
+    pages: Sequence[PageTime] = ()
 
     @property
     def units(self) -> int:

@@ -18,6 +18,7 @@ from postback.api.app import document_of
 from postback.api.reference import route
 from postback.api.services import Services as ApiServices
 from postback.bootstrap.started import CannotStart
+from postback.domain import trial
 from postback.domain.errors import InvalidValue
 from postback.domain.ids import SLOTS, IdSource
 from postback.settings import Settings
@@ -40,6 +41,7 @@ def portal_services(
     known = passwords or Passwords()
     return Services(
         base_url=api.base_url,
+        calls_loopback=api.addresses.verdict(trial.LOOPBACK, trial.RECEIVER_PORT) is None,
         clock=api.clock,
         users=UserActions(users, links, known, api.clock, api.ids),
         sessions=SessionActions(sessions, users, links, api.access, known, SignInLimit(), api.clock, api.ids),

@@ -29,6 +29,7 @@ _COLUMNS: Final = (
     "target",
     "met",
 )
+_OF_A_PAGE: Final = {"first_ms": "first ms", "p50_ms": "p50 ms", "p95_ms": "p95 ms", "cpu_ms": "CPU ms"}
 _FIGURES: Final = {
     "times_raw": "× raw",
     "database_us": "µs of the database",
@@ -42,6 +43,7 @@ _FIGURES: Final = {
     "start_s": "s to start",
     "cost_ratio": "× CPU of empty",
     "database_ratio": "× database of empty",
+    "page_p95_ms": "ms p95 of each page",
 }
 
 
@@ -143,6 +145,11 @@ def show(found: dict[str, Any]) -> None:
         )
     print_table(_COLUMNS, rows, "no cases")
     print()
+    for one in found["cases"]:
+        if one["pages"]:
+            times = [[page["path"], *(f"{page[name]:.1f}" for name in _OF_A_PAGE)] for page in one["pages"]]
+            print_table(("page of the portal", *_OF_A_PAGE.values()), times, "no pages")
+            print()
     print(
         f"{machine['processor']}, {machine['cores']} cores, {machine['python']}, {found['database']}, fdatasync {machine['sync_ms']} ms"
     )

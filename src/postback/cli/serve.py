@@ -11,13 +11,12 @@ from postback.cli import restored
 from postback.cli.interrupted import ended_by_interrupt
 from postback.cli.loading import loading
 from postback.cli.output import CommandError, Exit, program
-from postback.domain import databases
+from postback.domain import databases, trial
 from postback.settings import Settings, load_settings, source_of
 
 if TYPE_CHECKING:
     from postback.bootstrap import KeyMade, Started
 
-RECEIVER_PORT = 9000
 OPERATING = "docs/guide/operating.md"
 
 
@@ -136,7 +135,8 @@ def announcement(started: "Started", processes: int = 1) -> str:
 def _about_portal(started: "Started") -> list[str]:
     if started.join_link is None:
         return []
-    return [f"Become the first user of the portal (this link is good until it was used):\n  {started.join_link}"]
+    said = "Become the first user of the portal: open this in a browser; it is good until it was used."
+    return [f"{said}\n  {started.join_link}"]
 
 
 def _about_key(started: "Started") -> str:
@@ -167,7 +167,7 @@ def _line_to_look(started: "Started") -> str:
 
 
 def _lines_to_try(started: "Started") -> str:
-    receiver = f"http://127.0.0.1:{RECEIVER_PORT}/receiver" if started.allows_loopback else "https://YOUR-RECEIVER/path"
+    receiver = trial.RECEIVER_URL if started.allows_loopback else "https://YOUR-RECEIVER/path"
     config = (
         f'{{"postbackconfig": {{"attempt_interval": 300, "format": "api-default", "is_active": "1", '
         f'"location_id": "\'$LOCATION\'", "number_of_attempts": 1, "on_create": "1", "on_delete": "1", '
@@ -176,9 +176,11 @@ def _lines_to_try(started: "Started") -> str:
     contact = '{"contact": {"last_name": "Jones", "location_id": "\'$LOCATION\'"}}'
     lines = ["Try it, in another terminal:"]
     if started.allows_loopback:
-        lines.append(
-            f"  {program()} listen --port {RECEIVER_PORT}      # a receiver that shows what arrives, in a third one"
-        )
+        lines = [
+            "Try it. In another terminal, a receiver that shows what arrives:",
+            f"  {program()} listen --port {trial.RECEIVER_PORT}",
+            f"Its URL is {receiver}: for a postback that you add in the portal, or by these lines in a third terminal:",
+        ]
     lines.append(f"  KEY={_key_for_shell(started)}")
     if started.location_id is None:
         lines.append(_curl(started, "locations", '{"location": {"name": "Main"}}'))

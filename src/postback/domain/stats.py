@@ -1,6 +1,7 @@
 """Numbers: what happened in a step of time, and how a config is doing."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,6 +27,19 @@ class Tally:
     cancelled: int = 0
     replayed: int = 0
     latencies: Mapping[int, int] = field(default_factory=dict)
+
+
+def together(tallies: Iterable[Tally]) -> Tally:
+    """One of them all."""
+    counts: Counter[str] = Counter()
+    latencies: Counter[int] = Counter()
+    for tally in tallies:
+        counts.update({name: getattr(tally, name) for name in COUNTED})
+        latencies.update(tally.latencies)
+    return Tally(**counts, latencies=dict(latencies))
+
+
+COUNTED: Final = ("accepted", "delivered", "failed", "retried", "cancelled", "replayed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

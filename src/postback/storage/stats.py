@@ -58,7 +58,9 @@ class SqlStats:
         counts: defaultdict[int, Counter[int]] = defaultdict(Counter)
 
         def read(connection: Connection) -> None:
-            config_ids = [config_id] if config_id is not None else _counted(connection, account)
+            config_ids = (
+                [config_id] if config_id is not None else connection.execute(counted_configs(account)).scalars().all()
+            )
             for some in _in_parts(config_ids):
                 for minute, measure, count in connection.execute(step_sums(account, some, minutes, step)):
                     counts[minute * MINUTE_MS][measure] += int(count)
@@ -104,19 +106,19 @@ def step_sums(account: str, config_ids: Sequence[int], minutes: tuple[int, int],
     )
 
 
-def next_counted(account: str, after: int) -> Select[Any]:
-    """The first config after that one which anything was ever counted of: one look into the key."""
-    return scope.rows(account, counters, func.min(counters.c.config_id)).where(counters.c.config_id > after)
-
-
-def _counted(connection: Connection, account: str) -> Sequence[int]:
-    """All of them, also those that are gone by now."""
-    found: list[int] = []
-    following = connection.execute(next_counted(account, NO_CONFIG)).scalar()
-    while following is not None:
-        found.append(following)
-        following = connection.execute(next_counted(account, following)).scalar()
-    return found
+def counted_configs(account: str) -> Select[Any]:
+    """All that anything was ever counted of, also those that are gone by now: one look into the key for each."""
+    found = (
+        scope.rows(account, counters, func.min(counters.c.config_id).label("config_id"))
+        .where(counters.c.config_id > NO_CONFIG)
+        .cte(recursive=True)
+    )
+    later = counters.alias("later")
+    following = scope.rows(account, later, func.min(later.c.config_id)).where(later.c.config_id > found.c.config_id)
+    is_one = found.c.config_id.is_not(None)
+    step = found.select().with_only_columns(following.correlate(found).scalar_subquery()).where(is_one)
+    walk = found.union_all(step)
+    return walk.select().where(walk.c.config_id.is_not(None))
 
 
 def _in_parts(config_ids: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -26,10 +26,12 @@ from postback.ports import Clock
 class Services:
     """`base_url` is what links begin with, without a slash at its end; `stopping` is set when the server ends.
 
+    `calls_loopback` says that receivers on this very machine may be called, as when it is tried out.
     `api_reference` gives the page of the API, by the address at which it will find its stylesheet; it takes a moment.
     """
 
     base_url: str
+    calls_loopback: bool
     clock: Clock
     users: UserActions
     sessions: SessionActions

@@ -8,6 +8,7 @@ from postback.actions.config_options import OPTIONS, SIGNED
 from postback.actions.config_preview import Preview, preview
 from postback.actions.config_wants import EXPANDS
 from postback.actions.configs import Saved
+from postback.domain import trial
 from postback.domain.catalog import CATALOG
 from postback.domain.configs import RESOURCES, PostbackConfig
 from postback.domain.errors import InvalidValue
@@ -82,8 +83,18 @@ async def _page(visit: Visit, config: PostbackConfig | None, form: Form, status:
         "is_signed": config is not None and config.format in SIGNED and bool(config.signing_secrets),
         "options": OPTIONS,
         "labels": LABELS,
+        "about_url": _about_url(visit, config),
     }
     return await visit.page("configs/edit.html", status, form=form, **known)
+
+
+def _about_url(visit: Visit, config: PostbackConfig | None) -> str:
+    if config is not None or not visit.services.calls_loopback:
+        return "Where the POSTs go."
+    return (
+        f"Where the POSTs go. To try it out: {trial.RECEIVER_URL}, while “listen --port {trial.RECEIVER_PORT}” runs on the "
+        "server’s machine; its terminal says how."
+    )
 
 
 def _previewed(visit: Visit, config: PostbackConfig | None, form: Form) -> tuple[Preview | None, str]:
@@ -92,4 +103,6 @@ def _previewed(visit: Visit, config: PostbackConfig | None, form: Form) -> tuple
         fields = fields_of(form, config)
         return preview(visit.account, fields, form.text("preview_type") or None, visit.now_ms), ""
     except InvalidValue as error:
+        if "event_types" in error.errors and not form.text("event_types").strip():
+            return None, "name an event type that it wants to hear of, and an example of it stands here."
         return None, "; ".join(message for messages in error.errors.values() for message in messages)

@@ -43,7 +43,10 @@ async def add_contact(visit: Visit) -> Response:
         await visit.services.records.create(visit.account, CONTACT, fields, by=visit.actor)
     except InvalidValue as error:
         return await _page(visit, "add_contact", location, 422, form=form.wrong(error))
-    return visit.go(f"/locations/{location.id}", "The contact was added; postback configs that want it hear of it now.")
+    return visit.go(
+        f"/locations/{location.id}",
+        "The contact was added; postback configs that want it hear of it now, and Deliveries shows how.",
+    )
 
 
 async def show_settings(visit: Visit) -> Response:

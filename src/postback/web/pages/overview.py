@@ -85,7 +85,7 @@ async def _first_steps(visit: Visit, *, is_accepted: bool) -> list[FirstStep]:
             "Add a postback",
             "A URL of yours, and what it wants to hear of.",
             configs.total > 0,
-            f"{home}/postbackconfigs" if home and visit.may("change configs") else None,
+            f"/postbackconfigs/add?location_id={location.id}" if location and visit.may("change configs") else None,
             "Add Postback",
         ),
         FirstStep(
