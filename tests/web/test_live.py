@@ -40,6 +40,7 @@ async def unavailable(*_: object) -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "EVERY_S", 0.001)
+    monkeypatch.setattr(live, "RESTS", 0)
 
 
 async def test_a_page_gets_the_section_that_it_follows_whenever_it_is_another(
@@ -145,6 +146,12 @@ async def test_a_stream_outlasts_a_store_that_does_not_answer(
     assert before.startswith("event: section")
     assert after.startswith("event: section")
     assert after != before
+
+
+def test_what_is_dear_to_show_is_looked_at_less_often() -> None:
+    """So that no page, however many look at it in an outage, takes from deliveries what they need."""
+    assert live.pause_s(0.01) == live.EVERY_S
+    assert live.pause_s(1.5) == 7.5
 
 
 async def test_there_are_so_many_streams_and_no_more(

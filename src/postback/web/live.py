@@ -16,6 +16,9 @@ from postback.web.visit import Visit
 from postback.web.watched import SECTIONS, Section
 
 EVERY_S: Final = 2.0
+RESTS: Final = 5
+"""How many times as long as it took to look a stream waits at least: what is dear to show is looked at less often."""
+
 AGAIN_MS: Final = 3000
 """When a browser asks again after a stream has ended."""
 
@@ -51,11 +54,13 @@ async def events(visit: Visit, section: Section) -> AsyncIterator[str]:
     """The HTML of the section, as a JSON string, each time that it is another."""
     global _open  # noqa: PLW0603 - one count of the process
     _open += 1
+    loop = asyncio.get_running_loop()
     try:
         yield f"retry: {AGAIN_MS}\n\n"
         before, count = "", 0
         while not visit.services.stopping.is_set():
             count += 1
+            began = loop.time()
             try:
                 if count % _CHECKED_EVERY == 0 and not await visit.is_still_signed_in():
                     return
@@ -65,9 +70,10 @@ async def events(visit: Visit, section: Section) -> AsyncIterator[str]:
             except Unavailable:
                 # A browser that is turned away asks no more; the store will answer again.
                 html, mark = None, before
+            took_s = loop.time() - began
             yield ": still here\n\n" if html is None else f"event: section\ndata: {json.dumps(html)}\n\n"
             before = mark
-            await _pause(visit.services.stopping)
+            await _pause(visit.services.stopping, pause_s(took_s))
     finally:
         _open -= 1
 
@@ -82,9 +88,13 @@ async def _now(visit: Visit, section: Section, before: str) -> tuple[str | None,
     return (None if mark == before else html), mark
 
 
-async def _pause(stopping: asyncio.Event) -> None:
+def pause_s(took_s: float) -> float:
+    return max(EVERY_S, RESTS * took_s)
+
+
+async def _pause(stopping: asyncio.Event, seconds: float) -> None:
     try:
-        async with asyncio.timeout(EVERY_S):
+        async with asyncio.timeout(seconds):
             await stopping.wait()
     except TimeoutError:
         return
