@@ -1,14 +1,18 @@
 """Deliveries: lists that are narrowed by their address, a delivery's story, replaying and cancelling one."""
 
+import re
 from urllib.parse import quote
 
 import pytest
 
 from postback.domain.deliveries import Verdict
-from postback.domain.ids import config_text, event_text, parse
+from postback.domain.ids import config_text, delivery_text, event_text, parse
 from postback.domain.users import Role
 from postback.domain.wire import Answered, Note, Reason, Timings, Unreachable
 from postback.web.forms import time_ms
+from postback.web.pages.delivery import attempts_shown
+from postback.web.story import BODY_SHOWN
+from tests.build import an_event
 from tests.web.happenings import TIMINGS, attempt, delivered, failed, publish
 from tests.web.pages import OTHER, Browser, Page, Portal
 
@@ -309,3 +313,42 @@ async def test_a_config_leads_to_all_of_its_deliveries(portal: Portal, owner: Br
 
     assert shown(page) == [delivery_id]
     assert parse("pbc", config_id) == parse("pbc", f"pbc_{delivery_id[17:]}")
+
+
+async def test_a_body_without_an_end_is_cut_and_is_no_command_line(portal: Portal, owner: Browser) -> None:
+    """A page has as many bodies as attempts, and is drawn where deliveries are carried out."""
+    config_id = await portal.config(event_types=["order.paid"])
+    await publish(portal, "order.paid", {"id": "ord_1", "notes": "n" * 900_000})
+    claim = await attempt(portal, config_id)
+
+    page = await owner.get(f"/deliveries/{delivery_text(claim.event.id, claim.config_id)}")
+
+    assert len(page.body) < 10 * BODY_SHOWN
+    assert "It is longer; the API shows all of it." in page.text
+    assert "curl" not in page.html
+
+
+async def test_of_many_attempts_the_newest_are_shown(
+    portal: Portal, owner: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("postback.web.pages.delivery.ATTEMPTS_SHOWN", 2)
+    monkeypatch.setattr("postback.web.pages.delivery.LEAST_SHOWN", 1)
+    config_id = await portal.config()
+    delivery_id = await failed(portal, config_id)
+    before = (await owner.get(f"/deliveries/{delivery_id}")).html
+    for _ in range(2):
+        page = await owner.get(f"/deliveries/{delivery_id}")
+        await owner.submit(page.form(f"/deliveries/{delivery_id}/replay"))
+        await attempt(portal, config_id)
+
+    page = await owner.get(f"/deliveries/{delivery_id}")
+
+    assert "There were attempts before these" not in before
+    assert re.findall(r'data-key="attempt-(\d+)"', page.html) == ["3", "2"]
+    assert "There were attempts before these; the API shows all of them." in page.text
+
+
+@pytest.mark.parametrize(("size", "expected"), [(2, 50), (10_000, 50), (200_000, 20), (1 << 20, 5), (16 << 20, 5)])
+def test_of_a_long_event_fewer_attempts_are_shown(size: int, expected: int) -> None:
+    """Fifty requests of a megabyte took a third of a second to make again, in which nothing was delivered."""
+    assert attempts_shown(an_event(data=b"x" * size)) == expected

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,13 +10,13 @@ from starlette.requests import Request
 
 from postback.domain.errors import Unavailable
 from postback.domain.jobs import JobKind
-from postback.domain.users import IDLE_MS
+from postback.domain.users import IDLE_MS, Role
 from postback.ports import LogFilter
 from postback.web import live
 from postback.web.visit import Visit
-from postback.web.watched import SECTIONS
+from postback.web.watched import SECTIONS, Section
 from tests.web.happenings import attempt, publish
-from tests.web.pages import OTHER, Browser, Portal
+from tests.web.pages import OPERATOR, OTHER, Browser, Portal
 
 pytestmark = pytest.mark.anyio
 
@@ -33,14 +34,9 @@ async def a_visit(portal: Portal, browser: Browser, query: str = "") -> Visit:
     return Visit(portal.services, Request(scope), session, token)
 
 
-async def unavailable(*_: object) -> None:
-    raise Unavailable("the store does not answer")
-
-
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "EVERY_S", 0.001)
-    monkeypatch.setattr(live, "RESTS", 0)
 
 
 async def test_a_page_gets_the_section_that_it_follows_whenever_it_is_another(
@@ -127,33 +123,6 @@ async def test_a_stream_ends_with_its_session_and_keeps_none_alive(portal: Porta
     assert len(events) < 20
 
 
-async def test_a_stream_outlasts_a_store_that_does_not_answer(
-    portal: Portal, owner: Browser, quick: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It ended in a traceback for every page that was open, and browsers that were turned away did not come back."""
-    await portal.config()
-    stream = live.events(await a_visit(portal, owner), SECTIONS["overview"])
-    [_, before] = [await anext(stream) for _ in range(2)]
-
-    with monkeypatch.context() as outage:
-        outage.setattr(portal.services.stats.stats, "steps", unavailable)
-        meanwhile = {await anext(stream) for _ in range(20)}
-    await publish(portal)
-    after = await anext(stream)
-    await stream.aclose()
-
-    assert meanwhile == {": still here\n\n"}
-    assert before.startswith("event: section")
-    assert after.startswith("event: section")
-    assert after != before
-
-
-def test_what_is_dear_to_show_is_looked_at_less_often() -> None:
-    """So that no page, however many look at it in an outage, takes from deliveries what they need."""
-    assert live.pause_s(0.01) == live.EVERY_S
-    assert live.pause_s(1.5) == 7.5
-
-
 async def test_there_are_so_many_streams_and_no_more(
     portal: Portal, owner: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,3 +132,88 @@ async def test_there_are_so_many_streams_and_no_more(
         await live.stream(await a_visit(portal, owner, "watch=overview"))
 
     assert (await owner.get("/live?watch=overview")).headers["retry-after"] == "30"
+
+
+async def test_nobody_keeps_all_others_from_their_streams(
+    portal: Portal, owner: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "OF_ONE_MAX", 2)
+    streams = [live.events(await a_visit(portal, owner), SECTIONS["overview"]) for _ in range(2)]
+    for stream in streams:
+        await anext(stream)
+
+    with pytest.raises(Unavailable):
+        await live.stream(await a_visit(portal, owner, "watch=overview"))
+    await live.stream(await a_visit(portal, await portal.signed_in(), "watch=overview"))
+    for stream in streams:
+        await stream.aclose()
+
+    await live.stream(await a_visit(portal, owner, "watch=overview"))
+
+
+@pytest.mark.parametrize(
+    ("took_s", "streams", "expected"),
+    [(0.01, 1, live.EVERY_S), (0.01, 40, live.EVERY_S), (0.01, 400, 20.0), (1.0, 10, 50.0), (5.0, 500, live.SELDOM_S)],
+)
+def test_the_more_streams_there_are_and_the_longer_a_look_takes_the_more_seldom_each_looks(
+    took_s: float, streams: int, expected: float
+) -> None:
+    """All together would keep deliveries waiting otherwise: their pages are drawn where deliveries are carried out."""
+    assert live.pause_s(took_s, streams) == pytest.approx(expected)
+
+
+async def test_what_happens_after_a_session_was_ended_is_not_sent_any_more(portal: Portal, quick: None) -> None:
+    link = await portal.portal_link(OTHER)
+    guest = portal.browser()
+    path = f"/portal/{link.token}"
+    await guest.submit((await guest.get(path)).form(path))
+    config_id = await portal.config(OTHER)
+    stream = live.events(await a_visit(portal, guest, "watch=deliveries"), SECTIONS["deliveries"])
+    await anext(stream)
+    await anext(stream)
+
+    await portal.services.portal_links.revoke(OPERATOR, OTHER, link.link.id)
+    await publish(portal, account=OTHER)
+
+    async with asyncio.timeout(5):
+        rest = [event async for event in stream]
+    assert [event for event in rest if event.startswith("event:")] == []
+    assert (await portal.stored(config_id, OTHER)).account == OTHER
+
+
+async def test_whoever_may_see_less_from_now_on_gets_the_page_anew(portal: Portal, quick: None) -> None:
+    """What is sensitive would go on to be shown otherwise."""
+    await portal.user()
+    user = await portal.user(Role.EDITOR)
+    stream = live.events(
+        await a_visit(portal, await portal.browser_of(user), "watch=deliveries"), SECTIONS["deliveries"]
+    )
+    await anext(stream)
+    await anext(stream)
+
+    await portal.users.change(replace(user, role=Role.VIEWER))
+    await portal.config()
+    await publish(portal)
+
+    async with asyncio.timeout(5):
+        assert [event async for event in stream if event.startswith("event:")] == []
+
+
+async def test_while_the_store_cannot_be_read_nothing_is_new_and_the_stream_goes_on(
+    portal: Portal, owner: Browser, quick: None
+) -> None:
+    is_down = False
+
+    async def section(visit: Visit) -> str:
+        if is_down:
+            raise Unavailable("the store cannot be read now")
+        return "<p>here</p>"
+
+    stream = live.events(await a_visit(portal, owner), Section(section))
+    first = [await anext(stream) for _ in range(2)]
+    is_down = True
+    down = [await anext(stream) for _ in range(2)]
+    await stream.aclose()
+
+    assert first[1].startswith("event: section")
+    assert down == [": still here\n\n"] * 2

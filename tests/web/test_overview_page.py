@@ -233,7 +233,6 @@ async def test_the_stream_brings_the_parts_anew_when_something_has_happened(
     portal: Portal, owner: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "EVERY_S", 0.001)
-    monkeypatch.setattr(live, "RESTS", 0)
     config_id = await portal.config()
     await settled(portal, config_id, Verdict.DELIVERED)
     stream = live.events(await _visit(portal, owner, b"watch=overview&span=day"), SECTIONS["overview"])

@@ -6,6 +6,7 @@ import pytest
 
 from postback.domain.accounts import Actor
 from postback.domain.users import LINK_MAX_MS, Role
+from postback.ports import AuditFilter
 from tests.doubles import ClockDouble
 from tests.web.pages import OTHER, PASSWORD, Browser, Page, Portal
 
@@ -204,3 +205,54 @@ async def test_only_who_came_by_a_portal_link_can_be_framed_and_only_by_the_acco
     assert "frame-ancestors 'none'" in (await user.get("/")).headers["content-security-policy"]
     [cookie] = [cookie for cookie in opened.cookies if cookie.startswith("__Host-session")]
     assert {"SameSite=none", "Secure", "Partitioned", "HttpOnly"} <= set(cookie.split("; "))
+
+
+async def test_an_invitation_to_the_platform_is_listed_and_revoked_by_users_of_the_platform_alone(
+    portal: Portal,
+) -> None:
+    """Whoever was invited there by mistake would see every account, and nobody could take it back."""
+    boss, other = await portal.signed_in(Role.OWNER, None), await portal.signed_in(Role.OWNER)
+    form = (await boss.get("/account/users/invite")).form("/account/users/invite")
+    path = link_in(await boss.submit(form.fill(email="new@example.com", role="owner").press("to_platform", "1")))
+    page, others = await boss.get("/account/users"), await other.get("/account/users")
+    [revoking] = [form for form in page.read.forms if form.action.endswith("/revoke")]
+    theirs = others.form("/sign-out").at(revoking.action)
+
+    assert "new@example.com" in page.text
+    assert "new@example.com" not in others.text
+    assert (await other.submit(theirs)).status == 404
+    assert (await portal.browser().get(path)).status == 200
+    assert (await boss.submit(revoking)).to == "/account/users"
+    assert (await portal.browser().get(path)).status == 404
+
+
+async def test_a_link_to_a_new_password_is_void_once_the_password_is_changed(portal: Portal) -> None:
+    """Somebody changes it because others may have got hold of something."""
+    user = await portal.user()
+    here = await portal.browser_of(user)
+    path = f"/new-password/{await portal.services.users.rescue(user.email, BOSS)}"
+    form = (await here.get("/account/password")).form("/account/password")
+
+    await here.submit(form.fill(old_password=PASSWORD, new_password=NEW_PASSWORD))
+
+    assert (await portal.browser().get(path)).status == 404
+
+
+async def test_the_first_user_can_still_come_after_a_portal_link_was_opened(portal: Portal) -> None:
+    path = f"/join/{await portal.services.users.first_link()}"
+
+    await portal.came_by_link(OTHER)
+
+    assert (await portal.browser().get(path)).status == 200
+
+
+async def test_who_came_by_a_link_is_on_record_with_where_from(portal: Portal, stranger: Browser) -> None:
+    path = f"/join/{await portal.services.users.first_link()}"
+    await stranger.submit((await stranger.get(path)).form().fill(email="ann@example.com", password=PASSWORD))
+    path = f"/new-password/{await portal.services.users.rescue('ann@example.com', BOSS)}"
+    await stranger.submit((await stranger.get(path)).form().fill(password=NEW_PASSWORD))
+
+    for action in ("user.create", "user.password"):
+        [entry] = await portal.api.services.audit.entries(None, AuditFilter(action=action), None, 2)
+        assert entry.by is not None
+        assert (entry.by.key_name, entry.by.address) == ("ann@example.com", stranger.peer)

@@ -5,7 +5,8 @@ import pytest
 from postback.domain.users import LINK_MAX_MS, SESSION_MS, Role
 from postback.web.routes import ROUTES
 from tests.doubles import ClockDouble
-from tests.web.pages import OTHER, Browser, Page, Portal
+from tests.web.pages import OTHER, PASSWORD, Browser, Page, Portal
+from tests.web.test_doors import is_a_stream
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +23,7 @@ async def test_every_page_of_it_can_be_framed_by_the_origins_that_the_account_na
     await portal.framed_by(OTHER, CRM, "https://shop.example:8443")
     guest, user = await portal.came_by_link(OTHER, Role.ADMIN), await portal.signed_in(Role.OWNER, OTHER)
     paths = [
-        route.path for route in ROUTES if route.method == "GET" and "{" not in route.path and route.path != "/live"
+        route.path for route in ROUTES if route.method == "GET" and "{" not in route.path and not is_a_stream(route)
     ]
 
     for path in (*paths, "/nowhere"):
@@ -119,3 +120,22 @@ async def test_somebody_elses_form_does_not_open_it(portal: Portal, stranger: Br
 
     assert page.status == 403
     assert "__Host-session" not in stranger.jar
+
+
+async def test_who_becomes_a_user_where_a_portal_link_was_opened_is_framed_by_nobody(portal: Portal) -> None:
+    """The session of a user would be sent along from others' pages, as that of a portal link is."""
+    await portal.framed_by(OTHER, CRM)
+    guest = await portal.came_by_link(OTHER)
+    before, user = dict(guest.jar), await portal.user(Role.EDITOR, OTHER)
+    form = (await guest.get("/")).form("/sign-out").at("/sign-in")
+
+    page = await guest.submit(form.press("email", user.email).press("password", PASSWORD))
+
+    assert framed_by(page) == framed_by(await guest.get("/")) == "'none'"
+    left, now = [cookie for cookie in page.cookies if cookie.startswith("__Host-session")]
+    # To the browser these are two, and it would go on to send both.
+    assert {"Max-Age=0", "Partitioned"} <= set(left.split("; "))
+    assert "SameSite=lax" in now
+    assert "Partitioned" not in now
+    assert (await portal.browser(jar=before).get("/")).status == 303
+    assert user.email in (await guest.get("/")).text

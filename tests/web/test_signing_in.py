@@ -231,3 +231,26 @@ async def test_a_user_of_an_account_cannot_choose_another(portal: Portal, owner:
 
     assert (await owner.post(f"/accounts/{OTHER}/act-for", {"form_token": token})).status == 404
     assert (await owner.get("/accounts")).status == 404
+
+
+async def test_who_signs_in_anew_leaves_no_session_behind(portal: Portal, owner: Browser) -> None:
+    """Of the token that a browser had until then nobody knows any more who has it."""
+    other, before = await portal.user(), dict(owner.jar)
+    form = (await owner.get("/")).form("/sign-out").at("/sign-in")
+
+    page = await owner.submit(form.press("email", other.email).press("password", PASSWORD))
+
+    assert page.to == "/"
+    assert other.email in (await owner.get("/")).text
+    assert (await portal.browser(jar=before).get("/")).status == 303
+
+
+async def test_an_email_without_an_end_is_nobodys_and_is_not_kept(portal: Portal, stranger: Browser) -> None:
+    """What was tried is kept in mind: a quarter of a megabyte for each try would soon fill it."""
+    await portal.user()
+    page = await stranger.get("/sign-in")
+
+    answer = await stranger.submit(page.form("/sign-in").fill(email="x" * 200_000, password="whatever it is"))
+
+    assert answer.status == 422
+    assert max(len(email) for _, email in portal.services.sessions.limit._buckets) < 300

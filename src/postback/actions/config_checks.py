@@ -45,7 +45,7 @@ class ConfigChecks:
         event = example_for(config, event_type)
         event_id = await self.courier.test(config, event, by=by)
         view, attempts = await self.log.delivery(account, event_id, config.id)
-        return attempts[-1], sent_request(view.event, attempts[-1], sees_all=True)
+        return attempts[-1], sent_request(view.event, attempts[-1], view.event)
 
 
 def explained(config: PostbackConfig, event: Event) -> Explained:

@@ -97,12 +97,15 @@ class LogActions:
         return Part(found, None)
 
     async def delivery(
-        self, account: str, delivery_id: str, *, sees_all: bool
+        self, account: str, delivery_id: str, *, sees_all: bool, newest: Callable[[Event], int] | None = None
     ) -> tuple[DeliveryView, Sequence[tuple[AttemptView, SentRequest | None]]]:
-        """The delivery with each attempt and its request, rendered anew from the event and that version of the config."""
+        """The delivery with each attempt, or the newest, as many as `newest` says of its event, and its request, rendered
+        anew from the event and that version of the config."""
         view, attempts = await self.log.delivery(account, *parse_delivery(delivery_id))
-        requests = [sent_request(view.event, attempt, sees_all=sees_all) for attempt in attempts]
-        if not sees_all and without_sensitive(view.event) != view.event:
+        attempts = attempts if newest is None else attempts[-newest(view.event) :]
+        shown = view.event if sees_all else without_sensitive(view.event)
+        requests = [sent_request(view.event, attempt, shown) for attempt in attempts]
+        if shown != view.event:
             attempts = [_without_answer(attempt) for attempt in attempts]
         return view, list(zip(attempts, requests, strict=True))
 
@@ -120,8 +123,9 @@ class LogActions:
         return (await self.log.delivery(account, event_id, config_id))[0]
 
 
-def sent_request(event: Event, attempt: AttemptView, *, sees_all: bool) -> SentRequest | None:
-    """None for rows of the log that stand for no request, such as a cancellation."""
+def sent_request(event: Event, attempt: AttemptView, shown: Event) -> SentRequest | None:
+    """With the body of `shown`, the event as whoever asks may see it. None for rows of the log that stand for no request,
+    such as a cancellation."""
     config = attempt.config
     if config is None or attempt.rendered_ms is None:
         return None
@@ -131,8 +135,8 @@ def sent_request(event: Event, attempt: AttemptView, *, sees_all: bool) -> SentR
         return SentRequest(config.url, {}, None)
     if attempt.body_hash != hashlib.sha256(rendered.body).digest():
         return SentRequest(config.url, _headers(config, rendered), None)
-    shown = rendered if sees_all else render(without_sensitive(event), config, attempt.counter, attempt.rendered_ms)
-    return SentRequest(config.url, _headers(config, rendered), shown.body)
+    seen = rendered if shown is event else render(shown, config, attempt.counter, attempt.rendered_ms)
+    return SentRequest(config.url, _headers(config, rendered), seen.body)
 
 
 def _without_answer(attempt: AttemptView) -> AttemptView:

@@ -1,21 +1,28 @@
-"""Passwords: how they are kept, proved and judged. Hashing takes 50 ms and 64 MiB, so it has two threads at most."""
+"""Passwords: how they are kept, proved and judged. Hashing takes a tenth of a second and 64 MiB, so it has two threads at
+most."""
 
 import asyncio
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import Any, Final
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from postback.domain.errors import InvalidValue
+from postback.domain.errors import InvalidValue, Unavailable
 
 PASSWORD_MIN: Final = 12
 PASSWORD_MAX: Final = 256
 
 AT_ONCE: Final = 2
 """However many want to sign in, deliveries keep the rest of the machine."""
+
+WAITING_MAX: Final = 40
+"""Who comes while so many wait already is asked to come back, rather than to wait for long without knowing."""
+
+_AGAIN_S: Final = 5
 
 _GOOD: Final = 3
 """zxcvbn's score of what takes more than 10^8 guesses, of 0 to 4."""
@@ -25,19 +32,21 @@ _JUDGED: Final = 72
 
 
 class Passwords:
-    """argon2id, by RFC 9106's second choice of parameters where none are given."""
+    """argon2id, where nothing else is given by RFC 9106's second choice of parameters, but in one lane: in four each would
+    take four threads, and two of them most of a small machine, for the same work."""
 
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
-        self._hasher = hasher or PasswordHasher()
+        self._hasher = hasher or PasswordHasher(parallelism=1)
         self._places = asyncio.Semaphore(AT_ONCE)
+        self._waiting = 0
 
     async def hash(self, password: str) -> str:
-        async with self._places:
+        async with self._place():
             return await asyncio.to_thread(self._hasher.hash, _normal(password))
 
     async def is_right(self, password: str, hashed: str | None) -> bool:
         """As much work for None, somebody whom we do not know, as for anybody else."""
-        async with self._places:
+        async with self._place():
             return await asyncio.to_thread(self._verify, password, hashed)
 
     async def judge(self, password: str, *known: str, field: str = "password") -> None:
@@ -46,10 +55,25 @@ class Passwords:
         if not PASSWORD_MIN <= length <= PASSWORD_MAX:
             expected = f"at least {PASSWORD_MIN}" if length < PASSWORD_MIN else f"at most {PASSWORD_MAX}"
             raise InvalidValue.of(field, f"has {length} characters; expected {expected}")
-        async with self._places:
+        async with self._place():
             reasons = await asyncio.to_thread(_reasons, _normal(password), known)
         if reasons:
             raise InvalidValue({field: reasons})
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """One of those at once; Unavailable where too many wait for one."""
+        if self._waiting >= WAITING_MAX:
+            raise Unavailable("too many people sign in at this moment; try again in a few seconds", _AGAIN_S)
+        self._waiting += 1
+        try:
+            await self._places.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._places.release()
 
     @cached_property
     def _nobodys(self) -> str:

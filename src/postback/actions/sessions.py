@@ -57,7 +57,8 @@ class SessionActions:
 
     async def sign_in(self, email: str, password: str, visitor: Visitor) -> SignedIn:
         """InvalidValue where e-mail and password are not somebody's, RateLimited where that was tried too often."""
-        email = normal_email(email)
+        # Longer ones are nobody's, and all that were tried are kept in mind for a while.
+        email = normal_email(email)[: EMAIL_SHOWN + 1]
         where = visitor.address or ""
         self.limit.begin(where, email)
         known = await self.users.by_email(email)
@@ -115,10 +116,10 @@ class SessionActions:
                 return session
         return session
 
-    async def is_good(self, token: str) -> bool:
-        """Whether a session is not over; asking does not keep it from going idle."""
+    async def look(self, token: str) -> Session | None:
+        """The same, but looking does not keep it from going idle."""
         session = await self.sessions.by_token(hash_of(token))
-        return session is not None and not session.is_over(self.clock())
+        return None if session is None or session.is_over(self.clock()) else session
 
     async def sign_out(self, session: Session, visitor: Visitor) -> None:
         try:

@@ -1,13 +1,15 @@
 """How often somebody may try to sign in: by address, and by e-mail, without locking anybody out of their account.
 
 A try takes a token and success gives it back; tokens come again with time. Whoever has signed in from an address before
-has tokens of their own there, so that others who try the same e-mail from elsewhere do not keep them out.
+has tokens of their own there, so that others who try the same e-mail from elsewhere do not keep them out. Of IPv6 an
+address is its network of 64 bits: each customer has one, and may come from any address in it.
 """
 
 import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from postback.domain.errors import RateLimited
@@ -25,6 +27,8 @@ OF_ADDRESS: Final = Rate(30, 2.0)
 
 REMEMBERED: Final = 20_000
 """E-mails and addresses that are kept in mind; those that nobody has tried for the longest time are forgotten."""
+
+_NETWORK_BITS: Final = 64
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -49,6 +53,7 @@ class SignInLimit:
 
     def begin(self, address: str, email: str) -> None:
         """RateLimited where there were too many tries."""
+        address = place_of(address)
         for key, rate in self._keys(address, email):
             tokens = self._tokens(key, rate)
             if tokens < 1:
@@ -58,6 +63,7 @@ class SignInLimit:
             self._buckets.keep(key, (self._tokens(key, rate) - 1, self._monotonic()))
 
     def succeeded(self, address: str, email: str) -> None:
+        address = place_of(address)
         for key, rate in self._keys(address, email):
             self._buckets.keep(key, (min(self._tokens(key, rate) + 1, rate.burst), self._monotonic()))
         self._known.keep((address, email), None)
@@ -69,3 +75,16 @@ class SignInLimit:
     def _tokens(self, key: tuple[str, str], rate: Rate) -> float:
         tokens, at = self._buckets.get(key, (float(rate.burst), 0.0))
         return min(tokens + (self._monotonic() - at) / rate.every_s, rate.burst)
+
+
+def place_of(address: str) -> str:
+    """What tries from an address are counted by: itself, or of IPv6 its network. What is no address stays as it is."""
+    try:
+        known = ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(known, IPv6Address):
+        return address
+    if known.ipv4_mapped is not None:
+        return str(known.ipv4_mapped)
+    return str(IPv6Network((int(known), _NETWORK_BITS), strict=False))

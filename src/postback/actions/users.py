@@ -58,14 +58,14 @@ class UserActions:
             raise NotFound("lnk", "")
         return link
 
-    async def join(self, token: str, email: str, password: str) -> User:
+    async def join(self, token: str, email: str, password: str, visitor: Visitor) -> User:
         """Become a user by the link of the first one, or by an invitation, which says for which e-mail it is."""
         link = await self.open_link(token)
         if link.kind not in (LinkKind.FIRST, LinkKind.INVITATION) or link.role is None:
             raise NotFound("lnk", "")
-        return await self._add(link.account, link.role, link.email or email, password, hash_of(token))
+        return await self._add(link.account, link.role, link.email or email, password, (hash_of(token), visitor))
 
-    async def set_password(self, token: str, password: str) -> User:
+    async def set_password(self, token: str, password: str, visitor: Visitor) -> User:
         """By a link for it; all sessions end."""
         link = await self.open_link(token)
         if link.kind is not LinkKind.PASSWORD or link.user_id is None:
@@ -75,7 +75,7 @@ class UserActions:
             raise NotFound("lnk", "")
         await self.passwords.judge(password, user.email)
         hashed = await self.passwords.hash(password)
-        await self.users.set_password(user.id, hashed, link=hash_of(token), by=Actor(user.id, user.email))
+        await self.users.set_password(user.id, hashed, link=hash_of(token), by=_themselves(user, visitor))
         return user
 
     async def list(self, session: Session, query: Query) -> Page[User]:
@@ -138,14 +138,24 @@ class UserActions:
         return await self._link_of(known.user, by)
 
     async def list_links(self, session: Session) -> Sequence[Link]:
-        """Invitations and portal links of the account that are still good, the newest."""
+        """Those of the account that are still good, the newest first; users of the platform see its own after them."""
         _demand(session)
+        found = [*await self.links.list(session.acts_for, None, LINKS_LISTED)]
+        if session.is_of_the_platform:
+            found += await self.links.list(None, None, LINKS_LISTED)
         now_ms = self.clock()
-        return [link for link in await self.links.list(session.acts_for, None, LINKS_LISTED) if link.is_good(now_ms)]
+        return [link for link in found if link.is_good(now_ms)]
 
     async def revoke_link(self, session: Session, link_id: str, visitor: Visitor) -> None:
+        """One of those that are listed; NotFound for any other."""
         _demand(session)
-        await self.links.revoke(session.acts_for, link_id, None, by=actor_of(session, visitor))
+        by = actor_of(session, visitor)
+        try:
+            await self.links.revoke(session.acts_for, link_id, None, by=by)
+        except NotFound:
+            if not session.is_of_the_platform:
+                raise
+            await self.links.revoke(None, link_id, None, by=by)
 
     async def _managed(self, session: Session, user_id: str) -> User:
         _demand(session)
@@ -156,12 +166,16 @@ class UserActions:
         _demand_may_give(session, user.role)
         return user
 
-    async def _add(self, account: str | None, role: Role, email: str, password: str, link: bytes | None) -> User:
+    async def _add(
+        self, account: str | None, role: Role, email: str, password: str, came: tuple[bytes, Visitor] | None
+    ) -> User:
+        """`came` are the hash of the link that somebody came by, and where from; None without a link."""
         address = read_email(email)
         await self.passwords.judge(password, address)
         user = User(id="usr_" + encode(self.ids()), account=account, email=address, role=role, created_ms=self.clock())
         hashed = await self.passwords.hash(password)
-        await self.users.add(user, hashed, link=link, by=None if link is None else Actor(user.id, user.email))
+        link, by = (None, None) if came is None else (came[0], _themselves(user, came[1]))
+        await self.users.add(user, hashed, link=link, by=by)
         return user
 
     async def _link_of(self, user: User, by: Actor) -> str:
@@ -172,6 +186,10 @@ class UserActions:
 
     async def _link(self, link: Link, lasts_ms: int | None, by: Actor | None) -> str:
         return (await make_link(self.links, link, lasts_ms, self.clock, self.ids, by)).token
+
+
+def _themselves(user: User, visitor: Visitor) -> Actor:
+    return Actor(user.id, user.email, visitor.address)
 
 
 def read_email(text: str) -> str:

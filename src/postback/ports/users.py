@@ -35,7 +35,7 @@ class Users(Protocol):
         """Those of the account, of the platform for None."""
 
     async def change(self, user: User, *, by: Actor | None = None) -> None:
-        """Another role, or disabled, which ends all sessions. Conflict where no owner would be left of those that it is of."""
+        """Another role, or disabled, which ends all sessions and links. Conflict where no owner would be left of those that it is of."""
 
     async def set_password(
         self,
@@ -46,7 +46,7 @@ class Users(Protocol):
         keep: str | None = None,
         by: Actor | None = None,
     ) -> None:
-        """All of the user's sessions end, but the one to keep; `link` as with `add`."""
+        """All of the user's sessions end, but the one to keep, and all links to a new password; `link` as with `add`."""
 
 
 class Sessions(Protocol):

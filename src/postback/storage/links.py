@@ -83,9 +83,18 @@ def use_link(connection: Connection, token: bytes, now_ms: int) -> None:
     )
     if connection.execute(good.values(used_ms=now_ms)).rowcount == 0:
         raise NotFound("lnk", "")
+    used = scope.everyones_rows(sign_in_links).where(sign_in_links.c.hash == token)
+    if connection.execute(used).one().kind == LinkKind.PORTAL:
+        # Whoever comes by it is no user, and the first one may still be missing.
+        return
     # Each start made one while there was no user; there is only one first user.
     others = sign_in_links.delete().where(sign_in_links.c.kind == LinkKind.FIRST, sign_in_links.c.hash != token)
     connection.execute(others)
+
+
+def void_links_of(connection: Connection, user_id: str) -> None:
+    """Links to a new password, used or not."""
+    connection.execute(sign_in_links.delete().where(sign_in_links.c.user_id == user_id))
 
 
 def _of_kind(kind: LinkKind | None) -> Sequence[ColumnElement[bool]]:
@@ -99,7 +108,7 @@ def _remove_void(connection: Connection, link: Link, now_ms: int) -> None:
     if link.user_id is not None:
         if connection.execute(scope.everyones_rows(users).where(users.c.id == link.user_id)).first() is None:
             raise NotFound("usr", link.user_id)
-        connection.execute(sign_in_links.delete().where(sign_in_links.c.user_id == link.user_id))
+        void_links_of(connection, link.user_id)
 
 
 def _facts(link: Link) -> Mapping[str, object]:

@@ -12,7 +12,7 @@ from postback.ports import Known, Page, Query
 from postback.storage import lists, scope
 from postback.storage.accounts import demand_account
 from postback.storage.database import Database
-from postback.storage.links import use_link
+from postback.storage.links import use_link, void_links_of
 from postback.storage.tables import sessions, users
 
 _FIELDS: Final[Mapping[str, lists.Listed]] = {
@@ -84,6 +84,7 @@ class SqlUsers:
                 raise Conflict("this is the last owner; make another user an owner first")
             if user.is_disabled:
                 connection.execute(sessions.delete().where(sessions.c.user_id == user.id))
+                void_links_of(connection, user.id)
             self._database.auditor.record(
                 connection, old.account, by, "user.change", user.id, _facts(old), _facts(user)
             )
@@ -106,6 +107,7 @@ class SqlUsers:
             connection.execute(scope.change(user.account, users).where(users.c.id == user_id).values(password=password))
             ended = sessions.delete().where(sessions.c.user_id == user_id)
             connection.execute(ended if keep is None else ended.where(sessions.c.id != keep))
+            void_links_of(connection, user_id)
             self._database.auditor.record(connection, user.account, by, "user.password", user_id)
 
         await self._database.write(write)

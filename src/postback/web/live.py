@@ -6,6 +6,7 @@ A stream ends when the server does (`Services.stopping`), so that no browser kee
 import asyncio
 import json
 import re
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -16,8 +17,8 @@ from postback.web.visit import Visit
 from postback.web.watched import SECTIONS, Section
 
 EVERY_S: Final = 2.0
-RESTS: Final = 5
-"""How many times as long as it took to look a stream waits at least: what is dear to show is looked at less often."""
+SELDOM_S: Final = 60.0
+"""How long (s) it is from one look to the next, at least and at most."""
 
 AGAIN_MS: Final = 3000
 """When a browser asks again after a stream has ended."""
@@ -25,17 +26,27 @@ AGAIN_MS: Final = 3000
 STREAMS_MAX: Final = 500
 """Of this process, at once."""
 
+OF_ONE_MAX: Final = 20
+"""Of one person, who would keep all others from theirs otherwise."""
+
+SHARE: Final = 0.2
+"""Of the time of this process, for all streams together: the more there are and the longer a look takes, the more seldom
+each of them looks."""
+
 _CHECKED_EVERY: Final = 15
-"""Events after which it is asked whether the session is still good."""
+"""Looks after which it is asked whether the session is still good, also where nothing has happened."""
 
 _TIME: Final = re.compile(r"(<time [^>]*>)[^<]*")
 """How long ago something was is kept by the page itself."""
 
-_open = 0
+_NO_NEWS: Final = ": still here\n\n"
+
+_open: Final[Counter[str]] = Counter()
+"""Streams, by who follows them."""
 
 
 async def stream(visit: Visit) -> Response:
-    if _open >= STREAMS_MAX:
+    if _open.total() >= STREAMS_MAX or _open[visit.actor.key_id] >= OF_ONE_MAX:
         raise Unavailable("too many pages are live at this moment", retry_after_s=30)
     watched = visit.asked("watch")
     if watched not in SECTIONS:
@@ -51,34 +62,44 @@ async def stream(visit: Visit) -> Response:
 
 
 async def events(visit: Visit, section: Section) -> AsyncIterator[str]:
-    """The HTML of the section, as a JSON string, each time that it is another."""
-    global _open  # noqa: PLW0603 - one count of the process
-    _open += 1
-    loop = asyncio.get_running_loop()
+    """The HTML of the section, as a JSON string, each time that it is another.
+
+    Nothing is sent but to whoever is still signed in, and may still see as much. While the store cannot be read, nothing
+    is new.
+    """
+    loop, who = asyncio.get_running_loop(), visit.actor.key_id
+    _open[who] += 1
     try:
         yield f"retry: {AGAIN_MS}\n\n"
         before, count = "", 0
         while not visit.services.stopping.is_set():
             count += 1
-            began = loop.time()
+            begun_s = loop.time()
             try:
-                if count % _CHECKED_EVERY == 0 and not await visit.is_still_signed_in():
+                html, mark = await _look(visit, section, before)
+                if (html is not None or count % _CHECKED_EVERY == 0) and not await visit.is_as_it_was():
                     return
-                html, mark = await _now(visit, section, before)
+                news = _NO_NEWS if html is None else f"event: section\ndata: {json.dumps(html)}\n\n"
+                before = mark
             except NotFound:
                 return
             except Unavailable:
-                # A browser that is turned away asks no more; the store will answer again.
-                html, mark = None, before
-            took_s = loop.time() - began
-            yield ": still here\n\n" if html is None else f"event: section\ndata: {json.dumps(html)}\n\n"
-            before = mark
-            await _pause(visit.services.stopping, pause_s(took_s))
+                news = _NO_NEWS
+            took_s = loop.time() - begun_s
+            yield news
+            await _pause(visit.services.stopping, pause_s(took_s, _open.total()))
     finally:
-        _open -= 1
+        _open[who] -= 1
+        if not _open[who]:
+            del _open[who]
 
 
-async def _now(visit: Visit, section: Section, before: str) -> tuple[str | None, str]:
+def pause_s(took_s: float, streams: int) -> float:
+    """Until the next look of one of so many streams, whose last one took so long."""
+    return min(max(EVERY_S, took_s * streams / SHARE), SELDOM_S)
+
+
+async def _look(visit: Visit, section: Section, before: str) -> tuple[str | None, str]:
     """The section, None where it is the one that had the mark `before`; and its mark."""
     if section.mark is not None:
         mark = await section.mark(visit)
@@ -86,10 +107,6 @@ async def _now(visit: Visit, section: Section, before: str) -> tuple[str | None,
     html = await section.html(visit)
     mark = _TIME.sub(r"\1", html)
     return (None if mark == before else html), mark
-
-
-def pause_s(took_s: float) -> float:
-    return max(EVERY_S, RESTS * took_s)
 
 
 async def _pause(stopping: asyncio.Event, seconds: float) -> None:

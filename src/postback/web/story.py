@@ -12,6 +12,9 @@ from postback.web.reasons import decided, note_in_words, reason_in_words
 from postback.web.shown import text_of
 from postback.web.timings import Part, parts_of, total_ms
 
+BODY_SHOWN: Final = 20_000
+"""Characters of a request's body: there may be many attempts, each with as much as an event may have."""
+
 _KINDS: Final = {
     Verdict.DELIVERED: "good",
     Verdict.RETRY: "warn",
@@ -31,6 +34,7 @@ class Told(NamedTuple):
     worker: str | None
     request: SentRequest | None
     request_body: str | None
+    is_cut: bool
     curl: str | None
     answer_headers: Sequence[tuple[str, str]]
     answer_body: str
@@ -39,6 +43,9 @@ class Told(NamedTuple):
 
 
 def told(attempt: AttemptView, request: SentRequest | None) -> Told:
+    """What is longer than can be shown is cut, and is no command line then: it would send something else."""
+    body = None if request is None or request.body is None else text_of(request.body)
+    is_cut = body is not None and len(body) > BODY_SHOWN
     return Told(
         attempt=attempt,
         kind=_KINDS.get(Verdict(attempt.verdict), "plain"),
@@ -48,8 +55,9 @@ def told(attempt: AttemptView, request: SentRequest | None) -> Told:
         notes=[note_in_words(note) for note in attempt.notes],
         worker=None if attempt.worker is None else encode(attempt.worker),
         request=request,
-        request_body=None if request is None or request.body is None else text_of(request.body),
-        curl=None if request is None else curl(request),
+        request_body=body[:BODY_SHOWN] if body is not None else None,
+        is_cut=is_cut,
+        curl=None if request is None or is_cut else curl(request),
         answer_headers=[(text_of(name), text_of(value)) for name, value in attempt.answer_headers],
         answer_body=text_of(attempt.answer_body),
         parts=parts_of(attempt),

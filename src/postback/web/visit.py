@@ -55,6 +55,7 @@ class Visit:
         self._form: Form | None = None
         self._new_cookies: list[tuple[str, str, int | None]] = []
         self._removed: list[str] = []
+        self._changes_frames = False
 
     # --- who and what -------------------------------------------------------------------------------------------------
 
@@ -97,9 +98,12 @@ class Visit:
         """By the password: the session goes on under a new token."""
         self._take(await self.services.sessions.prove(self.signed_in, password, self.visitor))
 
-    async def is_still_signed_in(self) -> bool:
-        """Asked anew of the store, by what lasts longer than a request."""
-        return self._token is not None and await self.services.sessions.is_good(self._token)
+    async def is_as_it_was(self) -> bool:
+        """Whether the session is not over, and sees the same things of the same account: asked anew of the store, by what
+        lasts longer than a request."""
+        known = None if self._token is None else await self.services.sessions.look(self._token)
+        mine = self.signed_in
+        return known is not None and (known.permissions, known.acts_for) == (mine.permissions, mine.acts_for)
 
     @property
     def now_ms(self) -> int:
@@ -148,8 +152,10 @@ class Visit:
         known = {"facts": {}, "fields": {}, "sentences": [], "back_label": "Cancel"}
         return await self.page("confirm.html", **{**known, **context})
 
-    def sign_in(self, signed_in: SignedIn, path: str) -> Response:
-        """A new session, under a token that nobody knew before."""
+    def sign_in(self, signed_in: SignedIn, path: str, framed_by: Sequence[str]) -> Response:
+        """A new session, under a token that nobody knew before, which the pages of these origins may frame."""
+        self._changes_frames = self.session is not None and bool(self.framed_by) != bool(framed_by)
+        self.framed_by = framed_by
         self._take(signed_in)
         self._removed.append(names.VISITOR)
         return RedirectResponse(path, 303)
@@ -166,6 +172,9 @@ class Visit:
 
     def finish(self, response: Response) -> Response:
         """Cookies and headers, which every answer gets here."""
+        if self._changes_frames:
+            # The one until now is another one to the browser, which would send both.
+            self._cookies.remove(response, names.SESSION, is_framed=not self.framed_by)
         for name, value, max_age_s in self._new_cookies:
             self._cookies.put(response, name, value, max_age_s, is_framed=bool(self.framed_by))
         for name in self._removed:

@@ -8,11 +8,18 @@ from postback.actions.config_checks import explained
 from postback.domain.configs import PostbackConfig
 from postback.domain.deliveries import State
 from postback.domain.errors import Conflict, NotFound
+from postback.domain.events import Event
 from postback.domain.ids import config_text
 from postback.ports import DeliveryView
 from postback.web.pages.named import locations_of
 from postback.web.story import told
 from postback.web.visit import Visit
+
+ATTEMPTS_SHOWN: Final = 50
+LEAST_SHOWN: Final = 5
+BODIES_MAX: Final = 4 << 20
+"""The newest attempts are shown, since with each replay there are more; of events that are long fewer, since each request
+is made again, which takes a moment for so many bytes."""
 
 OPEN: Final = (State.PENDING, State.CLAIMED, State.HELD)
 
@@ -60,7 +67,13 @@ async def cancel(visit: Visit) -> Response:
 
 
 async def _find(visit: Visit) -> tuple[DeliveryView, Any]:
-    return await visit.services.log.delivery(visit.account, _id(visit), sees_all=visit.principal.sees_all)
+    return await visit.services.log.delivery(
+        visit.account, _id(visit), sees_all=visit.principal.sees_all, newest=attempts_shown
+    )
+
+
+def attempts_shown(event: Event) -> int:
+    return max(min(ATTEMPTS_SHOWN, BODIES_MAX // max(len(event.data), 1)), LEAST_SHOWN)
 
 
 async def _story(visit: Visit) -> dict[str, Any]:
@@ -72,6 +85,7 @@ async def _story(visit: Visit) -> dict[str, Any]:
         "explained": None if config is None else explained(config, view.event),
         "location_name": (await locations_of(visit, [view.event.location_id])).get(view.event.location_id or ""),
         "attempts": [told(attempt, request) for attempt, request in reversed(attempts)],
+        "are_more": bool(attempts) and attempts[0][0].number > 1,
         "is_open": view.state in OPEN,
     }
 

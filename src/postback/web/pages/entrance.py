@@ -1,7 +1,10 @@
 """The way in and out: sign in, become a user by a link, set a new password, open a portal link, sign out."""
 
+from collections.abc import Sequence
+
 from starlette.responses import Response
 
+from postback.actions.sessions import SignedIn
 from postback.domain.errors import InvalidValue, NotFound
 from postback.domain.users import LinkKind
 from postback.web.forms import Form
@@ -20,7 +23,7 @@ async def sign_in(visit: Visit) -> Response:
         signed_in = await visit.services.sessions.sign_in(form.text("email"), form.text("password"), visit.visitor)
     except InvalidValue as error:
         return await _sign_in_page(visit, form.wrong(error), 422)
-    return visit.sign_in(signed_in, own_path(form.text("next")))
+    return await _enter(visit, signed_in, own_path(form.text("next")))
 
 
 async def _sign_in_page(visit: Visit, form: Form, status: int = 200) -> Response:
@@ -45,10 +48,10 @@ async def join(visit: Visit) -> Response:
     form, token = await visit.form(), visit.param("token")
     link = await visit.services.users.open_link(token)
     try:
-        user = await visit.services.users.join(token, form.text("email"), form.text("password"))
+        user = await visit.services.users.join(token, form.text("email"), form.text("password"), visit.visitor)
     except InvalidValue as error:
         return visit.bare("join.html", 422, link=link, form=form.wrong(error))
-    return visit.sign_in(await visit.services.sessions.start(user, visit.visitor), "/")
+    return await _enter(visit, await visit.services.sessions.start(user, visit.visitor), "/")
 
 
 async def show_new_password(visit: Visit) -> Response:
@@ -61,10 +64,10 @@ async def show_new_password(visit: Visit) -> Response:
 async def set_new_password(visit: Visit) -> Response:
     form = await visit.form()
     try:
-        user = await visit.services.users.set_password(visit.param("token"), form.text("password"))
+        user = await visit.services.users.set_password(visit.param("token"), form.text("password"), visit.visitor)
     except InvalidValue as error:
         return visit.bare("new_password.html", 422, form=form.wrong(error))
-    return visit.sign_in(await visit.services.sessions.start(user, visit.visitor), "/")
+    return await _enter(visit, await visit.services.sessions.start(user, visit.visitor), "/")
 
 
 async def show_portal(visit: Visit) -> Response:
@@ -78,8 +81,15 @@ async def show_portal(visit: Visit) -> Response:
 
 async def open_portal(visit: Visit) -> Response:
     signed_in = await visit.services.sessions.open_portal(visit.param("token"), visit.visitor)
-    visit.framed_by = await visit.services.sessions.access.portal_origins_of(signed_in.session.acts_for)
-    return visit.sign_in(signed_in, "/")
+    framed_by = await visit.services.sessions.access.portal_origins_of(signed_in.session.acts_for)
+    return await _enter(visit, signed_in, "/", framed_by)
+
+
+async def _enter(visit: Visit, signed_in: SignedIn, path: str, framed_by: Sequence[str] = ()) -> Response:
+    """The session that this browser had until now is over: nobody has its token any more but who should not."""
+    if visit.session is not None:
+        await visit.services.sessions.sign_out(visit.session, visit.visitor)
+    return visit.sign_in(signed_in, path, framed_by)
 
 
 async def set_theme(visit: Visit) -> Response:
