@@ -166,7 +166,7 @@ def test_all_that_failed_is_replayed_with_progress(
     expect(page.get_by_text("40 of 40")).to_be_visible()
     expect(page.get_by_role("heading", name="Done")).to_be_visible()
     live.until(lambda: len(arrivals.bodies) == 40)
-    page.get_by_role("link", name="These deliveries, as they are now").click()
+    page.get_by_role("link", name="Deliveries, as they are now").click()
     expect(page.locator("tbody tr")).to_have_count(40)
     assert all("delivered" in row for row in rows(page))
 

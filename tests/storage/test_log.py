@@ -115,6 +115,7 @@ async def test_an_unclaimed_delivery_is_pending(day: Day) -> None:
         finished_ms=None,
         last_status=None,
         last_reason=None,
+        test=False,
     )
 
 
@@ -246,7 +247,7 @@ async def test_a_test_is_shown_as_a_delivery_that_has_ended_and_marked_as_one(
 
     view, [attempt] = await day.log.delivery(ACCOUNT, event.id, CONFIG_ID)
     assert (view.event, view.state, view.attempts_made, view.due_ms) == (event, state, 1, None)
-    assert (attempt.test, attempt.manual, attempt.verdict) == (True, False, verdict)
+    assert (view.test, attempt.test, attempt.manual, attempt.verdict) == (True, True, False, verdict)
     assert await day.listed() == [(2, 0, state), (1, 0, State.DELIVERED)]
     assert (2, 0, state) in await day.listed(LogFilter(state=state, config_id=CONFIG_ID))
     assert await day.log.events(ACCOUNT, ALL, None, 1) == [(event, 1)]

@@ -4,9 +4,11 @@ import pytest
 
 from postback.actions.callbacks import Callbacks
 from postback.actions.postback_settings import PostbackSettings
+from postback.domain.ids import config_text
 from postback.domain.users import Role
 from postback.domain.wire import Reason, Timings, Unreachable
 from tests.build import answered
+from tests.web.happenings import failed
 from tests.web.pages import Browser, Form, Page, Portal
 
 pytestmark = pytest.mark.anyio
@@ -100,6 +102,17 @@ async def test_which_of_the_recent_answers_broke_the_rule_is_said(portal: Portal
     assert "2 of the last 3 broke the rule" in page.text
     assert "it answered with a body" in page.text
     assert "it did not answer within 1 s" in page.text
+
+
+async def test_a_callback_that_fails_is_said_to_be_failing(portal: Portal, owner: Browser) -> None:
+    """The page showed it as active alone, and no figure of it."""
+    await saved(owner, callback_url_for_inbounds=URL)
+    [config] = (await portal.services.account_wide.show("default", Callbacks)).configs.values()
+    await failed(portal, config_text(config.id))
+
+    page = await owner.get("/callbacks")
+
+    assert "Inbounds URL active failing 0 1" in page.text
 
 
 async def test_the_settings_of_xml_postbacks_are_saved_and_shown(portal: Portal, owner: Browser) -> None:

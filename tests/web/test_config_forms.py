@@ -32,6 +32,12 @@ async def edit(browser: Browser, config_id: str, **values: str) -> Page:
     return await browser.submit((await browser.get(path)).form(path).fill(**values))
 
 
+async def test_the_form_says_how_often_each_format_tries_by_itself(owner: Browser) -> None:
+    page = await owner.get("/postbackconfigs/add")
+
+    assert "Empty: api-default 1, xml 6, sms-callback 1, json 8, cloudevents 8." in page.text
+
+
 async def test_a_postback_is_added_by_the_fields_of_the_documents(portal: Portal, owner: Browser) -> None:
     location = await portal.location()
     form = (await add_form(owner, location)).fill(

@@ -74,11 +74,12 @@ async def test_pausing_and_resuming_say_what_is_held(portal: Portal, owner: Brow
     path = f"/postbackconfigs/{config_id}"
 
     paused = await owner.follow(await owner.submit((await owner.get(path)).form(f"{path}/pause")))
-    assert "0 deliveries are held" in paused.text
+    assert "Nothing is owed now; what comes is held" in paused.text
     assert (await portal.stored(config_id)).state == "paused"
 
+    await publish(portal)
     resumed = await owner.follow(await owner.submit(paused.form(f"{path}/resume")))
-    assert "0 deliveries are sent now" in resumed.text
+    assert "Resumed. 1 delivery is sent now, in order." in resumed.text
     assert (await portal.stored(config_id)).state == "active"
 
 

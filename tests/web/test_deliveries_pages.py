@@ -9,6 +9,7 @@ from postback.domain.deliveries import Verdict
 from postback.domain.ids import config_text, delivery_text, event_text, parse
 from postback.domain.users import Role
 from postback.domain.wire import Answered, Note, Reason, Timings, Unreachable
+from postback.ports import LogFilter
 from postback.web.forms import time_ms
 from postback.web.pages.delivery import attempts_shown
 from postback.web.story import BODY_SHOWN
@@ -57,6 +58,20 @@ async def test_what_waits_after_a_failed_attempt_is_called_retrying(portal: Port
 
     assert "retrying" in page.text
     assert "503" in page.text
+
+
+async def test_a_test_is_marked_wherever_deliveries_are_listed(portal: Portal, owner: Browser) -> None:
+    """Its failure is in no figure and in no replay of many, so nobody is to take it for one that is missing there."""
+    config_id = await portal.config()
+    portal.api.sender.outcome = Unreachable(Reason.RESPONSE_TIMEOUT, "no answer within 10 s", Timings())
+    page = await owner.get(f"/postbackconfigs/{config_id}")
+    tested = await owner.submit(page.form(f"/postbackconfigs/{config_id}/test"))
+    [event] = (await portal.services.log.events("default", LogFilter(), None, 2)).items
+
+    for where in ("/deliveries", f"/postbackconfigs/{config_id}", f"/events/{event_text(event[0].id)}"):
+        assert "failed test no answer in time" in (await owner.get(where)).text, where
+    assert "Replay 1 failed…" not in (await owner.get(f"/events/{event_text(event[0].id)}")).links
+    assert "response timeout" not in tested.text
 
 
 async def test_filters_stand_in_the_address_and_are_shown_in_their_fields(portal: Portal, owner: Browser) -> None:
@@ -195,7 +210,7 @@ async def test_the_story_of_a_delivery_is_told_attempt_by_attempt(portal: Portal
     assert page.status == 200
     for said in (
         "event_types names sms.*; the event is sms.received",
-        "Tried again after 1 min: answered 503 Service Unavailable.",
+        "Another attempt after 1 min: answered 503 Service Unavailable.",
         "Delivered: the receiver acknowledged it.",
         "it was sent anew on a fresh one",
         "POST http://127.0.0.1:9000/in",
@@ -207,7 +222,7 @@ async def test_the_story_of_a_delivery_is_told_attempt_by_attempt(portal: Portal
         "Cut at 11 bytes",
         '"text":"INFO"',
         "Until the first byte of the answer",
-        "by the policy",
+        "by its postback config",
     ):
         assert said in page.text, said
     assert "s3cret-of-theirs" not in page.html

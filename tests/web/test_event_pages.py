@@ -5,10 +5,12 @@ import json
 import pytest
 
 from postback.domain.catalog import CATALOG
+from postback.domain.deliveries import Verdict
 from postback.domain.ids import event_text
 from postback.domain.users import Role
 from postback.ports import LogFilter
 from postback.web.pages.event import pretty
+from tests.build import answered
 from tests.web.happenings import attempt, failed, publish
 from tests.web.pages import OTHER, Browser, Form, Page, Portal
 
@@ -78,6 +80,18 @@ async def test_an_event_shows_its_data_its_deliveries_and_who_wanted_it(portal: 
     assert "wants it CRM event_types names sms.*; the event is sms.received" in page.text
     assert "does not Orders event_types names order.*; the event is sms.received" in page.text
     assert page.links["Replay 1 delivered…"] == f"/replays/new?state=delivered&search={event_id}"
+
+
+async def test_what_became_of_an_event_is_counted_in_the_words_of_its_list(portal: Portal, owner: Browser) -> None:
+    """It once counted as pending what the row below called retrying."""
+    await portal.config(name="Waits")
+    retried = await portal.config(name="Tries again")
+    event_id = await publish(portal)
+    await attempt(portal, retried, answered(503), Verdict.RETRY, wait_ms=60_000)
+
+    page = await owner.get(f"/events/{event_id}")
+
+    assert "1 retrying, 1 pending" in page.text
 
 
 async def test_an_event_that_nobody_wanted_says_so(portal: Portal, owner: Browser) -> None:

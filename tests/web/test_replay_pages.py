@@ -6,7 +6,7 @@ from postback.domain.jobs import JobKind
 from postback.domain.users import Role
 from postback.domain.wire import Reason, Timings, Unreachable
 from postback.ports import LogFilter
-from tests.web.happenings import delivered, failed
+from tests.web.happenings import attempt, delivered, failed
 from tests.web.pages import OTHER, Browser, Portal
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +28,7 @@ async def test_a_filtered_list_leads_to_a_question_with_the_number(portal: Porta
     asked = await owner.get(page.links["Replay all failed that match…"])
 
     assert "Replay 3 deliveries?" in asked.text
-    assert "its policy begins anew" in asked.text
+    assert "its attempts are counted anew" in asked.text
     assert f"Postback config {config_id}" in asked.text
     assert (await portal.services.replays.list("default", None, 10)).items == []
     assert other != config_id
@@ -51,11 +51,26 @@ async def test_a_replay_shows_how_far_it_is_and_what_came_of_it(portal: Portal, 
     assert "2 of 2" in done.text
     assert "Replayed 2" in done.text
     assert "refresh" not in done.html
-    assert "Accepted from 2026-09-21T00:00:00.000Z" in done.text
-    assert "retrying" in (await owner.get(done.links["These deliveries, as they are now"])).text
+    assert "Accepted from 2026-09-21 00:00:00.000 UTC" in done.text
+    assert "retrying" in (await owner.get(done.links["Deliveries, as they are now"])).text
     listed = await owner.get("/replays")
     assert listed.links["Replay"] == started.to
     assert "2 of 2" in listed.text
+
+
+async def test_what_was_replayed_by_its_reason_is_found_again(portal: Portal, owner: Browser) -> None:
+    """The reason is that of the last attempt: with it in the link the list was empty as soon as the replay had gone well."""
+    config_id = await portal.config()
+    delivery = await failed(portal, config_id)
+    asked = await owner.get("/replays/new?state=failed&reason=bad_status.500&from=2026-09-21")
+    started = await owner.submit(asked.form("/replays/new"))
+    await run(portal, started.to.removeprefix("/replays/"))
+    await attempt(portal, config_id)
+
+    done = await owner.get(started.to)
+
+    found = await owner.get(done.links["Deliveries, as they are now"])
+    assert f"/deliveries/{delivery}" in found.links.values()
 
 
 async def test_nothing_that_fits_is_no_job(portal: Portal, owner: Browser) -> None:
@@ -74,7 +89,7 @@ async def test_all_that_failed_in_the_account_has_to_be_meant(portal: Portal, ow
     asked = await owner.get("/replays/new")
     form = asked.form("/replays/new")
 
-    assert "Nothing narrows this: it is all that is failed in the account." in asked.text
+    assert "Nothing narrows this: it is every failed delivery of the account." in asked.text
     assert (await owner.submit(form.without("all"))).status == 422
     assert (await owner.submit(form.without("all").without("state"))).status == 422
     assert (await portal.services.replays.list("default", None, 10)).items == []

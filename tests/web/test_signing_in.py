@@ -57,7 +57,7 @@ async def test_a_wrong_password_and_an_unknown_email_are_answered_alike(portal: 
     unknown = await sign_in(stranger, "nobody@example.com", "another password")
 
     assert wrong.status == unknown.status == 422
-    assert "The e-mail or the password is not right" in wrong.text
+    assert "The email or the password is not right" in wrong.text
     assert wrong.html.replace(user.email, "") == unknown.html.replace("nobody@example.com", "")
     assert SESSION not in stranger.jar
 

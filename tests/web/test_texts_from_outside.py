@@ -194,7 +194,14 @@ def test_long_texts_are_cut_in_the_middle() -> None:
 
 @pytest.mark.parametrize(
     ("ms", "said"),
-    [(0, "now"), (-5_000, "in 5 s"), (59_000, "59 s ago"), (60_000, "1 min ago"), (7_200_000, "2 h ago")],
+    [
+        (0, "now"),
+        (-5_000, "in 5 s"),
+        (59_000, "59 s ago"),
+        (60_000, "1 min ago"),
+        (7_200_000, "2 h ago"),
+        (-3_599_000, "in 60 min"),
+    ],
 )
 def test_times_are_told_from_now(ms: int, said: str) -> None:
     assert shown.ago(1_790_000_000_000 - ms, 1_790_000_000_000) == said

@@ -64,11 +64,11 @@ def test_a_reason_of_a_newer_version_is_told_as_it_is() -> None:
         ({"verdict": Verdict.DELIVERED}, "Delivered: the receiver acknowledged it."),
         (
             {"verdict": Verdict.RETRY, "wait_ms": 300_000, "reason": "response_timeout"},
-            "Tried again after 5 min: no answer in time.",
+            "Another attempt after 5 min: no answer in time.",
         ),
         (
             {"verdict": Verdict.RETRY, "wait_ms": 250, "reason": "no_route"},
-            "Tried again after 250 ms: no route to the host.",
+            "Another attempt after 250 ms: no route to the host.",
         ),
         (
             {"verdict": Verdict.FAILED, "reason": "connection_refused"},

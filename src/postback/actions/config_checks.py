@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from postback.actions.config_wants import FLAGS
 from postback.actions.log import SentRequest, sent_request
@@ -17,6 +17,9 @@ from postback.domain.ids import parse
 from postback.formats import is_sayable
 from postback.ports import AttemptView, Configs, Courier, Log, NewEvent
 from postback.resources.fields import shown
+
+_OF_A_PATTERN: Final = "example"
+"""The rest of a type of the account's own, of which only a pattern is known."""
 
 
 class Explained(NamedTuple):
@@ -59,7 +62,8 @@ def example_for(config: PostbackConfig, event_type: str | None) -> NewEvent:
     chosen = event_type if event_type is not None else _first_wanted(config)
     if chosen is None:
         raise InvalidValue.of(
-            "event_type", "event_type cannot be left out: the config wants no type that the catalog knows; name one"
+            "event_type",
+            "event_type cannot be left out: the config wants no type that an example can be made of; name one",
         )
     if not is_event_type(chosen):
         raise InvalidValue.of("event_type", f"event_type is {shown(chosen)}; {TYPE_EXPECTED}")
@@ -88,7 +92,8 @@ def _first_wanted(config: PostbackConfig) -> str | None:
         first = next(known, pattern if is_event_type(pattern) else None)
         if first is not None:
             return first
-    return None
+    made_up = (pattern.replace("*", _OF_A_PATTERN) for pattern in config.event_types)
+    return next((one for one in made_up if is_event_type(one)), None)
 
 
 def _reasons_for(config: PostbackConfig, event: Event) -> Sequence[str]:

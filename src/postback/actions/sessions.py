@@ -26,7 +26,7 @@ EMAIL_SHOWN: Final = 254
 PROOF: Final = "proof"
 """The field with the password of whoever is signed in already."""
 
-NOT_RIGHT: Final = "The e-mail or the password is not right."
+NOT_RIGHT: Final = "The email or the password is not right."
 """What is said whichever it is: nobody learns here who is a user."""
 
 

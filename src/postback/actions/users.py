@@ -100,7 +100,7 @@ class UserActions:
         wanted, address = read_role(role), read_email(email)
         _demand_may_give(session, wanted)
         if await self.users.by_email(address) is not None:
-            raise InvalidValue.of("email", "there is a user with this e-mail already")
+            raise InvalidValue.of("email", "there is a user with this email already")
         link = Link(id="", kind=LinkKind.INVITATION, created_ms=0, account=account, role=wanted, email=address)
         return await self._link(link, LINK_MAX_MS, actor_of(session, visitor))
 
@@ -198,7 +198,7 @@ def read_email(text: str) -> str:
     name, at, host = email.rpartition("@")
     is_readable = all(unicodedata.category(letter)[0] not in "CZ" for letter in email)
     if not (name and at and host and is_readable and len(email) <= EMAIL_MAX):
-        raise InvalidValue.of("email", "expected an e-mail such as ann@example.com")
+        raise InvalidValue.of("email", "expected an email such as ann@example.com")
     return email
 
 

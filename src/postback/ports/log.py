@@ -13,7 +13,7 @@ from postback.ports.jobs import LogFilter, Sought
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryView:
-    """A delivery as people see it: a view of what is owed and of its log."""
+    """A delivery as people see it: a view of what is owed and of its log. `test` says that it began as one."""
 
     event: Event
     config_id: int
@@ -23,6 +23,7 @@ class DeliveryView:
     finished_ms: int | None
     last_status: int | None
     last_reason: str | None
+    test: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

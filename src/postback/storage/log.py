@@ -17,6 +17,7 @@ from postback.ports import AttemptView, DeliveryView, LogFilter, Sought
 from postback.storage import scope
 from postback.storage.configs import version_of
 from postback.storage.database import Database
+from postback.storage.journal import TEST
 from postback.storage.log_keys import ENDS, Key, held_configs, in_time, keys_of_page, of_events, unfolded
 from postback.storage.log_reach import reach, reach_of_events
 from postback.storage.log_search import sought
@@ -25,7 +26,8 @@ from postback.storage.vault import Vault
 
 _EVENT: Final = tuple(events.c[name] for name in Event._fields)
 _OUTLINE: Final = tuple(
-    attempts.c[name] for name in ("event_id", "config_id", "n", "counter", "verdict", "ended_ms", "status", "reason")
+    attempts.c[name]
+    for name in ("event_id", "config_id", "n", "counter", "verdict", "manual", "ended_ms", "status", "reason")
 )
 _STATE_OF: Final = {verdict: state for state, verdict in ENDS.items()}
 _OUTCOMES: Final = frozenset({Verdict.RETRY, Verdict.DELIVERED, Verdict.FAILED})
@@ -159,6 +161,7 @@ def _view(
 ) -> DeliveryView:
     # The outcome of a claim that no longer held is on record, and decides nothing.
     deciding = [row for row in rows if row.verdict != Verdict.LATE]
+    is_test = any(row.manual == TEST for row in rows)
     if owed_row is None:
         last = deciding[-1]
         return DeliveryView(
@@ -170,6 +173,7 @@ def _view(
             finished_ms=last.ended_ms,
             last_status=last.status,
             last_reason=last.reason,
+            test=is_test,
         )
     return DeliveryView(
         event=event,
@@ -180,6 +184,7 @@ def _view(
         finished_ms=None,
         last_status=deciding[-1].status if deciding else None,
         last_reason=deciding[-1].reason if deciding else None,
+        test=is_test,
     )
 
 
@@ -211,7 +216,7 @@ def _attempt(row: Row[Any], versions: Mapping[int, PostbackConfig | None]) -> At
         config=versions.get(row.config_version),
         worker=row.worker,
         manual=row.manual == 1,
-        test=row.manual == 2,
+        test=row.manual == TEST,
         started_ms=row.started_ms,
         rendered_ms=row.rendered_ms,
         sent_ms=row.sent_ms,

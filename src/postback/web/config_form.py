@@ -7,6 +7,7 @@ from postback.actions.config_options import OPTIONS, SIGNED
 from postback.domain.configs import DISABLE_AFTER_S, FormatOptions, PostbackConfig
 from postback.domain.errors import InvalidValue
 from postback.domain.masking import masked
+from postback.domain.policy import POLICIES
 from postback.web.forms import Form, number
 
 RESOURCE: Final = "resource"
@@ -42,6 +43,14 @@ LABELS: Final[Mapping[str, str]] = {
     "headers": "Headers",
 }
 """Where a field is called otherwise than its name says."""
+
+ABOUT_NAMING: Final = (
+    "Of the dates: overview has DELIVERY_DATE and answer_date, reference delivery_date and reception_date."
+)
+"""What the two namings differ in; each is called after the document that has it."""
+
+ATTEMPTS_OF_FORMATS: Final = ", ".join(f"{name} {policy.retry.attempts}" for name, policy in POLICIES.items())
+"""How often each format tries where nothing is said: with some it is once, which nobody would guess."""
 
 _OPTION_DEFAULTS: Final = FormatOptions()
 _NEW: Final[Mapping[str, object]] = {

@@ -68,17 +68,25 @@ _SAID: Final[Mapping[type[PostbackError], Said]] = {
     Unavailable: Said(503, "Not possible at this moment", "Nothing was changed. Try again in a few seconds."),
 }
 
+_USED_UP: Final = Said(
+    404,
+    "This link does not open anything",
+    "It was used already, is over, or was revoked. Ask for a new one where you got it; with a password, sign in.",
+)
+
 _WITHOUT_STORE: Final = (500, 503)
 
 
 _WITH_TOKEN: Final = ("/join/", "/new-password/", "/portal/")
-"""Paths whose rest lets somebody in: no log gets to know it."""
+"""Paths whose rest lets somebody in, once: no log gets to know it."""
 
 
 async def error_page(visit: Visit, error: Exception) -> Response:
     """The page of whatever was raised; called where it was caught, since the log gets the traceback of a bug."""
     said = next((_SAID[kind] for kind in type(error).__mro__ if kind in _SAID), None)
     error_id = None
+    if isinstance(error, NotFound) and visit.path.startswith(_WITH_TOKEN):
+        said = _USED_UP
     if said is None:
         said, error_id = _INTERNAL, secrets.token_hex(8)
         _log.exception("error %s while answering %s %s", error_id, visit.request.method, _without_token(visit.path))

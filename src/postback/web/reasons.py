@@ -36,7 +36,7 @@ def decided(attempt: AttemptView) -> str:
         case Verdict.DELIVERED:
             return "Delivered: the receiver acknowledged it."
         case Verdict.RETRY:
-            return f"Tried again after {_wait(attempt.wait_ms)}: {_why(attempt)}."
+            return f"Another attempt after {_wait(attempt.wait_ms)}: {_why(attempt)}."
         case Verdict.FAILED:
             return f"Given up: {_why_given_up(attempt)}."
         case Verdict.CANCELLED:

@@ -4,7 +4,10 @@ import unicodedata
 from typing import Final
 
 from postback.domain.configs import PostbackConfig
+from postback.domain.deliveries import State
+from postback.domain.stats import MINUTE_MS
 from postback.domain.times import rfc3339
+from postback.ports import DeliveryView
 
 _ODD: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _PLAIN: Final = frozenset("\n\t")
@@ -41,15 +44,20 @@ def middle_cut(text: str, length: int = 40) -> str:
 
 
 def ago(ms: int, now_ms: int) -> str:
-    """`3 min ago`, `in 2 h`, `now`; after two months the day."""
+    """`3 min ago`, `in 2 h`, `now`; after two months the day. What is to come is rounded: an hour is not 59 min at once."""
     seconds = (now_ms - ms) // 1000 if ms <= now_ms else -((ms - now_ms) // 1000)
     size = abs(seconds)
     if size < 2:
         return "now"
     for limit, unit, word in _STEPS:
         if size < limit:
-            return f"{size // unit} {word} ago" if seconds > 0 else f"in {size // unit} {word}"
+            return f"{size // unit} {word} ago" if seconds > 0 else f"in {(size + unit // 2) // unit} {word}"
     return rfc3339(ms)[:10]
+
+
+def ago_by_minute(ms: int, now_ms: int) -> str:
+    """The same of a minute, by its begin: `this minute`, `3 min ago`."""
+    return "this minute" if now_ms - ms < MINUTE_MS else ago(ms, now_ms)
 
 
 def exact(ms: int) -> str:
@@ -78,6 +86,18 @@ def waited(seconds: int) -> str:
         if seconds >= size and seconds % size == 0:
             return f"{seconds // size} {unit}"
     return f"{seconds} s"
+
+
+RETRYING: Final = "retrying"
+"""What is pending with an attempt behind it is called so."""
+
+SHOWN_STATES: Final = (RETRYING, *State)
+
+
+def shown_state(delivery: DeliveryView) -> str:
+    """One of SHOWN_STATES."""
+    is_retrying = delivery.state is State.PENDING and delivery.attempts_made > 0
+    return RETRYING if is_retrying else delivery.state
 
 
 def wants(config: PostbackConfig) -> str:

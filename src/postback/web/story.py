@@ -67,4 +67,4 @@ def told(attempt: AttemptView, request: SentRequest | None) -> Told:
 
 def _outcome(attempt: AttemptView) -> str:
     """The status, or in a word or two why there is none."""
-    return str(attempt.status) if attempt.status is not None else (attempt.reason or "no answer").replace("_", " ")
+    return str(attempt.status) if attempt.status is not None else reason_in_words(attempt.reason) or "no answer"

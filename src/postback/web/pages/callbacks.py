@@ -12,6 +12,7 @@ from postback.actions.receiver_manners import Seen
 from postback.domain.configs import PostbackConfig
 from postback.domain.errors import InvalidValue
 from postback.domain.ids import config_text
+from postback.web.config_form import ABOUT_NAMING
 from postback.web.forms import Form
 from postback.web.pages.config import tested
 from postback.web.visit import Visit
@@ -75,14 +76,17 @@ async def _page(visit: Visit, shown: Shown[Callbacks], form: Form, status: int =
     answers: list[tuple[str, Seen]] = []
     for name, config in configs.items():
         answers += [(name, seen) for seen in await visit.services.manners.recent(config)]
+    health = await visit.services.stats.health(visit.account, [config.id for config in configs.values()])
     answers.sort(key=lambda one: one[1].attempt.ended_ms, reverse=True)
     known = {
         "form": form,
         "tested": None,
         "configs": configs,
+        "health": health,
         "answers": answers,
         "broken": sum(1 for _, seen in answers if seen.broke),
         "labels": LABELS,
         "hints": HINTS,
+        "about_naming": ABOUT_NAMING,
     }
     return await visit.page("settings/callbacks.html", status, **{**known, **context})

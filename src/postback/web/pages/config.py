@@ -63,15 +63,17 @@ async def pause(visit: Visit) -> Response:
         await visit.services.configs.pause(visit.account, config_text(config.id), by=visit.actor)
     except Conflict as error:
         return visit.go(_path(config), f"It was not paused: {error}.", "problem")
-    owed = _owed(await _health(visit, config))
-    return visit.go(_path(config), f"Paused. {owed} held until it is resumed, and so are those that come.")
+    health = await _health(visit, config)
+    if not health.pending:
+        return visit.go(_path(config), "Paused. Nothing is owed now; what comes is held until it is resumed.")
+    return visit.go(_path(config), f"Paused. {_owed(health)} held until it is resumed, and so are those that come.")
 
 
 async def resume(visit: Visit) -> Response:
     config = await _config(visit)
-    owed = _owed(await _health(visit, config))
+    health = await _health(visit, config)
     await visit.services.configs.resume(visit.account, config_text(config.id), by=visit.actor)
-    return visit.go(_path(config), f"Resumed. {owed} sent now, in order.")
+    return visit.go(_path(config), f"Resumed. {_owed(health)} sent now, in order." if health.pending else "Resumed.")
 
 
 async def rotate_secret(visit: Visit) -> Response:

@@ -15,7 +15,7 @@ from postback.domain.errors import InvalidValue
 from postback.domain.event_types import Layout
 from postback.domain.ids import config_text
 from postback.domain.policy import POLICIES, SuccessRule
-from postback.web.config_form import LABELS, PREVIEW, fields_of, form_of, new_form
+from postback.web.config_form import ABOUT_NAMING, ATTEMPTS_OF_FORMATS, LABELS, PREVIEW, fields_of, form_of, new_form
 from postback.web.forms import Form
 from postback.web.pages.config import show_secret
 from postback.web.pages.named import offered_locations
@@ -82,6 +82,8 @@ async def _page(visit: Visit, config: PostbackConfig | None, form: Form, status:
         "success_rules": list(SuccessRule),
         "is_signed": config is not None and config.format in SIGNED and bool(config.signing_secrets),
         "options": OPTIONS,
+        "about_naming": ABOUT_NAMING,
+        "attempts_of_formats": ATTEMPTS_OF_FORMATS,
         "labels": LABELS,
         "about_url": _about_url(visit, config),
     }

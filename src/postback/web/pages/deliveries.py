@@ -24,9 +24,9 @@ from postback.web.visit import Visit
 
 STATES: Final[Sequence[tuple[str, str]]] = (
     ("", "Any state"),
-    (State.PENDING, "Pending: waiting for its time"),
+    (State.PENDING, "Pending or retrying: waiting for its time"),
     (State.CLAIMED, "Claimed: under way"),
-    (State.HELD, "Held: its config is paused"),
+    (State.HELD, "Held: its config is paused or disabled"),
     (State.DELIVERED, "Delivered"),
     (State.FAILED, "Failed"),
     (State.CANCELLED, "Cancelled"),

@@ -37,7 +37,7 @@ async def replay(visit: Visit) -> Response:
         await visit.services.log.replay(visit.account, visit.param("delivery_id"), by=visit.actor)
     except Conflict as error:
         return visit.go(_path(visit), f"It was not replayed: {error}.", "problem")
-    return visit.go(_path(visit), "Owed again, from now on; its policy begins anew.")
+    return visit.go(_path(visit), "Owed again, from now on; its attempts are counted anew.")
 
 
 async def show_cancel(visit: Visit) -> Response:

@@ -7,11 +7,10 @@ import msgspec
 from starlette.responses import Response
 
 from postback.actions.config_checks import explained
-from postback.domain.deliveries import State
 from postback.domain.jobs import SELECTABLE, JobKind
 from postback.ports import Query
 from postback.web.pages.named import configs_of, locations_of
-from postback.web.shown import text_of
+from postback.web.shown import SHOWN_STATES, shown_state, text_of
 from postback.web.visit import Visit
 
 DELIVERIES_SHOWN: Final = 200
@@ -55,13 +54,14 @@ async def _found(visit: Visit) -> dict[str, Any]:
     event_id = str(visit.request.path_params.get("event_id") or visit.asked("id"))
     event, deliveries = await visit.services.log.event(visit.account, event_id, sees_all=visit.principal.sees_all)
     shown = deliveries[:DELIVERIES_SHOWN]
-    states = Counter(view.state for view in deliveries)
+    states = Counter(shown_state(view) for view in deliveries)
+    replayable = Counter(view.state for view in deliveries if not view.test)
     return {
         "event": event,
         "deliveries": shown,
         "more": len(deliveries) - len(shown),
         "total": len(deliveries),
         "configs": await configs_of(visit, [view.config_id for view in shown]),
-        "replayable": [(state, states[state]) for state in SELECTABLE[JobKind.REPLAY] if states[state]],
-        "states": [(state, states[state]) for state in State if states[state]],
+        "replayable": [(state, replayable[state]) for state in SELECTABLE[JobKind.REPLAY] if replayable[state]],
+        "states": [(state, states[state]) for state in SHOWN_STATES if states[state]],
     }

@@ -13,6 +13,7 @@ from postback.domain.times import rfc3339
 from postback.ports import Job
 from postback.web.forms import time_ms
 from postback.web.pages.log_filter import CURSOR, OF_DELIVERIES, PAGE_SIZE
+from postback.web.shown import exact
 from postback.web.visit import Visit
 
 COUNTED: Final = 10_000
@@ -21,7 +22,7 @@ COUNTED: Final = 10_000
 ALL: Final = "all"
 
 WHAT_HAPPENS: Final = (
-    "Each of them is owed again, now, and its policy begins anew: a receiver may get what it has had already.",
+    "Each of them is owed again, now, and its attempts are counted anew: a receiver may get what it has had already.",
     "They go in the order of their events, within the limits of their postback configs.",
     "What belongs to a paused postback config is held until it is resumed.",
 )
@@ -71,7 +72,7 @@ async def show_new(visit: Visit) -> Response:
     if not count:
         return await visit.page("replays/nothing.html", facts=facts, back=back)
     what = _deliveries(count)
-    sentences = [f"Nothing narrows this: it is all that is {filters['state']} in the account."] if is_all else []
+    sentences = [f"Nothing narrows this: it is every {filters['state']} delivery of the account."] if is_all else []
     return await visit.confirm(
         title=f"Replay {what}?",
         sentences=[*sentences, *WHAT_HAPPENS],
@@ -111,7 +112,10 @@ def filter_in_words(asked: Mapping[str, object]) -> dict[str, object]:
 
 
 def _value_in_words(name: str, value: object) -> object:
-    return in_words(parse_cause(str(value))) if name == "reason" else value
+    if name == "reason":
+        return in_words(parse_cause(str(value)))
+    ms = time_ms(str(value)) if name in ("since", "until") else None
+    return value if ms is None else exact(ms)
 
 
 def _time(text: str) -> str:
@@ -143,7 +147,8 @@ async def _job(visit: Visit) -> dict[str, Any]:
 
 
 def _same(job: Job) -> str:
-    """The list of deliveries by the same filter, whatever became of them since."""
+    """The list of deliveries by the same filter but for what a replay changes: the state, and the reason of the last
+    attempt."""
     asked = job.narrowed.as_asked()
-    names = {field: name for name, field in _NAMES.items() if name != "state"}
+    names = {field: name for name, field in _NAMES.items() if name not in ("state", "reason")}
     return "/deliveries?" + urlencode({names[field]: value for field, value in asked.items() if field in names})

@@ -17,8 +17,7 @@ export function ago(ms, now) {
   if (size < 2) return "now";
   for (const [limit, unit, word] of STEPS) {
     if (size < limit) {
-      const count = `${Math.floor(size / unit)} ${word}`;
-      return seconds > 0 ? `${count} ago` : `in ${count}`;
+      return seconds > 0 ? `${Math.floor(size / unit)} ${word} ago` : `in ${Math.floor((size + unit / 2) / unit)} ${word}`;
     }
   }
   return null;
