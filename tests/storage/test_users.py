@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from postback.domain.accounts import Account, Actor
 from postback.domain.errors import Conflict, NotFound
+from postback.domain.ids import ACCOUNT_DEFAULT
 from postback.domain.users import LinkKind, Role, Session, User
 from postback.ports import AuditFilter, Query
 from postback.storage.accounts import SqlAccounts
@@ -367,3 +368,41 @@ async def test_28_hostile_names_of_users_are_stored_literally(people: People) ->
     assert known is not None
     assert session is not None
     assert (known.user.email, session.name, session.agent) == (hostile, hostile, hostile)
+
+
+async def test_who_looks_at_an_account_that_is_deleted_sees_the_servers_own(people: People) -> None:
+    """What was added for the account that was gone was a mistake of ours, on record as one."""
+    await people.accounts.save(Account(id="other"))
+    boss = await people.user(account=None)
+    await people.signed_in(boss, 1, account=None, acts_for="other")
+    await people.signed_in(boss, 2, account=None, acts_for=ACCOUNT)
+
+    await people.accounts.delete("other")
+
+    looking = [await people.sessions.by_token(token(number)) for number in (1, 2)]
+    assert [session and session.acts_for for session in looking] == [ACCOUNT_DEFAULT, ACCOUNT]
+
+
+async def test_links_to_a_new_password_end_with_the_password_and_with_their_user(people: People) -> None:
+    user, other = await people.user(), await people.user(2)
+    for number, of in ((1, user), (2, other)):
+        link = a_link(number, kind=LinkKind.PASSWORD, email=None, role=None, user_id=of.id)
+        await people.links.add(link, token(number))
+
+    await people.users.set_password(user.id, "other hash")
+    left = [await people.links.by_token(token(number)) for number in (1, 2)]
+    await people.users.change(replace(other, disabled_ms=NOON))
+
+    assert [link and link.user_id for link in left] == [None, other.id]
+    assert await people.links.by_token(token(2)) is None
+
+
+async def test_a_portal_link_that_is_used_leaves_that_of_the_first_user(people: People) -> None:
+    first = a_link(1, kind=LinkKind.FIRST, account=None, email=None, ends_ms=None)
+    await people.links.add(first, token(1))
+    await people.links.add(a_link(2, kind=LinkKind.PORTAL, email=None, name="Shop"), token(2))
+    guest = replace(a_session(a_user()), user_id=None, link_id="lnk_2")
+
+    await people.sessions.add(guest, token(3), link=token(2))
+
+    assert await people.links.by_token(token(1)) == first

@@ -246,11 +246,21 @@ async def test_who_signs_in_anew_leaves_no_session_behind(portal: Portal, owner:
 
 
 async def test_an_email_without_an_end_is_nobodys_and_is_not_kept(portal: Portal, stranger: Browser) -> None:
-    """What was tried is kept in mind: a quarter of a megabyte for each try would soon fill it."""
+    """What was tried is kept in mind, for many thousands of tries."""
     await portal.user()
     page = await stranger.get("/sign-in")
 
-    answer = await stranger.submit(page.form("/sign-in").fill(email="x" * 200_000, password="whatever it is"))
+    answer = await stranger.submit(page.form("/sign-in").fill(email="x" * 16_000, password="whatever it is"))
 
     assert answer.status == 422
     assert max(len(email) for _, email in portal.services.sessions.limit._buckets) < 300
+
+
+async def test_whoever_is_not_signed_in_sends_short_forms_only(portal: Portal, stranger: Browser) -> None:
+    """Anybody may send them, from as many connections as they like, and each is kept until it is all there."""
+    form = (await stranger.get("/sign-in")).form("/sign-in").fill(email="ann@example.com")
+    owner = await portal.signed_in()
+    adding = (await owner.get("/locations/add")).form("/locations/add")
+
+    assert (await stranger.submit(form.fill(password="x" * 17_000))).status == 413
+    assert (await owner.submit(adding.fill(name="x" * 17_000))).status == 422

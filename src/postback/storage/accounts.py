@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, or_
 
 from postback.domain.accounts import Account, AccountLimits, Actor, ApiKey, Scope
 from postback.domain.errors import Conflict, NotFound
+from postback.domain.ids import ACCOUNT_DEFAULT
 from postback.domain.records import LOCATION
 from postback.domain.times import rfc3339
 from postback.ports import Page, Query
@@ -28,6 +29,7 @@ from postback.storage.tables import (
     records,
     removed_accounts,
     replays,
+    sessions,
 )
 
 _ACCOUNT_FIELDS: Final[Mapping[str, lists.Listed]] = {
@@ -94,6 +96,9 @@ class SqlAccounts:
                 connection.execute(scope.remove(account, table))
             if connection.execute(scope.remove(account, accounts)).rowcount == 0:
                 raise NotFound("account", account)
+            # Whoever of the platform looks at it sees the server's own account from now on.
+            looking = scope.everyones_change(sessions).where(sessions.c.acts_for == account)
+            connection.execute(looking.values(acts_for=ACCOUNT_DEFAULT))
             self._database.auditor.record(connection, account, by, "account.delete", account, before)
             _bury_history(connection, account, self._database.clock())
             self._database.changed(account)

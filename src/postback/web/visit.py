@@ -26,6 +26,9 @@ from postback.web.services import Services
 from postback.web.tokens import Flash
 
 FORM_MAX: Final = 256 << 10
+FORM_OF_STRANGERS_MAX: Final = 16 << 10
+"""Bytes of a form, of whoever is signed in and of anybody else: those need few, and there may be many of them."""
+
 FORM_S: Final = 15.0
 """How long a form may take to arrive."""
 
@@ -239,12 +242,13 @@ class Visit:
 
     async def _body(self) -> bytes:
         parts, length = [], 0
+        most = FORM_OF_STRANGERS_MAX if self.session is None else FORM_MAX
         try:
             async with asyncio.timeout(FORM_S):
                 async for part in self.request.stream():
                     length += len(part)
-                    if length > FORM_MAX:
-                        raise TooLarge(f"a form may have {FORM_MAX >> 10} KiB")
+                    if length > most:
+                        raise TooLarge(f"a form may have {most >> 10} KiB")
                     parts.append(part)
         except TimeoutError:
             raise Unavailable("the form took too long to arrive; send it again") from None
