@@ -4,11 +4,12 @@ import pytest
 
 from postback.actions.callbacks import Callbacks
 from postback.actions.postback_settings import PostbackSettings
+from postback.domain.deliveries import Verdict
 from postback.domain.ids import config_text
 from postback.domain.users import Role
 from postback.domain.wire import Reason, Timings, Unreachable
 from tests.build import answered
-from tests.web.happenings import failed
+from tests.web.happenings import attempt, failed, publish
 from tests.web.pages import Browser, Form, Page, Portal
 
 pytestmark = pytest.mark.anyio
@@ -113,6 +114,19 @@ async def test_a_callback_that_fails_is_said_to_be_failing(portal: Portal, owner
     page = await owner.get("/callbacks")
 
     assert "Inbounds URL active failing 0 1" in page.text
+
+
+async def test_a_callback_that_broke_the_rule_and_fails_is_said_to_do_both(portal: Portal, owner: Browser) -> None:
+    await saved(owner, callback_url_for_inbounds=URL)
+    [config] = (await portal.services.account_wide.show("default", Callbacks)).configs.values()
+    late = Unreachable(Reason.RESPONSE_TIMEOUT, "no answer", Timings())
+    await failed(portal, config_text(config.id), late)
+    await publish(portal)
+    await attempt(portal, config_text(config.id), late, Verdict.FAILED, warns="it did not answer within 1 s")
+
+    page = await owner.get("/callbacks")
+
+    assert "active warned failing" in page.text
 
 
 async def test_the_settings_of_xml_postbacks_are_saved_and_shown(portal: Portal, owner: Browser) -> None:
