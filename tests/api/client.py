@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shutil import copyfile, copytree
 from typing import Any
-from urllib.parse import unquote
 
-from starlette.types import ASGIApp, Message
+from starlette.types import ASGIApp
 
 from postback.actions.secrets import hash_of, new_secret, prefix_of
 from postback.api.app import build
@@ -36,6 +35,7 @@ from postback.storage.records import SqlRecords
 from postback.storage.sqlite import SqliteStore
 from postback.storage.stats import SqlStats
 from postback.storage.troubles import SqlTroubles
+from tests.asked import ask
 from tests.build import answered
 from tests.databases import new_database
 from tests.doubles import ClockDouble
@@ -155,37 +155,8 @@ class Client:
             for name, value in (headers or {}).items()
         }
         raw = [(name, value) for name, value in raw if name not in own] + list(own.items())
-        path, _, query = target.partition("?")
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": "1.1",
-            "method": method,
-            "scheme": "http",
-            "path": unquote(path),
-            "raw_path": path.encode(),
-            "query_string": query.encode(),
-            "root_path": "",
-            "headers": raw,
-            "client": (self.peer, 50000),
-            "server": ("127.0.0.1", 8080),
-            "state": {},
-        }
-        return await _call(self.app, scope, content)
-
-
-async def _call(app: ASGIApp, scope: dict[str, Any], content: bytes) -> Reply:
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": content, "more_body": False}
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    await app(scope, receive, send)
-    headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-    return Reply(sent[0]["status"], headers, b"".join(message.get("body", b"") for message in sent[1:]))
+        answered = await ask(self.app, method, target, raw, content, self.peer)
+        return Reply(answered.status, dict(answered.headers), answered.body)
 
 
 @dataclass

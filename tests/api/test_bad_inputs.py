@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from postback.api import jsontext
+from postback.actions import jsontext
 from postback.ports import LogFilter
 from tests.api.client import Api, Client, Reply
 from tests.build import ACCOUNT

@@ -56,6 +56,8 @@ def taken_back(raw: sqlite3.Connection) -> None:
     for table in ("sessions", "sign_in_links", "users"):
         raw.execute(f"DROP TABLE {table}")
     raw.execute("ALTER TABLE accounts DROP COLUMN portal_origins")
+    raw.execute("DROP INDEX events_of_tracking_id")
+    raw.execute("ALTER TABLE events DROP COLUMN tracking_id")
     raw.execute("DELETE FROM counters WHERE measure BETWEEN ? AND ? OR measure >= ?", (REPLAYED, LATENCY - 1, CAUSE))
     raw.execute("DROP INDEX configs_deleted")
     raw.execute("DROP TABLE secret_keys")

@@ -27,22 +27,27 @@ from postback.domain.deliveries import Accepted, Idempotency, Verdict
 from postback.domain.ids import encode, first_id_at
 from postback.domain.jobs import JobKind
 from postback.domain.records import Insert, Update
+from postback.domain.users import LinkKind
 from postback.ports import LogFilter
 from postback.storage.accounts import SqlAccounts
 from postback.storage.configs import SqlConfigs
 from postback.storage.database import CannotOpen
+from postback.storage.links import SqlSignInLinks
 from postback.storage.postgres import PostgresStore, exclusive, moving
 from postback.storage.postgres.moving import MOVED, CannotMove, Moved, Row, opened_to_move
 from postback.storage.postgres.partitions import DAY_MS
 from postback.storage.records import SqlRecords
 from postback.storage.secret_file import SecretFile
+from postback.storage.sessions import SqlSessions
 from postback.storage.sqlite import SqliteStore
 from postback.storage.tables import owed
+from postback.storage.users import SqlUsers
 from tests import postgres
 from tests.build import ACCOUNT, a_config, a_location, a_settlement
 from tests.doubles import ClockDouble
 from tests.storage import given, inside
 from tests.storage.business import OTHER, Business
+from tests.storage.people import a_link, a_session, a_user, token
 
 pytestmark = pytest.mark.anyio
 
@@ -89,7 +94,8 @@ async def make(path: Path) -> None:
     for number in range(3):
         secret = BasicAuth("user", f"password-{number}")
         await configs.add(a_config(id=SECRETS_FROM + number, location_id=None, basic_auth=secret))
-    await SqlAccounts(store).save(Account(id="acc_named", name="Ünïcode \U0001f600", metadata={"é": [1, None]}))
+    named = Account(id="acc_named", name="Ünïcode \U0001f600", metadata={"é": [1, None]})
+    await SqlAccounts(store).save(replace(named, portal_origins=("https://crm.example",)))
     records = SqlRecords(store, {})
     await records.apply([Insert(a_location(id="loc_z"))])
     # Its location comes after it in the order of keys.
@@ -100,11 +106,17 @@ async def make(path: Path) -> None:
     await records.apply([Update(replace(contact, body={"id": "con_a", "last_name": "Smith"}), BY)])
     key = ApiKey(id="key_2", account=ACCOUNT, name="k", scopes=frozenset(Scope), hash=b"hash", prefix="p", created_ms=0)
     await SqlAccounts(store).add_key(key, by=BY)
+    user = a_user(account=None)
+    await SqlUsers(store).add(user, "argon2id", by=BY)
+    await SqlSignInLinks(store).add(a_link(kind=LinkKind.PORTAL, name="Ünïcode"), token())
+    await SqlSessions(store).add(a_session(user), token())
     for _ in range(3):
         await business.go_on(30)
         clock.pass_(seconds=DAY_MS // 1000)
     await store.start_job(ACCOUNT, f"rpl_{encode(clock() << 21)}", JobKind.REPLAY, LogFilter())
-    event = given.event_number(0)._replace(id=(clock() << 21) + 1_000_000)
+    event = given.event_number(0)._replace(
+        id=(clock() << 21) + 1_000_000, type="sms.sent", data=b'{"tracking_id":"t-1"}'
+    )
     unit = given.units(1, claimed=True, idempotency=IDEMPOTENCY)[0]._replace(event=event)
     [answer] = await store.accept(business.worker, [unit._replace(config_version=await business.version(ACCOUNT) or 0)])
     assert isinstance(answer, Accepted)

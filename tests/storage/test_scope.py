@@ -20,6 +20,7 @@ from postback.storage import (
     changelogs,
     configs,
     expanding,
+    links,
     lists,
     log,
     log_keys,
@@ -30,6 +31,7 @@ from postback.storage import (
     scope,
     sealing,
     stats,
+    users,
 )
 from postback.storage.accounts import SqlAccounts
 from postback.storage.configs import SqlConfigs
@@ -48,6 +50,7 @@ MODULES = (
     changelogs,
     configs,
     expanding,
+    links,
     log,
     log_keys,
     log_reach,
@@ -56,6 +59,7 @@ MODULES = (
     records,
     sealing,
     stats,
+    users,
 )
 STARTS = {"select", "insert", "update", "delete", "text", "table", "literal_column", "union", "union_all"}
 LISTED = {name: ListedField(name) for name in ("id", "name")}
@@ -82,10 +86,10 @@ def test_no_module_begins_a_statement_of_its_own(module: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("module", [*MODULES, lists], ids=lambda module: module.__name__)
-def test_only_accounts_and_keys_and_the_sealing_of_secrets_look_across_accounts(module: ModuleType) -> None:
+def test_only_accounts_keys_people_and_the_sealing_of_secrets_look_across_accounts(module: ModuleType) -> None:
     used = {node.attr for node in tree_of(module) if isinstance(node, ast.Attribute)}
 
-    expected = {accounts: OF_EVERYONE, sealing: {"everyones_rows"}}
+    expected = {accounts: OF_EVERYONE, links: OF_EVERYONE, sealing: {"everyones_rows"}, users: {"everyones_rows"}}
     assert used & OF_EVERYONE == expected.get(module, set())
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from postback.domain.accounts import Account, Actor
 from postback.domain.errors import Conflict, NotFound
 from postback.domain.ids import ACCOUNT_DEFAULT
-from postback.domain.users import Link, LinkKind, Role, Session, User
+from postback.domain.users import LinkKind, Role, Session, User
 from postback.ports import AuditFilter, Query
 from postback.storage.accounts import SqlAccounts
 from postback.storage.audit import SqlAudit
@@ -20,10 +20,10 @@ from postback.storage.sessions import SqlSessions
 from postback.storage.users import SqlUsers
 from tests.build import ACCOUNT, NOON
 from tests.doubles import ClockDouble
+from tests.storage.people import HOUR_MS, a_link, a_session, a_user, token
 
 pytestmark = pytest.mark.anyio
 
-HOUR_MS = 3_600_000
 SOMEBODY = Actor("usr_boss", "boss@example.com", "192.0.2.1")
 
 
@@ -57,47 +57,6 @@ async def people(empty_store: Database) -> People:
     return People(
         SqlUsers(empty_store), SqlSessions(empty_store), SqlSignInLinks(empty_store), accounts, SqlAudit(empty_store)
     )
-
-
-def a_user(number: int = 1, **changes: Any) -> User:
-    user = User(
-        id=f"usr_{number}", account=ACCOUNT, email=f"{number}@example.com", role=Role.OWNER, created_ms=NOON + number
-    )
-    return replace(user, **changes)
-
-
-def a_session(user: User, number: int = 1, **changes: Any) -> Session:
-    session = Session(
-        id=f"ses_{number}",
-        account=user.account,
-        role=user.role,
-        name=user.email,
-        acts_for=ACCOUNT,
-        created_ms=NOON,
-        seen_ms=NOON + number,
-        ends_ms=NOON + 12 * HOUR_MS,
-        user_id=user.id,
-        address="192.0.2.7",
-        agent="Firefox",
-    )
-    return replace(session, **changes)
-
-
-def a_link(number: int = 1, **changes: Any) -> Link:
-    link = Link(
-        id=f"lnk_{number}",
-        kind=LinkKind.INVITATION,
-        created_ms=NOON + number,
-        ends_ms=NOON + HOUR_MS,
-        account=ACCOUNT,
-        role=Role.EDITOR,
-        email="new@example.com",
-    )
-    return replace(link, **changes)
-
-
-def token(number: int = 1) -> bytes:
-    return bytes([number]) * 32
 
 
 async def test_a_user_is_found_as_it_was_added(people: People) -> None:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote, urlencode
+from urllib.parse import urlencode
 
 from argon2 import PasswordHasher
-from starlette.types import ASGIApp, Message
+from starlette.types import ASGIApp
 
 from postback import web
 from postback.actions.access import Principal
@@ -25,6 +25,7 @@ from postback.storage.links import SqlSignInLinks
 from postback.storage.sessions import SqlSessions
 from postback.storage.users import SqlUsers
 from tests.api.client import Api, open_api
+from tests.asked import ask
 from tests.doubles import ClockDouble
 
 PASSWORD: Final = "five quiet otters juggle"
@@ -200,7 +201,6 @@ class Browser:
         return await self.send("POST", target, urlencode(fields or {}).encode(), headers)
 
     async def send(self, method: str, target: str, body: bytes, headers: Mapping[str, str] | None = None) -> Page:
-        path, _, query = target.partition("?")
         sent = {"host": "whatever.example", "user-agent": "Mozilla/5.0 (X11; Linux) Firefox/140.0"}
         if self.site is not None:
             sent["sec-fetch-site"] = self.site
@@ -209,22 +209,10 @@ class Browser:
         if body:
             sent |= {"content-type": "application/x-www-form-urlencoded", "content-length": str(len(body))}
         sent |= {name.replace("_", "-"): value for name, value in (headers or {}).items()}
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": "1.1",
-            "method": method,
-            "scheme": "http",
-            "path": unquote(path),
-            "raw_path": path.encode(),
-            "query_string": query.encode(),
-            "root_path": "",
-            "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
-            "client": (self.peer, 50000),
-            "server": ("127.0.0.1", 8080),
-            "state": {},
-        }
-        page = await _call(self.app, scope, body, target)
+        raw = [(name.encode(), value.encode()) for name, value in sent.items()]
+        answered = await ask(self.app, method, target, raw, body, self.peer)
+        cookies = tuple(value for name, value in answered.headers if name == "set-cookie")
+        page = Page(answered.status, dict(answered.headers), cookies, answered.body, target)
         for cookie in page.cookies:
             self._keep(cookie)
         return page
@@ -236,26 +224,6 @@ class Browser:
             self.jar.pop(name, None)
         else:
             self.jar[name] = value.strip('"')
-
-
-async def _call(app: ASGIApp, scope: dict[str, Any], content: bytes, target: str) -> Page:
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": content, "more_body": False}
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    await app(scope, receive, send)
-    raw = [(name.decode(), value.decode()) for name, value in sent[0]["headers"]]
-    return Page(
-        sent[0]["status"],
-        dict(raw),
-        tuple(value for name, value in raw if name == "set-cookie"),
-        b"".join(message.get("body", b"") for message in sent[1:]),
-        target,
-    )
 
 
 @dataclass

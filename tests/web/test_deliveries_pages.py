@@ -10,7 +10,7 @@ from postback.domain.ids import config_text, delivery_text, event_text, parse
 from postback.domain.users import Role
 from postback.domain.wire import Answered, Note, Reason, Timings, Unreachable
 from postback.ports import LogFilter
-from postback.web.pages import log_filter
+from postback.web.forms import time_ms
 from postback.web.pages.delivery import attempts_shown
 from postback.web.story import BODY_SHOWN
 from tests.build import an_event
@@ -313,11 +313,11 @@ async def test_nobody_sees_what_is_of_another_account(portal: Portal, owner: Bro
 
 
 def test_times_are_of_utc_where_they_do_not_say_otherwise() -> None:
-    assert log_filter.unix_ms_of("1970-01-01") == 0
-    assert log_filter.unix_ms_of("1970-01-01T00:01") == 60_000
-    assert log_filter.unix_ms_of("1970-01-01T00:00:01") == 1000
-    assert log_filter.unix_ms_of("1970-01-01T01:00:00 01:00") == 0
-    assert log_filter.unix_ms_of("soon") is None
+    assert time_ms("1970-01-01") == 0
+    assert time_ms("1970-01-01T00:01") == 60_000
+    assert time_ms("1970-01-01T00:00:01") == 1000
+    assert time_ms("1970-01-01T01:00:00 01:00") == 0
+    assert time_ms("soon") is None
 
 
 async def test_a_config_leads_to_all_of_its_deliveries(portal: Portal, owner: Browser) -> None:

@@ -97,7 +97,7 @@ async def ask(browser: Browser, route: Route, path: str) -> Page:
 
 
 def is_a_stream(route: Route) -> bool:
-    return route.path == "/live" or route.path.startswith("/live/")
+    return route.path == "/live"
 
 
 def routes(*, open_ones: bool = False) -> list[Any]:

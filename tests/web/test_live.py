@@ -14,7 +14,7 @@ from postback.domain.users import IDLE_MS, Role
 from postback.ports import LogFilter
 from postback.web import live
 from postback.web.visit import Visit
-from postback.web.watched import SECTIONS
+from postback.web.watched import SECTIONS, Section
 from tests.web.happenings import attempt, publish
 from tests.web.pages import OPERATOR, OTHER, Browser, Portal
 
@@ -39,31 +39,13 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "EVERY_S", 0.001)
 
 
-async def test_a_page_hears_of_figures_when_they_change(portal: Portal, owner: Browser, quick: None) -> None:
-    stream = live.events(await a_visit(portal, owner))
-
-    first = [await anext(stream) for _ in range(3)]
-    location = await portal.api.location()
-    await portal.api.config(location)
-    await portal.api.client.post("/v2/contacts", {"contact": {"last_name": "Jones", "location_id": location}})
-    after = await anext(stream)
-    await stream.aclose()
-
-    assert first == [
-        "retry: 3000\n\n",
-        'event: figures\ndata: {"accepted": 0, "delivered": 0, "failed": 0, "retried": 0}\n\n',
-        ": still here\n\n",
-    ]
-    assert '"accepted": 1' in after
-
-
 async def test_a_page_gets_the_section_that_it_follows_whenever_it_is_another(
     portal: Portal, owner: Browser, quick: None
 ) -> None:
     config_id = await portal.config()
     event_id = await publish(portal)
     visit = await a_visit(portal, owner, f"watch=event&id={event_id}")
-    stream = live.events(visit, section=SECTIONS["event"])
+    stream = live.events(visit, SECTIONS["event"])
 
     first = [await anext(stream) for _ in range(3)]
     portal.clock.pass_(seconds=30)
@@ -86,13 +68,16 @@ async def test_each_section_is_the_one_of_its_page(portal: Portal, owner: Browse
     event_id = await publish(portal)
     delivery_id = f"dlv_{event_id[4:]}{config_id[4:]}"
     job = await portal.services.replays.start("default", JobKind.REPLAY, LogFilter(event_type="sms.received"))
-    ids = {"event": event_id, "delivery": delivery_id, "replay": job.id}
-    pages = {"event": "events", "delivery": "deliveries", "replay": "replays"}
-    path = f"/{pages[name]}/{ids[name]}" if name in ids else f"/{name}"
+    paths = {
+        "overview": "/",
+        "event": f"/events/{event_id}",
+        "delivery": f"/deliveries/{delivery_id}",
+        "replay": f"/replays/{job.id}",
+    }
 
-    page = await owner.get(path)
+    page = await owner.get(paths.get(name, f"/{name}"))
     [follows] = [known["data-follow"] for _, known in page.read.tags if "data-follow" in known]
-    stream = live.events(await a_visit(portal, owner, follows.partition("?")[2]), section=SECTIONS[name])
+    stream = live.events(await a_visit(portal, owner, follows.partition("?")[2]), SECTIONS[name])
     await anext(stream)
     section = json.loads((await anext(stream)).partition("data: ")[2])
     await stream.aclose()
@@ -106,12 +91,18 @@ async def test_what_is_not_there_cannot_be_followed(portal: Portal, owner: Brows
     await portal.config(OTHER)
     of_other = await publish(portal, account=OTHER)
 
-    for query in ("watch=everything", "watch=event&id=evt_0000000000000", f"watch=event&id={of_other}", "watch=replay"):
+    for query in (
+        "",
+        "watch=everything",
+        "watch=event&id=evt_0000000000000",
+        f"watch=event&id={of_other}",
+        "watch=replay",
+    ):
         assert (await owner.get(f"/live?{query}")).status == 404
 
 
 async def test_a_stream_ends_with_the_server(portal: Portal, owner: Browser) -> None:
-    stream = live.events(await a_visit(portal, owner))
+    stream = live.events(await a_visit(portal, owner), SECTIONS["overview"])
     await anext(stream)
     await anext(stream)
 
@@ -122,7 +113,7 @@ async def test_a_stream_ends_with_the_server(portal: Portal, owner: Browser) -> 
 
 
 async def test_a_stream_ends_with_its_session_and_keeps_none_alive(portal: Portal, owner: Browser, quick: None) -> None:
-    stream = live.events(await a_visit(portal, owner))
+    stream = live.events(await a_visit(portal, owner), SECTIONS["overview"])
     await anext(stream)
     portal.clock.pass_(ms=IDLE_MS)
 
@@ -138,26 +129,26 @@ async def test_there_are_so_many_streams_and_no_more(
     monkeypatch.setattr(live, "STREAMS_MAX", 0)
 
     with pytest.raises(Unavailable):
-        await live.stream(await a_visit(portal, owner))
+        await live.stream(await a_visit(portal, owner, "watch=overview"))
 
-    assert (await owner.get("/live")).headers["retry-after"] == "30"
+    assert (await owner.get("/live?watch=overview")).headers["retry-after"] == "30"
 
 
 async def test_nobody_keeps_all_others_from_their_streams(
     portal: Portal, owner: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "OF_ONE_MAX", 2)
-    streams = [live.events(await a_visit(portal, owner)) for _ in range(2)]
+    streams = [live.events(await a_visit(portal, owner), SECTIONS["overview"]) for _ in range(2)]
     for stream in streams:
         await anext(stream)
 
     with pytest.raises(Unavailable):
-        await live.stream(await a_visit(portal, owner))
-    await live.stream(await a_visit(portal, await portal.signed_in()))
+        await live.stream(await a_visit(portal, owner, "watch=overview"))
+    await live.stream(await a_visit(portal, await portal.signed_in(), "watch=overview"))
     for stream in streams:
         await stream.aclose()
 
-    await live.stream(await a_visit(portal, owner))
+    await live.stream(await a_visit(portal, owner, "watch=overview"))
 
 
 @pytest.mark.parametrize(
@@ -177,7 +168,7 @@ async def test_what_happens_after_a_session_was_ended_is_not_sent_any_more(porta
     path = f"/portal/{link.token}"
     await guest.submit((await guest.get(path)).form(path))
     config_id = await portal.config(OTHER)
-    stream = live.events(await a_visit(portal, guest, "watch=deliveries"), section=SECTIONS["deliveries"])
+    stream = live.events(await a_visit(portal, guest, "watch=deliveries"), SECTIONS["deliveries"])
     await anext(stream)
     await anext(stream)
 
@@ -195,7 +186,7 @@ async def test_whoever_may_see_less_from_now_on_gets_the_page_anew(portal: Porta
     await portal.user()
     user = await portal.user(Role.EDITOR)
     stream = live.events(
-        await a_visit(portal, await portal.browser_of(user), "watch=deliveries"), section=SECTIONS["deliveries"]
+        await a_visit(portal, await portal.browser_of(user), "watch=deliveries"), SECTIONS["deliveries"]
     )
     await anext(stream)
     await anext(stream)
@@ -218,7 +209,7 @@ async def test_while_the_store_cannot_be_read_nothing_is_new_and_the_stream_goes
             raise Unavailable("the store cannot be read now")
         return "<p>here</p>"
 
-    stream = live.events(await a_visit(portal, owner), section=section)
+    stream = live.events(await a_visit(portal, owner), Section(section))
     first = [await anext(stream) for _ in range(2)]
     is_down = True
     down = [await anext(stream) for _ in range(2)]

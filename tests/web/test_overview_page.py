@@ -14,8 +14,8 @@ from postback.domain.users import Role
 from postback.domain.wire import Reason, Timings, Unreachable
 from postback.storage.stats import SqlStats
 from postback.web import live
-from postback.web.pages import overview
 from postback.web.visit import Visit
+from postback.web.watched import SECTIONS
 from tests.build import a_settlement
 from tests.web.at_work import claims_of, later, rows, settled
 from tests.web.pages import OTHER, Browser, Page, Portal
@@ -235,8 +235,7 @@ async def test_the_stream_brings_the_parts_anew_when_something_has_happened(
     monkeypatch.setattr(live, "EVERY_S", 0.001)
     config_id = await portal.config()
     await settled(portal, config_id, Verdict.DELIVERED)
-    response = await overview.stream(await _visit(portal, owner, b"span=day"))
-    stream = response.body_iterator  # type: ignore[attr-defined]
+    stream = live.events(await _visit(portal, owner, b"watch=overview&span=day"), SECTIONS["overview"])
 
     first = [await anext(stream) for _ in range(3)]
     await settled(portal, config_id, Verdict.DELIVERED, 41)
@@ -245,17 +244,17 @@ async def test_the_stream_brings_the_parts_anew_when_something_has_happened(
     later = await anext(stream)
     await stream.aclose()
 
-    assert [event.partition("\n")[0] for event in first] == ["retry: 3000", "event: parts", ": still here"]
+    assert [event.partition("\n")[0] for event in first] == ["retry: 3000", "event: section", ": still here"]
     html = json.loads(after.partition("data: ")[2])
     assert 'data-figure="delivered">42<' in html
     assert 'href="/?span=day" aria-current="true"' in html
     assert "<html" not in html
-    assert later.startswith("event: parts")
+    assert later.startswith("event: section")
 
 
 async def _visit(portal: Portal, browser: Browser, query: bytes) -> Visit:
     token = browser.jar["__Host-session"]
-    scope = {"type": "http", "method": "GET", "path": "/live/overview", "headers": [], "query_string": query}
+    scope = {"type": "http", "method": "GET", "path": "/live", "headers": [], "query_string": query}
     return Visit(portal.services, Request(scope), await portal.services.sessions.resume(token), token)
 
 

@@ -1,6 +1,6 @@
 """Postback configs: who wants to hear of what, where, and under which policy."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -126,6 +126,10 @@ class ConfigActions:
 
     async def list(self, account: str, query: Query) -> Page[PostbackConfig]:
         return await self.configs.list(account, query)
+
+    async def some(self, account: str, config_ids: Sequence[int]) -> Mapping[int, PostbackConfig]:
+        """Those of them that are not deleted."""
+        return await self.configs.some(account, config_ids)
 
     async def delete(self, account: str, config_id: str, *, by: Actor | None = None) -> None:
         await self.configs.delete(account, parse("pbc", config_id), by=by)

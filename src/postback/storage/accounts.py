@@ -108,7 +108,7 @@ class SqlAccounts:
     async def add_key(self, key: ApiKey, *, by: Actor | None = None) -> None:
         def write(connection: Connection) -> None:
             if key.account is not None:
-                _demand_account(connection, key.account)
+                demand_account(connection, key.account)
             if (
                 connection.execute(scope.everyones_rows(api_keys).where(api_keys.c.hash == key.hash)).first()
                 is not None
@@ -170,7 +170,7 @@ class SqlAccounts:
         await self._database.write(write)
 
 
-def _demand_account(connection: Connection, account: str) -> None:
+def demand_account(connection: Connection, account: str) -> None:
     if connection.execute(scope.rows(account, accounts, accounts.c.id)).first() is None:
         raise NotFound("account", account)
 

@@ -21,7 +21,6 @@ from postback.storage.tables import accounts, config_versions, configs
 from postback.storage.vault import Vault
 
 _FIELDS: Final[Mapping[str, lists.Listed]] = {
-    "id": lists.number(configs.c.id),
     "location_id": lists.text(configs.c.location_id),
     "state": lists.text(configs.c.state),
     "created_ts": lists.seconds(configs.c.created_ms),

@@ -10,8 +10,9 @@ from postback.domain.errors import NotFound
 from postback.domain.times import rfc3339
 from postback.domain.users import Link, LinkKind, Role
 from postback.storage import scope
+from postback.storage.accounts import demand_account
 from postback.storage.database import Database
-from postback.storage.tables import accounts, sessions, sign_in_links, users
+from postback.storage.tables import sessions, sign_in_links, users
 
 
 class SqlSignInLinks:
@@ -24,7 +25,7 @@ class SqlSignInLinks:
         def write(connection: Connection) -> None:
             _remove_void(connection, link, self._database.clock())
             if link.account is not None:
-                _demand_account(connection, link.account)
+                demand_account(connection, link.account)
             connection.execute(
                 scope.add(link.account, sign_in_links).values(
                     id=link.id,
@@ -94,11 +95,6 @@ def use_link(connection: Connection, token: bytes, now_ms: int) -> None:
 def void_links_of(connection: Connection, user_id: str) -> None:
     """Links to a new password, used or not."""
     connection.execute(sign_in_links.delete().where(sign_in_links.c.user_id == user_id))
-
-
-def _demand_account(connection: Connection, account: str) -> None:
-    if connection.execute(scope.rows(account, accounts, accounts.c.id)).first() is None:
-        raise NotFound("account", account)
 
 
 def _of_kind(kind: LinkKind | None) -> Sequence[ColumnElement[bool]]:

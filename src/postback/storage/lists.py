@@ -39,11 +39,6 @@ def text(column: ColumnElement[Any]) -> Listed:
     return Listed(column.in_, column, column)
 
 
-def number(column: ColumnElement[Any]) -> Listed:
-    """A whole number, named by its digits."""
-    return Listed(lambda texts: column.in_([int(text) for text in texts]), column)
-
-
 def seconds(milliseconds: ColumnElement[Any]) -> Listed:
     """A time, shown as unix seconds and kept as milliseconds."""
     shown = cast(milliseconds // 1000, AnyText())

@@ -9,10 +9,10 @@ from postback.domain.accounts import Actor
 from postback.domain.errors import NotFound
 from postback.domain.users import Role, Session
 from postback.storage import scope
+from postback.storage.accounts import demand_account
 from postback.storage.database import Database
 from postback.storage.links import use_link
 from postback.storage.tables import sessions, sign_in_links, users
-from postback.storage.users import demand_account
 
 _OF_ANYBODY: Final = "a portal link"
 

@@ -3,16 +3,17 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row
 
 from postback.domain.accounts import Actor
 from postback.domain.errors import Conflict, NotFound
 from postback.domain.users import Role, User
 from postback.ports import Known, Page, Query
 from postback.storage import lists, scope
+from postback.storage.accounts import demand_account
 from postback.storage.database import Database
 from postback.storage.links import use_link, void_links_of
-from postback.storage.tables import accounts, sessions, users
+from postback.storage.tables import sessions, users
 
 _FIELDS: Final[Mapping[str, lists.Listed]] = {
     "id": lists.text(users.c.id),
@@ -112,11 +113,6 @@ class SqlUsers:
         await self._database.write(write)
 
 
-def demand_account(connection: Connection, account: str) -> None:
-    if connection.execute(scope.rows(account, accounts, accounts.c.id)).first() is None:
-        raise NotFound("account", account)
-
-
 def _row(connection: Connection, user_id: str) -> Row[Any]:
     row = connection.execute(scope.everyones_rows(users).where(users.c.id == user_id)).one_or_none()
     if row is None:
@@ -129,13 +125,8 @@ def _by_email(connection: Connection, email: str) -> Row[Any] | None:
 
 
 def _has_owner(connection: Connection, account: str | None) -> bool:
-    query = (
-        select(func.count())
-        .select_from(users)
-        .where(scope.of(account, users), users.c.role == Role.OWNER, users.c.disabled_ms.is_(None))
-    )
-    owners: int = connection.execute(query).scalar_one()
-    return owners > 0
+    query = scope.rows(account, users, users.c.id).where(users.c.role == Role.OWNER, users.c.disabled_ms.is_(None))
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def _facts(user: User) -> Mapping[str, object]:

@@ -5,6 +5,7 @@ from typing import Final
 
 from postback.actions.log import SentRequest
 from postback.domain.masking import masked, without_secrets
+from postback.web.shown import text_of
 
 _BY_ITSELF: Final = frozenset({"host", "content-length", "connection"})
 """Headers that curl makes by itself."""
@@ -20,4 +21,4 @@ def curl(sent: SentRequest) -> str | None:
         if name.lower() not in _BY_ITSELF:
             words += ["--header", shlex.quote(f"{name}: {value}")]
     # Unlike --data it reads no file where a body begins with @.
-    return " ".join([*words, "--data-raw", shlex.quote(sent.body.decode("utf-8", "backslashreplace"))])
+    return " ".join([*words, "--data-raw", shlex.quote(text_of(sent.body))])

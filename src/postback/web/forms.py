@@ -6,8 +6,12 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from postback.domain.errors import InvalidValue, Malformed
+from postback.domain.times import unix_ms
 
 FIELDS_MAX: Final = 500
+
+_LACKING: Final = {10: "T00:00:00Z", 16: ":00Z", 19: "Z"}
+"""How long a time is that a browser sends → what it lacks, since all times here are UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,13 @@ def number(text: str) -> object:
         except ValueError:
             continue
     return text
+
+
+def time_ms(text: str) -> int | None:
+    """A time with an offset, or one without, or a day, as of UTC; None for what is no time."""
+    # The + of an offset that was not percent-encoded arrives as a space.
+    text = text.replace(" ", "+")
+    return unix_ms(text + _LACKING.get(len(text), ""))
 
 
 def _texts(value: object) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""Server-sent events: pages hear of figures that have changed, or get the section anew that they follow.
+"""Server-sent events: a page gets the section that it follows anew, whenever that has changed.
 
 A stream ends when the server does (`Services.stopping`), so that no browser keeps it waiting, and when its session is over.
 """
@@ -7,13 +7,12 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Final
 
 from starlette.responses import Response, StreamingResponse
 
 from postback.domain.errors import NotFound, Unavailable
-from postback.domain.stats import MINUTE_MS
 from postback.web.visit import Visit
 from postback.web.watched import SECTIONS, Section
 
@@ -42,33 +41,28 @@ _TIME: Final = re.compile(r"(<time [^>]*>)[^<]*")
 
 _NO_NEWS: Final = ": still here\n\n"
 
-Told = Callable[[Visit], Awaitable[str]]
-"""Makes the event that is sent whenever something has happened."""
-
 _open: Final[Counter[str]] = Counter()
 """Streams, by who follows them."""
 
 
-async def stream(visit: Visit, told: Told | None = None) -> Response:
+async def stream(visit: Visit) -> Response:
     if _open.total() >= STREAMS_MAX or _open[visit.actor.key_id] >= OF_ONE_MAX:
         raise Unavailable("too many pages are live at this moment", retry_after_s=30)
     watched = visit.asked("watch")
-    if watched and watched not in SECTIONS:
+    if watched not in SECTIONS:
         raise NotFound("watch", watched)
-    section = SECTIONS.get(watched)
-    if section is not None:
-        # What is not there is no stream, but a 404.
-        await section(visit)
+    section = SECTIONS[watched]
+    # What is not there is no stream, but a 404.
+    await section.html(visit)
     return StreamingResponse(
-        events(visit, told, section),
+        events(visit, section),
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
 
 
-async def events(visit: Visit, told: Told | None = None, section: Section | None = None) -> AsyncIterator[str]:
-    """`figures`: what the account has had in this hour, each time it is another than before; or what `told` makes, then and
-    once a minute. Or `section`: the HTML of a section, as a JSON string, each time it is another.
+async def events(visit: Visit, section: Section) -> AsyncIterator[str]:
+    """The HTML of the section, as a JSON string, each time that it is another.
 
     Nothing is sent but to whoever is still signed in, and may still see as much. While the store cannot be read, nothing
     is new.
@@ -82,11 +76,11 @@ async def events(visit: Visit, told: Told | None = None, section: Section | None
             count += 1
             begun_s = loop.time()
             try:
-                said, seen = await _look(visit, told, section)
-                if (seen != before or count % _CHECKED_EVERY == 0) and not await visit.is_as_it_was():
+                html, mark = await _look(visit, section, before)
+                if (html is not None or count % _CHECKED_EVERY == 0) and not await visit.is_as_it_was():
                     return
-                news = _NO_NEWS if seen == before else await _news(visit, said, told, section)
-                before = seen
+                news = _NO_NEWS if html is None else f"event: section\ndata: {json.dumps(html)}\n\n"
+                before = mark
             except NotFound:
                 return
             except Unavailable:
@@ -105,25 +99,14 @@ def pause_s(took_s: float, streams: int) -> float:
     return min(max(EVERY_S, took_s * streams / SHARE), SELDOM_S)
 
 
-async def _look(visit: Visit, told: Told | None, section: Section | None) -> tuple[str, str]:
-    """What would be said, and the part of it that is news where it is another than before."""
-    if section is not None:
-        said = await section(visit)
-        return said, _TIME.sub(r"\1", said)
-    said = await _figures(visit)
-    return said, said if told is None else f"{visit.now_ms // MINUTE_MS} {said}"
-
-
-async def _news(visit: Visit, said: str, told: Told | None, section: Section | None) -> str:
-    if section is not None:
-        return f"event: section\ndata: {json.dumps(said)}\n\n"
-    return f"event: figures\ndata: {said}\n\n" if told is None else await told(visit)
-
-
-async def _figures(visit: Visit) -> str:
-    steps = await visit.services.stats.steps(visit.account, visit.now_ms - 3_600_000, None, 60, None)
-    names = ("accepted", "delivered", "failed", "retried")
-    return json.dumps({name: sum(getattr(step.tally, name) for step in steps) for name in names})
+async def _look(visit: Visit, section: Section, before: str) -> tuple[str | None, str]:
+    """The section, None where it is the one that had the mark `before`; and its mark."""
+    if section.mark is not None:
+        mark = await section.mark(visit)
+        return (None if mark == before else await section.html(visit)), mark
+    html = await section.html(visit)
+    mark = _TIME.sub(r"\1", html)
+    return (None if mark == before else html), mark
 
 
 async def _pause(stopping: asyncio.Event, seconds: float) -> None:

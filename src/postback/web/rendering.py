@@ -46,7 +46,6 @@ def environment() -> Environment:
         "exact": shown.exact,
         "number": shown.number,
         "duration": shown.duration,
-        "spark": shown.spark,
         "browser": shown.browser,
         "wants": shown.wants,
         "waited": shown.waited,

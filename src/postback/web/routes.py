@@ -63,7 +63,6 @@ ROUTES: Final = (
     # Overview
     Route("GET", "/", SEE, overview.show),
     Route("GET", "/live", SEE, live.stream),
-    Route("GET", "/live/overview", SEE, overview.stream),
     # Locations
     Route("GET", "/locations", SEE, locations.show_list),
     Route("GET", "/locations/add", RECORDS, locations.show_add),

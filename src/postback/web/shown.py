@@ -1,7 +1,6 @@
 """How values are shown to people: times, numbers, long and hostile texts."""
 
 import unicodedata
-from collections.abc import Sequence
 from typing import Final
 
 from postback.domain.configs import PostbackConfig
@@ -29,6 +28,11 @@ def visible(text: str) -> str:
 
 def _is_shown(letter: str) -> bool:
     return letter in _PLAIN or letter in _KEPT or unicodedata.category(letter) not in _ODD
+
+
+def text_of(data: bytes) -> str:
+    """Bytes of others: what is not UTF-8 is shown as escapes."""
+    return data.decode("utf-8", "backslashreplace")
 
 
 def middle_cut(text: str, length: int = 40) -> str:
@@ -82,15 +86,6 @@ def waited(seconds: int) -> str:
         if seconds >= size and seconds % size == 0:
             return f"{seconds // size} {unit}"
     return f"{seconds} s"
-
-
-def spark(values: Sequence[int], width: int = 96, height: int = 28) -> str:
-    """The points of a line through these values, for an SVG of that size."""
-    highest = max(values, default=0) or 1
-    step = width / max(len(values) - 1, 1)
-    return " ".join(
-        f"{i * step:.1f},{height - 2 - value / highest * (height - 4):.1f}" for i, value in enumerate(values)
-    )
 
 
 RETRYING: Final = "retrying"

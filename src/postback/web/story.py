@@ -9,6 +9,7 @@ from postback.domain.ids import encode
 from postback.ports import AttemptView
 from postback.web.commands import curl
 from postback.web.reasons import decided, note_in_words, reason_in_words
+from postback.web.shown import text_of
 from postback.web.timings import Part, parts_of, total_ms
 
 BODY_SHOWN: Final = 20_000
@@ -43,7 +44,7 @@ class Told(NamedTuple):
 
 def told(attempt: AttemptView, request: SentRequest | None) -> Told:
     """What is longer than can be shown is cut, and is no command line then: it would send something else."""
-    body = None if request is None or request.body is None else _text(request.body)
+    body = None if request is None or request.body is None else text_of(request.body)
     is_cut = body is not None and len(body) > BODY_SHOWN
     return Told(
         attempt=attempt,
@@ -57,8 +58,8 @@ def told(attempt: AttemptView, request: SentRequest | None) -> Told:
         request_body=body[:BODY_SHOWN] if body is not None else None,
         is_cut=is_cut,
         curl=None if request is None or is_cut else curl(request),
-        answer_headers=[(_text(name), _text(value)) for name, value in attempt.answer_headers],
-        answer_body=_text(attempt.answer_body),
+        answer_headers=[(text_of(name), text_of(value)) for name, value in attempt.answer_headers],
+        answer_body=text_of(attempt.answer_body),
         parts=parts_of(attempt),
         total_ms=total_ms(attempt),
     )
@@ -67,8 +68,3 @@ def told(attempt: AttemptView, request: SentRequest | None) -> Told:
 def _outcome(attempt: AttemptView) -> str:
     """The status, or in a word or two why there is none."""
     return str(attempt.status) if attempt.status is not None else reason_in_words(attempt.reason) or "no answer"
-
-
-def _text(data: bytes) -> str:
-    """Bytes of others as text: what is not UTF-8 is shown as escapes."""
-    return data.decode("utf-8", "backslashreplace")

@@ -7,11 +7,10 @@ from starlette.responses import Response
 
 from postback.domain.audited import AUDITED
 from postback.domain.errors import InvalidValue
-from postback.domain.times import unix_ms
 from postback.domain.users import Permission
 from postback.ports import AuditFilter
 from postback.web.audit_shown import changes
-from postback.web.forms import Form
+from postback.web.forms import Form, time_ms
 from postback.web.visit import Visit
 
 PAGE_SIZE: Final = 25
@@ -68,12 +67,10 @@ def _narrowed(form: Form) -> AuditFilter:
 
 
 def _time(form: Form, name: str, errors: dict[str, list[str]]) -> int | None:
-    """As browsers send a day and a minute, here of UTC; seconds may be there."""
     text = form.text(name)
     if not text:
         return None
-    ms = unix_ms(f"{text}:00Z")
-    ms = unix_ms(f"{text}Z") if ms is None else ms
+    ms = time_ms(text)
     if ms is None:
         errors[name] = ["expected a day and a time such as 2026-09-21T12:00"]
     return ms

@@ -18,7 +18,8 @@ from postback.domain.stats import Health
 from postback.ports import AttemptView, LogFilter
 from postback.web.config_form import LABELS
 from postback.web.forms import Form
-from postback.web.pages.configs import location_names
+from postback.web.pages.named import locations_of
+from postback.web.shown import text_of
 from postback.web.visit import Visit
 
 DELIVERIES_SHOWN: Final = 10
@@ -49,8 +50,8 @@ def tested(config: PostbackConfig, attempt: AttemptView, sent: SentRequest | Non
         "sent": sent,
         "is_success": attempt.status is not None and config.success.accepts(attempt.status),
         "took_ms": None if attempt.started_ms is None else attempt.ended_ms - attempt.started_ms,
-        "body": attempt.answer_body.decode("utf-8", "backslashreplace"),
-        "request_body": None if sent is None or sent.body is None else sent.body.decode("utf-8", "backslashreplace"),
+        "body": text_of(attempt.answer_body),
+        "request_body": None if sent is None or sent.body is None else text_of(sent.body),
         "broke": broken_by(config, attempt),
         "limit_s": config.deadlines.total_s,
     }
@@ -135,7 +136,7 @@ async def _page(visit: Visit, config: PostbackConfig, status: int = 200, **conte
         "config": config,
         "health": health,
         "certificate_is_near": ends_ms is not None and ends_ms < visit.now_ms + WARNED_BEFORE_MS,
-        "location_name": (await location_names(visit, [config])).get(config.location_id or ""),
+        "location_name": (await locations_of(visit, [config.location_id])).get(config.location_id or ""),
         "deliveries": deliveries.items,
         "options": applying_options(config.format, config.options),
         "event_types": testable(config),

@@ -1,6 +1,6 @@
 """Add Postback, and changing one: a form with everything that a config can be told, and the body that it would send."""
 
-from typing import Any, Final
+from typing import Any
 
 from starlette.responses import Response
 
@@ -15,15 +15,11 @@ from postback.domain.errors import InvalidValue
 from postback.domain.event_types import Layout
 from postback.domain.ids import config_text
 from postback.domain.policy import POLICIES, SuccessRule
-from postback.ports import Query
 from postback.web.config_form import ABOUT_NAMING, ATTEMPTS_OF_FORMATS, LABELS, PREVIEW, fields_of, form_of, new_form
 from postback.web.forms import Form
 from postback.web.pages.config import show_secret
-from postback.web.pages.locations import LOCATION
+from postback.web.pages.named import offered_locations
 from postback.web.visit import Visit
-
-LOCATIONS_OFFERED: Final = 200
-"""Where there are more, the location is typed as its id."""
 
 
 async def show_add(visit: Visit) -> Response:
@@ -75,7 +71,7 @@ async def _page(visit: Visit, config: PostbackConfig | None, form: Form, status:
     known: dict[str, Any] = {
         "config": config,
         "action": "/postbackconfigs/add" if config is None else f"/postbackconfigs/{config_text(config.id)}/edit",
-        "locations": await _locations(visit),
+        "locations": await offered_locations(visit),
         "preview": shown,
         "why_no_preview": why_not,
         "resources": RESOURCES,
@@ -112,12 +108,3 @@ def _previewed(visit: Visit, config: PostbackConfig | None, form: Form) -> tuple
         if "event_types" in error.errors and not form.text("event_types").strip():
             return None, "name an event type that it wants to hear of, and an example of it stands here."
         return None, "; ".join(message for messages in error.errors.values() for message in messages)
-
-
-async def _locations(visit: Visit) -> list[tuple[str, str]] | None:
-    """(id, name) of each, None where there are more than can be offered."""
-    query = Query(page_size=LOCATIONS_OFFERED, sort="name")
-    page = await visit.services.records.list(visit.account, LOCATION, query)
-    if page.total > LOCATIONS_OFFERED:
-        return None
-    return [(location.id, str(location.body["name"])) for location in page.items]

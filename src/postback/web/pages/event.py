@@ -10,7 +10,7 @@ from postback.actions.config_checks import explained
 from postback.domain.jobs import SELECTABLE, JobKind
 from postback.ports import Query
 from postback.web.pages.named import configs_of, locations_of
-from postback.web.shown import SHOWN_STATES, shown_state
+from postback.web.shown import SHOWN_STATES, shown_state, text_of
 from postback.web.visit import Visit
 
 DELIVERIES_SHOWN: Final = 200
@@ -47,7 +47,7 @@ def pretty(data: bytes) -> str:
         shown = msgspec.json.format(data, indent=2)
     except (msgspec.DecodeError, RecursionError):
         shown = data
-    return shown.decode("utf-8", "backslashreplace")
+    return text_of(shown)
 
 
 async def _found(visit: Visit) -> dict[str, Any]:

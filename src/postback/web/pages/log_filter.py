@@ -12,9 +12,9 @@ from postback.domain.causes import parse_cause
 from postback.domain.deliveries import State
 from postback.domain.errors import InvalidValue, NotFound
 from postback.domain.ids import parse
-from postback.domain.times import rfc3339, unix_ms
+from postback.domain.times import rfc3339
 from postback.ports import LogFilter, Sought
-from postback.web.forms import Form
+from postback.web.forms import Form, time_ms
 from postback.web.visit import Visit
 
 T = TypeVar("T")
@@ -29,8 +29,6 @@ LOOKED_AT: Final = 20_000
 CURSOR: Final = "cursor"
 _TIMES: Final = ("from", "to")
 _TEXT_MAX: Final = 256
-_LACKING: Final = {10: "T00:00:00Z", 16: ":00Z", 19: "Z"}
-"""How long a time is that a browser sends → what it lacks, since all times here are UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +80,6 @@ def links_of(visit: Visit, asked: Asked, part: Part[T]) -> tuple[str | None, str
     return first, "?" + urlencode({**asked.values, CURSOR: part.next_cursor})
 
 
-def unix_ms_of(text: str) -> int | None:
-    """A time with an offset, or one without, or a day, as of UTC; None for what is no time."""
-    # The + of an offset that was not percent-encoded arrives as a space.
-    text = text.replace(" ", "+")
-    return unix_ms(text + _LACKING.get(len(text), ""))
-
-
 def _read(errors: Errors, reader: Callable[[str], T], text: str | None) -> T | None:
     try:
         return None if text is None else reader(text)
@@ -115,7 +106,7 @@ def _config_id(text: str) -> int:
 
 
 def _time(name: str, text: str) -> int:
-    ms = unix_ms_of(text)
+    ms = time_ms(text)
     if ms is None:
         raise InvalidValue.of(name, f"{name} is no time; expected one of UTC, such as 2026-09-21T12:00")
     return ms
@@ -131,5 +122,5 @@ async def _sought(visit: Visit, errors: Errors, text: str | None) -> Sought | No
 
 def _in_a_field(text: str) -> str:
     """As a field for times takes it: to the second, without an offset."""
-    ms = unix_ms_of(text)
+    ms = time_ms(text)
     return text if ms is None else rfc3339(ms)[:19]

@@ -8,17 +8,13 @@ from postback.ports import Query
 from postback.web.pages.locations import LOCATION
 from postback.web.visit import Visit
 
-OFFERED: Final = 100
+OFFERED: Final = 200
 """Where there are more, its id is typed."""
 
 
 async def configs_of(visit: Visit, ids: Iterable[int]) -> Mapping[int, PostbackConfig]:
     """Id → config, of those that are not deleted."""
-    wanted = [str(one) for one in dict.fromkeys(ids)]
-    if not wanted:
-        return {}
-    page = await visit.services.configs.list(visit.account, Query(page_size=len(wanted), filters={"id": wanted}))
-    return {config.id: config for config in page.items}
+    return await visit.services.configs.some(visit.account, list(dict.fromkeys(ids)))
 
 
 async def locations_of(visit: Visit, ids: Iterable[str | None]) -> Mapping[str, str]:

@@ -1,19 +1,16 @@
 """The start page: how deliveries fare, why some failed, what needs attention, and the first steps where nothing is there."""
 
-import json
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from starlette.responses import Response
 
 from postback.actions.past import HOUR, SPANS, Span
+from postback.domain.stats import MINUTE_MS
 from postback.ports import Query
 from postback.resources import RESOURCES
-from postback.web import glance, live
-from postback.web.rendering import render
+from postback.web import glance
 from postback.web.visit import Visit
-
-PARTS: Final = "overview/parts.html"
 
 
 class FirstStep(NamedTuple):
@@ -30,14 +27,18 @@ async def show(visit: Visit) -> Response:
     return await visit.page("overview/show.html", **await _parts(visit))
 
 
-async def stream(visit: Visit) -> Response:
-    """All but the head of the page anew, each time that anything has happened, and once a minute."""
+async def section(visit: Visit) -> str:
+    """All but the head of the page."""
+    return visit.section("overview/parts.html", **await _parts(visit))
 
-    async def told(visit: Visit) -> str:
-        html = render(PARTS, {"visit": visit, **await _parts(visit)})
-        return f"event: parts\ndata: {json.dumps(html)}\n\n"
 
-    return await live.stream(visit, told)
+async def mark(visit: Visit) -> str:
+    """Another one each time that anything has happened, and each minute."""
+    steps = await visit.services.stats.steps(
+        visit.account, visit.now_ms - HOUR.steps * MINUTE_MS, None, HOUR.step_s, None
+    )
+    counted = ("accepted", "delivered", "failed", "retried")
+    return " ".join(str(n) for n in (visit.now_ms // MINUTE_MS, *(glance.total(steps, name) for name in counted)))
 
 
 async def _parts(visit: Visit) -> Mapping[str, Any]:

@@ -11,7 +11,8 @@ from postback.domain.deliveries import State
 from postback.domain.jobs import JobKind
 from postback.domain.times import rfc3339
 from postback.ports import Job
-from postback.web.pages.log_filter import CURSOR, OF_DELIVERIES, PAGE_SIZE, unix_ms_of
+from postback.web.forms import time_ms
+from postback.web.pages.log_filter import CURSOR, OF_DELIVERIES, PAGE_SIZE
 from postback.web.shown import exact
 from postback.web.visit import Visit
 
@@ -113,12 +114,12 @@ def filter_in_words(asked: Mapping[str, object]) -> dict[str, object]:
 def _value_in_words(name: str, value: object) -> object:
     if name == "reason":
         return in_words(parse_cause(str(value)))
-    ms = unix_ms_of(str(value)) if name in ("since", "until") else None
+    ms = time_ms(str(value)) if name in ("since", "until") else None
     return value if ms is None else exact(ms)
 
 
 def _time(text: str) -> str:
-    ms = unix_ms_of(text)
+    ms = time_ms(text)
     return text if ms is None else rfc3339(ms)
 
 

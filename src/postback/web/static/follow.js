@@ -1,5 +1,6 @@
-// Sections that go on while they are seen: the server sends them anew when they have changed (web/live.py). New rows do not
-// move what somebody reads: they wait until the pointer, the focus or the selection is elsewhere, or a button is pressed.
+// Sections that go on while they are seen: the server sends them anew when they have changed (web/live.py). Where there is a
+// button to say so, new rows do not move what somebody reads: they wait until the pointer, the focus or the selection is
+// elsewhere, or it is pressed. A hidden page listens to nothing.
 import { showCopyButtons } from "./copy.js";
 import { renew } from "./renew.js";
 
@@ -11,7 +12,7 @@ export function follow(section) {
 
   function take(html) {
     const fresh = new DOMParser().parseFromString(html, "text/html").body;
-    const added = newRows(shown, fresh);
+    const added = notice ? newRows(shown, fresh) : 0;
     if (added > 0 && isRead(shown)) {
       waiting = fresh;
       renewRows(shown, fresh);
@@ -26,8 +27,11 @@ export function follow(section) {
     say("");
     const anchor = firstSeen(shown);
     const before = anchor?.getBoundingClientRect().top;
+    const focused = document.activeElement;
     renew(shown, fresh);
     showCopyButtons(shown);
+    // Whatever had to be moved has lost it.
+    if (focused !== document.activeElement && focused?.isConnected) focused.focus({ preventScroll: true });
     if (anchor?.isConnected) window.scrollBy(0, anchor.getBoundingClientRect().top - before);
   }
 
@@ -41,6 +45,8 @@ export function follow(section) {
     if (source) return;
     source = new EventSource(section.dataset.follow);
     source.addEventListener("section", (event) => take(JSON.parse(event.data)));
+    // Whoever is turned away tries again when the page is looked at again.
+    source.addEventListener("error", () => source?.readyState === EventSource.CLOSED && stop());
   }
 
   function stop() {
@@ -53,6 +59,7 @@ export function follow(section) {
   shown.addEventListener("pointerleave", () => waiting && !isRead(shown) && show(waiting));
   document.addEventListener("visibilitychange", goOn);
   window.addEventListener("pagehide", stop);
+  window.addEventListener("pageshow", goOn);
   goOn();
 }
 

@@ -1,17 +1,13 @@
 // Makes pages smoother; every one of them works without.
 import { showCopyButtons } from "./copy.js";
 import { keepTimesFresh } from "./times.js";
-import { listen } from "./live.js";
 import { keepPreviewFresh } from "./preview.js";
 import { follow } from "./follow.js";
-import { keepPartsFresh } from "./parts.js";
 
 showCopyButtons(document);
 keepTimesFresh(document);
 closeMenusElsewhere();
 document.getElementById("problems")?.focus();
-if (document.querySelector("[data-live]")) listen();
-for (const place of document.querySelectorAll("[data-parts]")) keepPartsFresh(place);
 for (const form of document.querySelectorAll("form[data-preview]")) keepPreviewFresh(form);
 for (const section of document.querySelectorAll("[data-follow]")) follow(section);
 
