@@ -112,7 +112,7 @@ def test_processes_that_are_killed_all_the_time_lose_nothing_while_the_database_
         restarting.start()
         kill_at_random(fleet, random.Random(1))
         restarting.join()
-        clients.wait(60)
+        clients.wait(300)
         reader = Server(tmp_path, {"POSTBACK_SECRET_KEY": SECRET_KEY}, fleet.called[0].port, database.dsn())
         fleet.until_ready()
         until(lambda: reader.owed() == 0, 300, "everything that is owed comes to an end")
@@ -154,7 +154,7 @@ def test_processes_that_live_send_nothing_twice_while_connections_break_and_the_
         for mode in RESTARTS:
             broken += break_all_the_time(database, SECONDS / len(RESTARTS))
             database.restart(mode)
-        clients.wait(60)
+        clients.wait(300)
         reader = Server(tmp_path, {"POSTBACK_SECRET_KEY": SECRET_KEY}, fleet.called[0].port, database.dsn())
         fleet.until_ready()
         until(lambda: reader.owed() == 0, 300, "everything that is owed comes to an end")

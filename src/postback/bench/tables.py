@@ -58,43 +58,44 @@ def sqlite_view(path: Path) -> Iterator[None]:
 
 
 class _PostgresTables:
-    def __init__(self, loop: asyncio.AbstractEventLoop, connection: Any) -> None:
-        self._loop = loop
+    def __init__(self, runner: asyncio.Runner, connection: Any) -> None:
+        self._runner = runner
         self._connection = connection
 
     def rows(self, query: str) -> Sequence[Row]:
-        return [dict(row) for row in self._loop.run_until_complete(self._connection.fetch(query))]
+        return [dict(row) for row in self._runner.run(self._connection.fetch(query))]
 
     def add(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        self._loop.run_until_complete(
+        self._runner.run(
             self._connection.copy_records_to_table(table, columns=list(columns), records=rows, timeout=None)
         )
 
 
 @contextmanager
 def postgres_tables(address: str) -> Iterator[Tables]:
-    with _connected(address) as (loop, connection):
-        yield _PostgresTables(loop, connection)
+    with _connected(address) as (runner, connection):
+        yield _PostgresTables(runner, connection)
         # As autovacuum leaves tables that have grown over days: it would begin with all of them now.
-        loop.run_until_complete(connection.execute("VACUUM (ANALYZE)", timeout=None))
+        runner.run(connection.execute("VACUUM (ANALYZE)", timeout=None))
 
 
 @contextmanager
 def postgres_view(address: str) -> Iterator[None]:
     """Until the end of the block somebody reads in the store as it is now."""
-    with _connected(address) as (loop, connection):
-        loop.run_until_complete(connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ"))
-        loop.run_until_complete(connection.execute("SELECT count(*) FROM lanes"))
+    with _connected(address) as (runner, connection):
+        runner.run(connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ"))
+        runner.run(connection.execute("SELECT count(*) FROM lanes"))
         yield
 
 
 @contextmanager
-def _connected(address: str) -> Iterator[tuple[asyncio.AbstractEventLoop, Any]]:
+def _connected(address: str) -> Iterator[tuple[asyncio.Runner, Any]]:
     import asyncpg  # noqa: PLC0415 - an extra
 
-    with closing(asyncio.new_event_loop()) as loop:
-        connection = loop.run_until_complete(asyncpg.connect(address, timeout=10))
+    with asyncio.Runner() as runner:
+        connection = runner.run(asyncpg.connect(address, timeout=10))
         try:
-            yield loop, connection
+            yield runner, connection
         finally:
+            # Its socket is closed when the runner ends.
             connection.terminate()

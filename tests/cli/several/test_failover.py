@@ -4,7 +4,7 @@ import json
 import shutil
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,12 +49,6 @@ def standby() -> Iterator[postgres.Server]:
         (one.folder / "data" / "standby.signal").touch()
         one.start()
         yield one
-
-
-@pytest.fixture
-async def dsn(anyio_backend: str) -> AsyncIterator[str]:
-    async with postgres.empty_database() as found:
-        yield found
 
 
 @pytest.fixture
