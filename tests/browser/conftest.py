@@ -10,10 +10,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
+from tests.browser.arrivals import Arrivals, taking
+from tests.browser.looks import LOOKS, Look
 from tests.live import Live
 
 EMAIL = "ann@example.com"
 PASSWORD = "five quiet otters juggle"
+SCREENSHOTS = Path(__file__).parents[2] / "screenshots"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 _WATCH = """
@@ -21,6 +24,8 @@ window.reports = [];
 document.addEventListener("securitypolicyviolation", (event) =>
   window.reports.push(`${event.violatedDirective} ${event.blockedURI} ${event.sample}`));
 """
+
+_TABLES_SCROLL = "[...document.querySelectorAll('.table')].some((one) => one.scrollWidth > one.clientWidth)"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -58,6 +63,16 @@ class Window:
             if one["impact"] in ("serious", "critical")
             for node in one["nodes"]
         ]
+
+    def draw(self, name: str, look: Look, *, full_page: bool = True) -> None:
+        """The page as it stands, which must have no hindrance, into the folder screenshots, for whoever changes something to look at."""
+        overflow = self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        assert overflow <= 0, f"{name} is {overflow} pixels wider than the window"
+        # Where there is little room they scroll within themselves.
+        assert look.is_narrow or not self.page.evaluate(_TABLES_SCROLL), f"a table of {name} does not fit"
+        if look.is_inspected:
+            assert self.hindrances() == [], name
+        self.page.screenshot(path=SCREENSHOTS / f"{name}-{look.name}.png", full_page=full_page)
 
     def sign_in(self) -> None:
         self.go("/sign-in")
@@ -133,3 +148,16 @@ def windows(chromium: Browser, live: Live) -> Iterator[Windows]:
     for window in windows.opened:
         window.page.context.close()
     assert complaints == []
+
+
+@pytest.fixture
+def arrivals() -> Iterator[Arrivals]:
+    with taking() as arrivals:
+        yield arrivals
+
+
+@pytest.fixture(params=LOOKS, ids=lambda look: look.name)
+def look(request: pytest.FixtureRequest) -> Look:
+    """The test is made in every look of the portal."""
+    assert isinstance(request.param, Look)
+    return request.param

@@ -2,15 +2,10 @@
 
 import signal
 import time
-from pathlib import Path
-
-import pytest
 
 from tests.browser.conftest import Windows
+from tests.browser.looks import Look
 from tests.live import Live
-
-SCREENSHOTS = Path(__file__).parents[2] / "screenshots"
-WIDE, NARROW = 1280, 390
 
 
 def test_whoever_signs_in_sees_the_overview(windows: Windows) -> None:
@@ -65,11 +60,9 @@ def test_an_open_page_does_not_keep_the_server_from_ending(windows: Windows, liv
     window.complaints.clear()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [WIDE, NARROW], ids=["wide", "narrow"])
-def test_every_page_is_drawn_without_a_complaint(windows: Windows, live: Live, theme: str, width: int) -> None:
+def test_every_page_is_drawn_without_a_complaint(windows: Windows, live: Live, look: Look) -> None:
     """Into the folder screenshots, for whoever has changed something to look at."""
-    window = windows.open(width=width, height=900, theme=theme)
+    window = windows.open(width=look.width, theme=look.theme)
     location = live.made("/v2/locations", {"location": {"name": "Main Street \u202eteertS", "city": "Springfield"}})[
         "id"
     ]
@@ -84,17 +77,9 @@ def test_every_page_is_drawn_without_a_complaint(windows: Windows, live: Live, t
     callbacks = {f"callback_url_for_{name}": f"http://127.0.0.1:9/{name}" for name in urls}
     assert live.ask("PUT", "/v2/callbacks", {"callbacks": callbacks}).status == 200
 
-    look = f"-{theme}-{'wide' if width == WIDE else 'narrow'}"
-
     def draw(name: str, path: str, status: int = 200) -> None:
         window.go(path, status)
-        overflow = window.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-        assert overflow <= 0, f"{name} is {overflow} pixels wider than the window"
-        scrolling = "[...document.querySelectorAll('.table')].some((one) => one.scrollWidth > one.clientWidth)"
-        # Where there is little room they scroll within themselves.
-        assert width == NARROW or not window.page.evaluate(scrolling), f"a table of {name} does not fit"
-        assert window.hindrances() == []
-        window.page.screenshot(path=SCREENSHOTS / f"{name}{look}.png", full_page=True)
+        window.draw(name, look)
 
     draw("sign-in", "/sign-in")
     window.sign_in()
@@ -112,20 +97,17 @@ def test_every_page_is_drawn_without_a_complaint(windows: Windows, live: Live, t
     draw("config", f"/postbackconfigs/{config}")
     window.page.get_by_role("button", name="Send test").click()
     window.page.get_by_text("There was no answer").wait_for()
-    window.page.screenshot(path=SCREENSHOTS / f"config-tested{look}.png", full_page=True)
-    assert window.hindrances() == []
+    window.draw("config-tested", look)
     draw("config-edit", f"/postbackconfigs/{config}/edit")
     draw("config-signed", f"/postbackconfigs/{signed}")
     window.page.get_by_role("button", name="Rotate the signing secret").click()
     window.page.get_by_text("it is shown this once").wait_for()
-    window.page.screenshot(path=SCREENSHOTS / f"config-secret{look}.png", full_page=True)
-    assert window.hindrances() == []
+    window.draw("config-secret", look)
     draw("config-signed-edit", f"/postbackconfigs/{signed}/edit")
     window.page.get_by_label("URL").fill("http://127.0.0.1:10/elsewhere")
     window.page.get_by_label("Number of attempts").fill("99")
     window.page.get_by_role("button", name="Save").click()
-    window.page.screenshot(path=SCREENSHOTS / f"config-wrong{look}.png", full_page=True)
-    assert window.hindrances() == []
+    window.draw("config-wrong", look)
     draw("config-delete", f"/postbackconfigs/{config}/delete")
     draw("callbacks", "/callbacks")
     draw("postback-settings", "/postbacksettings")
@@ -135,11 +117,10 @@ def test_every_page_is_drawn_without_a_complaint(windows: Windows, live: Live, t
     draw("account-invite", "/account/users/invite")
     draw("accounts", "/accounts")
     window.page.get_by_text("ann@example.com").first.click()
-    window.page.screenshot(path=SCREENSHOTS / f"menus{look}.png")
+    window.draw("menus", look, full_page=False)
     window.go("/locations/add")
     window.page.locator("#f-name").evaluate("field => field.removeAttribute('maxlength')")
     window.page.get_by_label("Name").fill("A name that is by far longer than sixty-four characters can ever be")
     window.page.get_by_role("button", name="Save").click()
-    window.page.screenshot(path=SCREENSHOTS / f"form-wrong{look}.png", full_page=True)
-    assert window.hindrances() == []
+    window.draw("form-wrong", look)
     draw("not-found", "/nowhere", 404)

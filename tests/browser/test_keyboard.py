@@ -1,13 +1,13 @@
 """With the keyboard alone: everything can be reached, and one always sees where one is."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.arrivals import Arrivals
 from tests.browser.conftest import EMAIL, PASSWORD, Windows
-from tests.browser.test_seed_flow import Arrivals, taking
 from tests.live import Live
 
 TABS_MOST = 60
@@ -24,12 +24,6 @@ _WHERE = """() => {
     is_in_view: box.width > 0 && box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth,
   };
 }"""
-
-
-@pytest.fixture
-def arrivals() -> Iterator[Arrivals]:
-    with taking() as arrivals:
-        yield arrivals
 
 
 class Hands:

@@ -1,25 +1,17 @@
 """Deliveries and events in a real browser: published by hand, seen as they happen, replayed one by one and by the hundred."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import EMAIL, PASSWORD, Window, Windows
-from tests.browser.test_first_look import NARROW, SCREENSHOTS, WIDE
-from tests.browser.test_seed_flow import Arrivals, taking
+from tests.browser.arrivals import Arrivals
+from tests.browser.conftest import EMAIL, PASSWORD, Windows
+from tests.browser.looks import Look
 from tests.live import Live
 from tests.ports import free_port
 
 RECEIVED = {"from": "12025550166", "to": "24687", "text": "INFO", "received": "2026-03-02T08:44:57-05:00"}
-
-
-@pytest.fixture
-def arrivals() -> Iterator[Arrivals]:
-    with taking() as arrivals:
-        yield arrivals
 
 
 def rows(page: Page) -> list[str]:
@@ -193,29 +185,15 @@ def test_the_pages_of_the_log_are_used_by_the_keyboard_alone(windows: Windows, l
     expect(page.get_by_label("Headers of the request")).to_be_visible()
 
 
-def draw(window: Window, name: str, look: str, folder: Path = SCREENSHOTS) -> None:
-    """The page that the window is at, into the folder of pictures."""
-    width = window.page.viewport_size["width"] if window.page.viewport_size else WIDE
-    overflow = window.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-    assert overflow <= 0, f"{name} is {overflow} pixels wider than the window"
-    scrolling = "[...document.querySelectorAll('.table')].some((one) => one.scrollWidth > one.clientWidth)"
-    assert width == NARROW or not window.page.evaluate(scrolling), f"a table of {name} does not fit"
-    assert window.hindrances() == []
-    window.page.screenshot(path=folder / f"{name}{look}.png", full_page=True)
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [WIDE, NARROW], ids=["wide", "narrow"])
 def test_every_page_of_the_log_is_drawn_without_a_complaint(
-    windows: Windows, live: Live, arrivals: Arrivals, theme: str, width: int
+    windows: Windows, live: Live, arrivals: Arrivals, look: Look
 ) -> None:
-    look = f"-{theme}-{'wide' if width == WIDE else 'narrow'}"
-    window = windows.open(width=width, theme=theme)
-    kind = f"look{look}"
+    window = windows.open(width=look.width, theme=look.theme)
+    kind = f"look-{look.name}"
     location = live.made("/v2/locations", {"location": {"name": "Main Street"}})["id"]
     window.sign_in()
     window.go(f"/deliveries?type={kind}.none")
-    draw(window, "deliveries-none", look)
+    window.draw("deliveries-none", look)
     live.config(arrivals.url, f"{kind}.*", "sms.*", name="CRM of the shop", format="json", location_id=location)
     refused = live.config(
         f"http://127.0.0.1:{free_port()}/a/very/long/path/of/a/receiver", f"{kind}.*", number_of_attempts=1
@@ -230,32 +208,32 @@ def test_every_page_of_the_log_is_drawn_without_a_complaint(
     delivered = live.ask("GET", f"/v2/deliveries?state=delivered&event_type={kind}.paid").json["deliveries"][0]
 
     window.go(f"/deliveries?type={kind}.paid")
-    draw(window, "deliveries", look)
+    window.draw("deliveries", look)
     window.go("/deliveries?state=failed&from=yesterday", 422)
-    draw(window, "deliveries-wrong", look)
+    window.draw("deliveries-wrong", look)
     for name, one in (("delivered", delivered), ("failed", failed), ("retrying", held)):
         window.go(f"/deliveries/{one['id']}")
         for summary in window.page.locator("main summary").all():
             summary.click()
-        draw(window, f"delivery-{name}", look)
+        window.draw(f"delivery-{name}", look)
     window.go(f"/deliveries/{held['id']}/cancel")
-    draw(window, "delivery-cancel", look)
+    window.draw("delivery-cancel", look)
     window.go("/events")
-    draw(window, "events", look)
+    window.draw("events", look)
     window.go(f"/events/{delivered['event_id']}")
-    draw(window, "event", look)
+    window.draw("event", look)
     window.go("/events/new")
-    draw(window, "event-new", look)
+    window.draw("event-new", look)
     window.page.get_by_label("Data").fill('{"from": ')
     window.page.get_by_role("button", name="Publish", exact=True).click()
     window.page.locator("#problems").wait_for()
-    draw(window, "event-wrong", look)
+    window.draw("event-wrong", look)
     window.go(f"/replays/new?state=failed&type={kind}.paid")
-    draw(window, "replay-new", look)
+    window.draw("replay-new", look)
     window.page.get_by_role("button", name="Replay 5 deliveries").click()
     expect(window.page.get_by_role("heading", name="Done")).to_be_visible()
-    draw(window, "replay", look)
+    window.draw("replay", look)
     window.go(f"/replays/new?state=failed&type={kind}.none")
-    draw(window, "replay-nothing", look)
+    window.draw("replay-nothing", look)
     window.go("/replays")
-    draw(window, "replays", look)
+    window.draw("replays", look)

@@ -11,10 +11,8 @@ from pathlib import Path
 from signal import SIGTERM
 from threading import Thread
 
-import pytest
-
 from tests.browser.conftest import Window, Windows
-from tests.browser.test_first_look import NARROW, SCREENSHOTS, WIDE
+from tests.browser.looks import LOOKS, Look
 from tests.live import Live
 from tests.patience import PATIENCE_S
 
@@ -113,13 +111,10 @@ def until_refused(window: Window) -> None:
         window.page.wait_for_timeout(20)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [WIDE, NARROW], ids=["wide", "narrow"])
-def test_pages_of_operators_are_drawn_without_a_complaint(windows: Windows, live: Live, theme: str, width: int) -> None:
+def test_pages_of_operators_are_drawn_without_a_complaint(windows: Windows, live: Live, look: Look) -> None:
     """Into the folder screenshots, as the others are."""
-    window = windows.open(width=width, height=900, theme=theme)
+    window = windows.open(width=look.width, theme=look.theme)
     page = window.page
-    look = f"-{theme}-{'wide' if width == WIDE else 'narrow'}"
     origins = ["https://crm.example", "https://shop.example:8443"]
     limits = {"events_per_second": 50, "configs": 200}
     acme = {"account": {"name": "Acme <b>Ltd</b> \u202e", "limits": limits, "portal_origins": origins}}
@@ -129,18 +124,9 @@ def test_pages_of_operators_are_drawn_without_a_complaint(windows: Windows, live
     config = live.config("http://127.0.0.1:9/receiver", "*", headers={"X-Api-Key": "s3cret"}, name="CRM")
     live.ask("PUT", f"/v2/postbackconfigs/{config}", {"postbackconfig": {"url": "http://127.0.0.1:9/elsewhere"}})
 
-    def picture(name: str) -> None:
-        overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-        assert overflow <= 0, f"{name} is {overflow} pixels wider than the window"
-        scrolling = "[...document.querySelectorAll('.table')].some((one) => one.scrollWidth > one.clientWidth)"
-        # Where there is little room they scroll within themselves.
-        assert width == NARROW or not page.evaluate(scrolling), f"a table of {name} does not fit"
-        assert window.hindrances() == []
-        page.screenshot(path=SCREENSHOTS / f"{name}{look}.png", full_page=True)
-
     def draw(name: str, path: str) -> None:
         window.go(path)
-        picture(name)
+        window.draw(name, look)
 
     draw("portal-link-opens", link.removeprefix(live.url))
     window.sign_in()
@@ -148,34 +134,34 @@ def test_pages_of_operators_are_drawn_without_a_complaint(windows: Windows, live
     draw("key-add", "/account/keys/add")
     page.get_by_label("Name").fill("a key of a picture")
     page.get_by_role("button", name="Add API key").click()
-    picture("key-shown")
+    window.draw("key-shown", look)
     window.go("/account/keys")
     page.get_by_role("link", name="Revoke a key of a picture").click()
-    picture("key-revoke")
+    window.draw("key-revoke", look)
     page.get_by_role("button", name="Revoke API key").click()
     page.get_by_text("was revoked").wait_for()
     draw("audit", "/account/audit")
     draw("audit-nothing-found", "/account/audit?who=nobody")
     window.go("/account/audit?kind=postbackconfig.change")
     page.locator("summary", has_text="field").first.click()
-    picture("audit-changed")
+    window.draw("audit-changed", look)
     draw("accounts", "/accounts")
     draw("account-add", "/accounts/add")
     draw("account-settings", "/accounts/acme/settings")
     draw("portal-link-add", "/accounts/acme/portal-link")
     page.get_by_role("button", name="Make a portal link").click()
-    picture("portal-link-shown")
+    window.draw("portal-link-shown", look)
     window.go("/accounts/acme/settings")
     page.get_by_label("Portal origins").fill("crm.example/path")
     page.get_by_role("button", name="Save").click()
-    picture("account-wrong")
+    window.draw("account-wrong", look)
     draw("reference", "/reference")
     draw("reference-nothing-found", "/reference?search=zzz")
     draw("reference-event", "/reference/events/mms.delivered")
     draw("reference-event-of-records", "/reference/events/contact.created")
     draw("reference-signatures", "/reference/signatures")
     window.go("/reference/api")
-    page.screenshot(path=SCREENSHOTS / f"reference-api{look}.png")
+    window.draw("reference-api", look, full_page=False)
 
 
 def test_the_password_is_asked_for_again_after_a_while(windows: Windows, live: Live) -> None:
@@ -188,8 +174,7 @@ def test_the_password_is_asked_for_again_after_a_while(windows: Windows, live: L
     sessions_are_old(live)
     page.get_by_role("button", name="Add API key").click()
     page.get_by_role("heading", name="Your password, please").wait_for()
-    assert window.hindrances() == []
-    page.screenshot(path=SCREENSHOTS / "password-again-light-wide.png", full_page=True)
+    window.draw("password-again", LOOKS[0])
     page.get_by_label("Password of").fill("five quiet otters juggle")
     page.get_by_role("button", name="Go on").click()
 

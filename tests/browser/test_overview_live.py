@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.arrivals import Arrivals, taking
 from tests.browser.conftest import Window, Windows
-from tests.browser.test_first_look import NARROW, SCREENSHOTS, WIDE
-from tests.browser.test_seed_flow import Arrivals, taking
+from tests.browser.looks import Look
 from tests.live import Live
 
 ONCE = {"format": "json", "number_of_attempts": 1}
@@ -106,23 +106,16 @@ def test_spans_are_chosen_without_scripts(windows: Windows, busy: Live) -> None:
     assert page.locator("svg.chart:visible").count() == 1
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [WIDE, NARROW], ids=["wide", "narrow"])
-def test_it_is_drawn_in_every_theme_and_width(windows: Windows, busy: Live, theme: str, width: int) -> None:
-    window = opened(windows, width=width, theme=theme)
+def test_it_is_drawn_in_every_theme_and_width(windows: Windows, busy: Live, look: Look) -> None:
+    window = opened(windows, width=look.width, theme=look.theme)
     page = window.page
-    look = f"-{theme}-{'wide' if width == WIDE else 'narrow'}"
     for span in ("hour", "day", "week"):
         window.go(f"/?span={span}")
-        assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
         assert page.locator("svg.chart:visible").count() == 1
-        assert window.hindrances() == []
-        page.screenshot(path=SCREENSHOTS / f"overview-{span}{look}.png", full_page=True)
+        window.draw(f"overview-{span}", look)
     for summary in page.locator(".numbers > summary").all():
         summary.click()
-    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
-    assert window.hindrances() == []
-    page.screenshot(path=SCREENSHOTS / f"overview-tables{look}.png", full_page=True)
+    window.draw("overview-tables", look)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -14,8 +14,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from postback.domain import trial
+from tests.browser.arrivals import Arrivals
 from tests.browser.conftest import EMAIL, PASSWORD, Windows
-from tests.browser.test_seed_flow import Arrivals, taking
 from tests.live import Live
 
 ROOT = Path(__file__).parents[2]
@@ -36,12 +36,6 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """A server that nobody has used yet."""
     with Live(tmp_path_factory.mktemp("start")) as live:
         yield live
-
-
-@pytest.fixture
-def arrivals() -> Iterator[Arrivals]:
-    with taking() as arrivals:
-        yield arrivals
 
 
 class Reader:
