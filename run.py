@@ -48,8 +48,9 @@ TOGETHER = [
     *("--dist", "loadfile", "--no-loadscope-reorder"),
 ]
 
-# Proofs, and whatever needs several servers on one database: no other run has these unless it names them (tests/conftest.py).
-BY_NAME = ["tests/proof", "tests/cli/several"]
+# Proofs, whatever needs several servers on one database, and each page of the portal in every look: no other run has these
+# unless it names them (tests/conftest.py).
+BY_NAME = ["tests/proof", "tests/cli/several", "tests/browser/drawn"]
 PROOFS = [
     *BY_NAME,
     "tests/simulation",

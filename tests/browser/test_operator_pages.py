@@ -12,7 +12,7 @@ from signal import SIGTERM
 from threading import Thread
 
 from tests.browser.conftest import Window, Windows
-from tests.browser.looks import LOOKS, Look
+from tests.browser.looks import LOOKS
 from tests.live import Live
 from tests.patience import PATIENCE_S
 
@@ -109,59 +109,6 @@ def until_refused(window: Window) -> None:
     while not any("frame-ancestors" in said for said in window.complaints):
         assert time.monotonic() < end, window.complaints
         window.page.wait_for_timeout(20)
-
-
-def test_pages_of_operators_are_drawn_without_a_complaint(windows: Windows, live: Live, look: Look) -> None:
-    """Into the folder screenshots, as the others are."""
-    window = windows.open(width=look.width, theme=look.theme)
-    page = window.page
-    origins = ["https://crm.example", "https://shop.example:8443"]
-    limits = {"events_per_second": 50, "configs": 200}
-    acme = {"account": {"name": "Acme <b>Ltd</b> \u202e", "limits": limits, "portal_origins": origins}}
-    assert live.ask("PUT", "/v2/accounts/acme", acme).status in (200, 201)
-    link = live.made("/v2/accounts/acme/portal-link", {"portal_link": {"name": "Ann of Acme"}})["url"]
-    live.made("/v2/keys", {"key": {"name": "shop back end", "scopes": ["publish", "read"]}})
-    config = live.config("http://127.0.0.1:9/receiver", "*", headers={"X-Api-Key": "s3cret"}, name="CRM")
-    live.ask("PUT", f"/v2/postbackconfigs/{config}", {"postbackconfig": {"url": "http://127.0.0.1:9/elsewhere"}})
-
-    def draw(name: str, path: str) -> None:
-        window.go(path)
-        window.draw(name, look)
-
-    draw("portal-link-opens", link.removeprefix(live.url))
-    window.sign_in()
-    draw("keys", "/account/keys")
-    draw("key-add", "/account/keys/add")
-    page.get_by_label("Name").fill("a key of a picture")
-    page.get_by_role("button", name="Add API key").click()
-    window.draw("key-shown", look)
-    window.go("/account/keys")
-    page.get_by_role("link", name="Revoke a key of a picture").click()
-    window.draw("key-revoke", look)
-    page.get_by_role("button", name="Revoke API key").click()
-    page.get_by_text("was revoked").wait_for()
-    draw("audit", "/account/audit")
-    draw("audit-nothing-found", "/account/audit?who=nobody")
-    window.go("/account/audit?kind=postbackconfig.change")
-    page.locator("summary", has_text="field").first.click()
-    window.draw("audit-changed", look)
-    draw("accounts", "/accounts")
-    draw("account-add", "/accounts/add")
-    draw("account-settings", "/accounts/acme/settings")
-    draw("portal-link-add", "/accounts/acme/portal-link")
-    page.get_by_role("button", name="Make a portal link").click()
-    window.draw("portal-link-shown", look)
-    window.go("/accounts/acme/settings")
-    page.get_by_label("Portal origins").fill("crm.example/path")
-    page.get_by_role("button", name="Save").click()
-    window.draw("account-wrong", look)
-    draw("reference", "/reference")
-    draw("reference-nothing-found", "/reference?search=zzz")
-    draw("reference-event", "/reference/events/mms.delivered")
-    draw("reference-event-of-records", "/reference/events/contact.created")
-    draw("reference-signatures", "/reference/signatures")
-    window.go("/reference/api")
-    window.draw("reference-api", look, full_page=False)
 
 
 def test_the_password_is_asked_for_again_after_a_while(windows: Windows, live: Live) -> None:

@@ -71,7 +71,7 @@ def test_a_dry_run_says_how_much_would_go_and_changes_nothing(cli: Cli, tmp_path
         "owed": 3,
         "events": EVENTS,
         "attempts": EVENTS - 3,
-        "counters": 2,
+        "counters": 3,
     }
     assert EVENTS * 500 < as_json["events"]["bytes"] < EVENTS * 800
     assert as_json["owed"]["fate"] == "fail as expired"

@@ -103,6 +103,10 @@ def test_every_table_that_has_an_account_is_bound_by_it() -> None:
     assert "api_keys.account IS NULL" in str(scope.rows(None, METADATA.tables["api_keys"]))
 
 
+_ACCOUNT_COLUMNS = {"accounts": "id", "sessions": "acts_for"}
+"""Where a table's account is not in the column `account`."""
+
+
 def unbound(sql: str) -> list[str]:
     """Tables and aliases that the statement reads or changes without naming an account for them."""
     if "nextval('ids')" in sql:
@@ -115,7 +119,7 @@ def unbound(sql: str) -> list[str]:
     return sorted(
         name
         for name in names
-        if not re.search(rf"\b{name}\.{'id' if name == 'accounts' else 'account'} (?:= (?:\?|\$\d)|IS NULL)", sql)
+        if not re.search(rf"\b{name}\.{_ACCOUNT_COLUMNS.get(name, 'account')} (?:= (?:\?|\$\d)|IS NULL)", sql)
     )
 
 
