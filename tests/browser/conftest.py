@@ -72,6 +72,8 @@ class Window:
         assert look.is_narrow or not self.page.evaluate(_TABLES_SCROLL), f"a table of {name} does not fit"
         if look.is_inspected and full_page:
             assert self.hindrances() == [], name
+        # What stays in sight while one scrolls stands where a page begins.
+        self.page.evaluate("window.scrollTo(0, 0)")
         self.page.screenshot(path=SCREENSHOTS / f"{name}-{look.name}.png", full_page=full_page)
 
     def sign_in(self) -> None:

@@ -35,6 +35,7 @@ FORM_S: Final = 15.0
 ACCOUNTS_OFFERED: Final = 12
 THEMES: Final = ("auto", "light", "dark")
 _SECRET_BYTES: Final = 32
+_THIS_MACHINE: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class Switcher(NamedTuple):
@@ -151,8 +152,8 @@ class Visit:
 
     async def confirm(self, **context: Any) -> Response:
         """Ask before it is done: `title`, `sentences`, `facts` (word → number), `action`, `button`, `back` and what that
-        is called, and `fields`, which are sent along."""
-        known = {"facts": {}, "fields": {}, "sentences": [], "back_label": "Cancel"}
+        is called, `fields`, which are sent along, and the `kind` of the button: `primary` where nothing is taken away."""
+        known = {"facts": {}, "fields": {}, "sentences": [], "back_label": "Cancel", "kind": "danger"}
         return await self.page("confirm.html", **{**known, **context})
 
     def sign_in(self, signed_in: SignedIn, path: str, framed_by: Sequence[str]) -> Response:
@@ -186,6 +187,11 @@ class Visit:
         return response
 
     # --- what templates ask -------------------------------------------------------------------------------------------
+
+    @property
+    def is_private(self) -> bool:
+        """Whether nobody between can read it: encrypted, or from this very machine."""
+        return self.is_encrypted or self.request.url.hostname in _THIS_MACHINE
 
     @property
     def path(self) -> str:

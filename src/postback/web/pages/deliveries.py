@@ -32,7 +32,14 @@ STATES: Final[Sequence[tuple[str, str]]] = (
     (State.CANCELLED, "Cancelled"),
 )
 REASONS: Final = [str(reason) for reason in Reason]
-LABELS: Final = {"type": "Event type", "config": "Postback config", "from": "Accepted from", "to": "Accepted before"}
+LABELS: Final = {
+    "reason": "Reason",
+    "type": "Event type",
+    "config": "Postback config",
+    "location": "Location",
+    "from": "Accepted from",
+    "to": "Accepted before",
+}
 
 
 async def show_list(visit: Visit) -> Response:

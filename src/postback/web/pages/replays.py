@@ -80,6 +80,7 @@ async def show_new(visit: Visit) -> Response:
         fields={**filters, **({ALL: "1"} if is_all else {})},
         action="/replays/new",
         button=f"Replay {what}",
+        kind="primary",
         back=back,
     )
 
