@@ -72,7 +72,7 @@ class SessionActions:
 
     async def start(self, user: User, visitor: Visitor) -> SignedIn:
         """A new session of somebody who has proved to be that user."""
-        by = Actor(user.id, user.email, visitor.address)
+        by = actor_of_user(user, visitor)
         session = self._new(user.account or ACCOUNT_DEFAULT, user.account, user.role, user.email, visitor, user.id)
         return await self._keep(session, None, by)
 
@@ -197,7 +197,7 @@ class SessionActions:
 
     async def _refuse(self, user: User | None, email: str, visitor: Visitor) -> None:
         shown = email[:EMAIL_SHOWN]
-        who = Actor(user.id if user else "nobody", shown, visitor.address)
+        who = actor_of_user(user, visitor) if user else Actor("nobody", shown, visitor.address)
         why = "disabled" if user is not None and user.is_disabled else "e-mail or password not right"
         try:
             await self.sessions.refused(user.account if user else None, shown, why, by=who)
@@ -213,7 +213,13 @@ def new_token() -> str:
 
 def actor_of(session: Session, visitor: Visitor) -> Actor:
     """Who is put on record for what is done in a session."""
-    return Actor(session.user_id or session.link_id or session.id, session.name, visitor.address)
+    who = session.user_id or session.link_id or session.id
+    return Actor(who, session.name, visitor.address, is_operator=session.is_of_the_platform)
+
+
+def actor_of_user(user: User, visitor: Visitor) -> Actor:
+    """Who is put on record for what somebody does without a session."""
+    return Actor(user.id, user.email, visitor.address, is_operator=user.account is None)
 
 
 def principal_of(session: Session, visitor: Visitor) -> Principal:

@@ -7,7 +7,7 @@ from typing import Final
 
 from postback.actions.passwords import Passwords
 from postback.actions.secrets import hash_of
-from postback.actions.sessions import Visitor, actor_of
+from postback.actions.sessions import Visitor, actor_of, actor_of_user
 from postback.actions.sign_in_links import make_link
 from postback.domain.accounts import Actor
 from postback.domain.errors import Conflict, Forbidden, InvalidValue, NotFound
@@ -75,7 +75,7 @@ class UserActions:
             raise NotFound("lnk", "")
         await self.passwords.judge(password, user.email)
         hashed = await self.passwords.hash(password)
-        await self.users.set_password(user.id, hashed, link=hash_of(token), by=_themselves(user, visitor))
+        await self.users.set_password(user.id, hashed, link=hash_of(token), by=actor_of_user(user, visitor))
         return user
 
     async def list(self, session: Session, query: Query) -> Page[User]:
@@ -174,7 +174,7 @@ class UserActions:
         await self.passwords.judge(password, address)
         user = User(id="usr_" + encode(self.ids()), account=account, email=address, role=role, created_ms=self.clock())
         hashed = await self.passwords.hash(password)
-        link, by = (None, None) if came is None else (came[0], _themselves(user, came[1]))
+        link, by = (None, None) if came is None else (came[0], actor_of_user(user, came[1]))
         await self.users.add(user, hashed, link=link, by=by)
         return user
 
@@ -186,10 +186,6 @@ class UserActions:
 
     async def _link(self, link: Link, lasts_ms: int | None, by: Actor | None) -> str:
         return (await make_link(self.links, link, lasts_ms, self.clock, self.ids, by)).token
-
-
-def _themselves(user: User, visitor: Visitor) -> Actor:
-    return Actor(user.id, user.email, visitor.address)
 
 
 def read_email(text: str) -> str:

@@ -25,7 +25,7 @@ from postback.storage.users import SqlUsers
 
 T = TypeVar("T")
 
-_ACTOR: Final = Actor("command-line", "the command line")
+_ACTOR: Final = Actor("command-line", "the command line", is_operator=True)
 
 
 class StoreDesk:

@@ -74,6 +74,8 @@ class Door:
         except ClientDisconnect:
             raise
         except Exception as error:  # noqa: BLE001 - the last resort: a page, and the log has the rest
+            if isinstance(error, Forbidden):
+                await self._put_on_record(visit, error)
             response = await error_page(visit, error)
         return visit.finish(response)
 
@@ -87,9 +89,17 @@ class Door:
             visit.framed_by = await self._services.sessions.access.portal_origins_of(session.acts_for)
         return visit
 
+    async def _put_on_record(self, visit: Visit, error: Forbidden) -> None:
+        route = self._route_of(visit.request)
+        if visit.session is not None and route is not None:
+            asked_for = f"{route.method} {route.path}"
+            await self._services.refusals.record(visit.session.account, visit.actor, asked_for, error)
+
+    def _route_of(self, request: Request) -> Route | None:
+        return self._routes.get("GET" if request.method == "HEAD" else request.method)
+
     async def _pass(self, visit: Visit) -> Response:
-        method = visit.request.method
-        route = self._routes.get("GET" if method == "HEAD" else method)
+        route = self._route_of(visit.request)
         if not self._routes:
             raise NotFound("path", visit.path)
         if route is None:
