@@ -156,6 +156,37 @@ async def test_a_new_password_ends_the_other_sessions(people: People) -> None:
     assert [session.id for session in await people.sessions.list(other.id)] == ["ses_4"]
 
 
+async def test_nobody_is_signed_in_by_a_password_that_was_changed_meanwhile(people: People) -> None:
+    user = await people.user()
+    await people.sessions.add(a_session(user), token(1), checked="hash")
+    await people.users.set_password(user.id, "other hash")
+
+    for instead_of in (None, "ses_1"):
+        with pytest.raises(Conflict, match="changed meanwhile"):
+            await people.sessions.add(a_session(user, 2), token(2), checked="hash", instead_of=instead_of)
+    with pytest.raises(Conflict, match="changed meanwhile"):
+        await people.users.set_password(user.id, "a third hash", checked="hash")
+
+    assert await people.sessions.list(user.id) == []
+    assert (await people.users.find(user.id)).password == "other hash"
+    await people.users.set_password(user.id, "a third hash", checked="other hash")
+    await people.sessions.add(a_session(user, 2), token(2), checked="a third hash")
+    assert [session.id for session in await people.sessions.list(user.id)] == ["ses_2"]
+
+
+async def test_a_sign_in_amid_a_change_of_the_password_leaves_no_session(people: People) -> None:
+    user = await people.user()
+
+    for number in range(1, 21):
+        signing_in = people.sessions.add(a_session(user, number), token(number), checked=f"hash{number - 1 or ''}")
+        changing = people.users.set_password(user.id, f"hash{number}")
+        both = (signing_in, changing) if number % 2 else (changing, signing_in)
+        answers = await asyncio.gather(*both, return_exceptions=True)
+
+        assert {type(answer) for answer in answers} <= {type(None), Conflict}
+        assert await people.sessions.list(user.id) == []
+
+
 async def test_sessions_are_ended_by_whose_they_are(people: People) -> None:
     user, other = await people.user(1), await people.user(2)
     await people.signed_in(user)

@@ -44,9 +44,13 @@ class Users(Protocol):
         *,
         link: bytes | None = None,
         keep: str | None = None,
+        checked: str | None = None,
         by: Actor | None = None,
     ) -> None:
-        """All of the user's sessions end, but the one to keep, and all links to a new password; `link` as with `add`."""
+        """All of the user's sessions end, but the one to keep, and all links to a new password; `link` as with `add`.
+
+        With `checked` (argon2id text) Conflict where the password is not that one any more.
+        """
 
 
 class Sessions(Protocol):
@@ -57,11 +61,13 @@ class Sessions(Protocol):
         *,
         link: bytes | None = None,
         instead_of: str | None = None,
+        checked: str | None = None,
         by: Actor | None = None,
     ) -> None:
         """Somebody has signed in; `link` as with `add` of users. What is long over is removed.
 
-        With `instead_of` it takes the place of that session of the same user: NotFound where that is gone.
+        With `instead_of` it takes the place of that session of the same user: NotFound where that is gone. `checked` is
+        the argon2id text by which a user proved to be that: Conflict where it is not the user's any more.
         """
 
     async def by_token(self, token: bytes) -> Session | None:

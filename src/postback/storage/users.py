@@ -98,13 +98,18 @@ class SqlUsers:
         *,
         link: bytes | None = None,
         keep: str | None = None,
+        checked: str | None = None,
         by: Actor | None = None,
     ) -> None:
         def write(connection: Connection) -> None:
             if link is not None:
                 use_link(connection, link, self._database.clock())
             user = _user(_row(connection, user_id))
-            connection.execute(scope.change(user.account, users).where(users.c.id == user_id).values(password=password))
+            changed = scope.change(user.account, users).where(users.c.id == user_id)
+            if checked is not None:
+                changed = changed.where(users.c.password == checked)
+            if connection.execute(changed.values(password=password)).rowcount == 0:
+                raise Conflict("the password was changed meanwhile; sign in with the new one")
             ended = sessions.delete().where(sessions.c.user_id == user_id)
             connection.execute(ended if keep is None else ended.where(sessions.c.id != keep))
             void_links_of(connection, user_id)
