@@ -42,6 +42,7 @@ class Route(NamedTuple):
     """GET shows and changes nothing; POST changes. `path` has its ids in braces; the first route that fits is taken.
 
     `is_delicate` says of which forms the password is asked for again: those that show or change what lets people in.
+    `asks_who` is False of what is the same for everybody: it asks the store for no session, and carries no cookie.
     """
 
     method: str
@@ -49,6 +50,7 @@ class Route(NamedTuple):
     needs: Permission | None
     handler: Handler
     is_delicate: Delicate = never
+    asks_who: bool = True
 
 
 class Door:
@@ -80,6 +82,9 @@ class Door:
         return visit.finish(response)
 
     async def _arrive(self, request: Request) -> Visit:
+        route = self._route_of(request)
+        if route is not None and not route.asks_who:
+            return Visit(self._services, request, None, None)
         token = Cookies(is_encrypted(self._services, request)).get(request, names.SESSION)
         session: Session | None = None
         if token:
