@@ -20,6 +20,7 @@ from postback.storage.sessions import SqlSessions
 from postback.storage.users import SqlUsers
 from tests.build import ACCOUNT, NOON
 from tests.doubles import ClockDouble
+from tests.storage import watched
 from tests.storage.people import HOUR_MS, a_link, a_session, a_user, token
 
 pytestmark = pytest.mark.anyio
@@ -86,6 +87,20 @@ async def test_users_of_an_account_and_of_the_platform_are_listed_apart(people: 
     assert (await people.users.list(ACCOUNT, Query(sort="created_ts"))).items == mine
     assert (await people.users.list(None, Query())).items == [platform]
     assert (await people.users.list("other", Query())).items == []
+
+
+async def test_everybody_is_listed_in_one_question_the_platform_first(people: People) -> None:
+    """It once took a question for each account, also of those without any user."""
+    for account in ("a", "b", "c"):
+        await people.accounts.save(Account(id=account))
+    whose = ("c", None, "a", ACCOUNT, None, "a")
+    added = [await people.user(number, account=account) for number, account in enumerate(whose)]
+
+    with watched.statements() as seen:
+        found = await people.users.everybody()
+
+    assert found == [added[n] for n in (1, 4, *sorted((0, 2, 3, 5), key=lambda n: (whose[n] or "", n)))]
+    assert len(seen) == 1
 
 
 async def test_the_last_owner_stays_one_and_can_sign_in(people: People) -> None:

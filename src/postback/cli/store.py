@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from functools import partial
 from typing import Any, Final, TypeVar
 
 from postback.actions.access import Access, Principal
@@ -92,9 +91,7 @@ class StoreDesk:
 
     def users(self) -> list[dict[str, Any]]:
         """Of the platform first, then of each account."""
-        owners = [None, *(account["id"] for account in self.accounts())]
-        found = [user for owner in owners for user in self._all(partial(self._users.users.list, owner))]
-        return [user_view(user) for user in found]
+        return [user_view(user) for user in self._runner.run(self._users.users.everybody())]
 
     def join_path(self) -> str | None:
         """Of a link to become the first user; None where there is a user."""

@@ -34,6 +34,9 @@ class Users(Protocol):
     async def list(self, account: str | None, query: Query) -> Page[User]:
         """Those of the account, of the platform for None."""
 
+    async def everybody(self) -> Sequence[User]:
+        """All there are, those of the platform first, then of each account."""
+
     async def change(self, user: User, *, by: Actor | None = None) -> None:
         """Another role, or disabled, which ends all sessions and links. Conflict where no owner would be left of those that it is of."""
 

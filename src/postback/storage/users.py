@@ -1,9 +1,9 @@
 """Users: the same statements on both databases. Passwords come here as argon2id text, tokens as hashes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection, Row, func
 
 from postback.domain.accounts import Actor
 from postback.domain.errors import Conflict, NotFound
@@ -69,6 +69,11 @@ class SqlUsers:
             lambda connection: lists.page(connection, found, _FIELDS, query, users.c.id)
         )
         return Page([_user(row) for row in rows], total)
+
+    async def everybody(self) -> Sequence[User]:
+        query = scope.everyones_rows(users).order_by(func.coalesce(users.c.account, ""), users.c.created_ms, users.c.id)
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return [_user(row) for row in rows]
 
     async def change(self, user: User, *, by: Actor | None = None) -> None:
         def write(connection: Connection) -> None:
