@@ -202,6 +202,30 @@ async def test_a_sign_in_amid_a_change_of_the_password_leaves_no_session(people:
         assert await people.sessions.list(user.id) == []
 
 
+async def test_everybody_is_signed_out_at_once_with_every_link(people: People) -> None:
+    users = [await people.user(1), await people.user(2, account=None)]
+    for number, user in enumerate(users, start=1):
+        await people.signed_in(user, number)
+    portal = a_link(3, kind=LinkKind.PORTAL, role=Role.VIEWER, email=None, name="Shop")
+    await people.links.add(portal, token(3))
+    guest = a_session(users[0], 4, user_id=None, link_id=portal.id)
+    await people.sessions.add(guest, token(4), link=token(3))
+    for number, link in enumerate((a_link(5), a_link(6, kind=LinkKind.PASSWORD, user_id="usr_1")), start=5):
+        await people.links.add(link, token(number))
+    before = len(await people.changes(None))
+
+    assert await people.users.sign_everybody_out(by=SOMEBODY) == (3, 3)
+    assert await people.users.sign_everybody_out(by=SOMEBODY) == (0, 0)
+
+    for number in range(1, 7):
+        assert await people.sessions.by_token(token(number)) is None
+        assert await people.links.by_token(token(number)) is None
+    assert (await people.users.find("usr_1")).password == "hash"
+    assert (await people.changes(None))[before:] == [("session.end", "everybody")]
+    [entry] = await people.audit.entries(None, AuditFilter(target="everybody"), None, 9)
+    assert entry.after == {"sessions": 3, "links": 3}
+
+
 async def test_sessions_are_ended_by_whose_they_are(people: People) -> None:
     user, other = await people.user(1), await people.user(2)
     await people.signed_in(user)

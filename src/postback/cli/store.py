@@ -15,7 +15,7 @@ from postback.domain.accounts import Actor, Scope
 from postback.domain.ids import ACCOUNT_DEFAULT, SLOTS, IdSource
 from postback.domain.times import rfc3339
 from postback.domain.users import User
-from postback.ports import Page, Query
+from postback.ports import Page, Query, SignedOut
 from postback.settings import Settings
 from postback.storage.accounts import SqlAccounts
 from postback.storage.links import SqlSignInLinks
@@ -101,6 +101,9 @@ class StoreDesk:
 
     def new_password_path(self, email: str) -> str:
         return f"/new-password/{self._runner.run(self._users.rescue(email, _ACTOR))}"
+
+    def sign_everybody_out(self) -> SignedOut:
+        return self._runner.run(self._users.users.sign_everybody_out(by=_ACTOR))
 
     def _all(self, ask: Callable[[Query], Coroutine[Any, Any, Page[T]]]) -> Iterator[T]:
         number, seen = 1, 0

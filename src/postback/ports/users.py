@@ -15,6 +15,13 @@ class Known(NamedTuple):
     password: str
 
 
+class SignedOut(NamedTuple):
+    """How many sessions ended, and how many links sign nobody in any more."""
+
+    sessions: int
+    links: int
+
+
 class Users(Protocol):
     """Each change is on record with its actor."""
 
@@ -54,6 +61,9 @@ class Users(Protocol):
 
         With `checked` (argon2id text) Conflict where the password is not that one any more.
         """
+
+    async def sign_everybody_out(self, *, by: Actor | None = None) -> SignedOut:
+        """End all sessions there are, of users and of portal links, and void all links that sign somebody in."""
 
 
 class Sessions(Protocol):

@@ -8,11 +8,11 @@ from sqlalchemy import Connection, Row, func
 from postback.domain.accounts import Actor
 from postback.domain.errors import Conflict, NotFound
 from postback.domain.users import Role, User
-from postback.ports import Known, Page, Query
+from postback.ports import Known, Page, Query, SignedOut
 from postback.storage import lists, scope
 from postback.storage.accounts import demand_account
 from postback.storage.database import Database
-from postback.storage.links import use_link, void_links_of
+from postback.storage.links import use_link, void_all, void_links_of
 from postback.storage.tables import sessions, users
 
 _FIELDS: Final[Mapping[str, lists.Listed]] = {
@@ -121,6 +121,15 @@ class SqlUsers:
             self._database.auditor.record(connection, user.account, by, "user.password", user_id)
 
         await self._database.write(write)
+
+    async def sign_everybody_out(self, *, by: Actor | None = None) -> SignedOut:
+        def write(connection: Connection) -> SignedOut:
+            ended = SignedOut(connection.execute(sessions.delete()).rowcount, void_all(connection))
+            if any(ended):
+                self._database.auditor.record(connection, None, by, "session.end", "everybody", after=ended._asdict())
+            return ended
+
+        return await self._database.write(write)
 
 
 def _row(connection: Connection, user_id: str) -> Row[Any]:
