@@ -13,6 +13,7 @@ from postback.ports import AuditEntry
 from postback.web.audit_shown import Changed, changes
 from tests import manual
 from tests.doubles import ClockDouble
+from tests.web.happenings import attempt, publish
 from tests.web.pages import OTHER, Browser, Page, Portal, web_location
 from tests.web.test_texts_from_outside import CORPUS, nothing_came_alive
 
@@ -150,6 +151,8 @@ async def test_the_overview_names_no_operator_to_an_account(portal: Portal) -> N
     boss, owner = await portal.user(Role.OWNER, None), await portal.signed_in()
     operator = await portal.browser_of(boss)
     config_id = await portal.config()
+    await publish(portal)
+    await attempt(portal, config_id)
     path = f"/postbackconfigs/{config_id}"
     await operator.submit((await operator.get(path)).form(f"{path}/pause"))
 

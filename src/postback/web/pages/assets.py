@@ -17,3 +17,10 @@ async def static(visit: Visit) -> Response:
 async def icon(visit: Visit) -> Response:  # noqa: ARG001 - as every handler
     file = statics.FILES["icon.svg"]
     return Response(file.body, media_type=file.media_type, headers={"cache-control": "public, max-age=86400"})
+
+
+async def api_stylesheet(visit: Visit) -> Response:
+    """Of the page of the API, which is of the API's own make."""
+    style = visit.services.api_stylesheet()
+    is_digest_right = visit.param("digest") == statics.digest(style)
+    return statics.answer(statics.Static(style, statics.CSS), is_digest_right=is_digest_right)

@@ -55,11 +55,5 @@ async def show_api(visit: Visit) -> Response:
     return HTMLResponse(await asyncio.to_thread(visit.services.api_reference, _stylesheet_url(visit)))
 
 
-async def api_stylesheet(visit: Visit) -> Response:
-    style = visit.services.api_stylesheet()
-    is_digest_right = visit.param("digest") == statics.digest(style)
-    return statics.answer(statics.Static(style, statics.CSS), is_digest_right=is_digest_right)
-
-
 def _stylesheet_url(visit: Visit) -> str:
     return f"/reference/api/{statics.digest(visit.services.api_stylesheet())}/api.css"
