@@ -32,7 +32,9 @@ CLI = manual.page("cli")
 ERRORS = manual.page("errors")
 SETTINGS = manual.page("settings")
 
-DOCUMENT: Mapping[str, Any] = framework(SimpleNamespace(base_url="http://127.0.0.1:8080")).state.document()  # type: ignore[arg-type]
+DOCUMENT: Mapping[str, Any] = framework(
+    SimpleNamespace(base_url="http://127.0.0.1:8080", refusals=None)
+).state.document()  # type: ignore[arg-type]
 
 PROGRAMS = (["python3", "run.py"], ["postback"])
 OWN_OF_RUN = ("test", "proof", "check")

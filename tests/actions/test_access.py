@@ -65,22 +65,25 @@ async def test_an_account_key_acts_for_its_account(stage: Stage) -> None:
     await stage.key("s", account="acme")
     access = stage.access()
 
-    principal = await access.identify("s", None)
+    principal = await access.identify("s")
 
     assert (principal.account, principal.is_operator, principal.scopes) == ("acme", False, frozenset({Scope.READ}))
-    assert await access.identify("s", "acme") == principal
+    for wanted in (None, "acme"):
+        assert await access.acting_for(principal, wanted) == principal
     with pytest.raises(Forbidden):
-        await access.identify("s", "default")
+        await access.acting_for(principal, "default")
 
 
 async def test_an_operator_key_acts_for_whom_it_names(stage: Stage) -> None:
     await stage.key("s", account=None)
     access = stage.access()
 
-    assert (await access.identify("s", None)).account == "default"
-    assert (await access.identify("s", "acme")).account == "acme"
+    principal = await access.identify("s")
+
+    assert (await access.acting_for(principal, None)).account == "default"
+    assert (await access.acting_for(principal, "acme")).account == "acme"
     with pytest.raises(NotFound):
-        await access.identify("s", "nobody")
+        await access.acting_for(principal, "nobody")
 
 
 async def test_only_operators_name_accounts_in_events(stage: Stage) -> None:
@@ -88,67 +91,67 @@ async def test_only_operators_name_accounts_in_events(stage: Stage) -> None:
     await stage.key("a", account="acme")
     access = stage.access()
 
-    assert await access.account_for(await access.identify("o", None), "acme") == "acme"
+    assert await access.account_for(await access.identify("o"), "acme") == "acme"
     for secret, named in (("o", "nobody"), ("a", "default"), ("a", "acme")):
         with pytest.raises(InvalidValue):
-            await access.account_for(await access.identify(secret, None), named)
+            await access.account_for(await access.identify(secret), named)
 
 
 async def test_a_key_that_is_revoked_elsewhere_ends_within_a_second(stage: Stage) -> None:
     key = await stage.key("s")
     access = stage.access()
-    await access.identify("s", None)
+    await access.identify("s")
 
     await stage.accounts.revoke_key("default", key.id)
     stage.pass_(1.0)
 
     with pytest.raises(Unauthorized):
-        await access.identify("s", None)
+        await access.identify("s")
 
 
 async def test_the_store_is_not_asked_again_within_that_second(stage: Stage) -> None:
     key = await stage.key("s")
     access = stage.access()
-    await access.identify("s", None)
+    await access.identify("s")
 
     await stage.accounts.revoke_key("default", key.id)
     stage.pass_(0.9)
 
-    assert (await access.identify("s", None)).account == "default"
+    assert (await access.identify("s")).account == "default"
 
 
 async def test_what_is_forgotten_is_asked_for_at_once(stage: Stage) -> None:
     key = await stage.key("s")
     access = stage.access()
-    await access.identify("s", None)
+    await access.identify("s")
 
     await stage.accounts.revoke_key("default", key.id)
     access.forget()
 
     with pytest.raises(Unauthorized):
-        await access.identify("s", None)
+        await access.identify("s")
 
 
 async def test_an_expired_key_ends_though_it_is_remembered(stage: Stage) -> None:
     await stage.key("s", expires_ms=NOON + 500)
     access = stage.access()
-    await access.identify("s", None)
+    await access.identify("s")
 
     stage.pass_(0.5)
 
     with pytest.raises(Unauthorized):
-        await access.identify("s", None)
+        await access.identify("s")
 
 
 async def test_the_last_use_of_a_key_is_on_record_to_the_minute(stage: Stage) -> None:
     await stage.key("s")
     access = stage.access()
 
-    await access.identify("s", None)
+    await access.identify("s")
     assert await stage.last_used_ms() == NOON
     stage.pass_(59)
-    await access.identify("s", None)
+    await access.identify("s")
     assert await stage.last_used_ms() == NOON
     stage.pass_(2)
-    await access.identify("s", None)
+    await access.identify("s")
     assert await stage.last_used_ms() == NOON + 61_000

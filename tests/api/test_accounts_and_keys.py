@@ -138,7 +138,7 @@ async def test_a_key_without_an_end_is_made_however_busy_the_machine_is(api: Api
     """It was refused as expired where a millisecond passed between two looks at the clock."""
     times = count(api.clock(), 5)
     actions = replace(api.services.account_actions, clock=lambda: next(times))
-    operator = await api.services.access.identify(OPERATOR, None)
+    operator = await api.services.access.identify(OPERATOR)
 
     key, _ = await actions.add_key(operator, {"name": "shop", "scopes": ["read"]})
 

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from postback.api.publish import Publish
 from postback.domain.accounts import Scope
 from postback.domain.deliveries import Verdict
+from postback.domain.errors import Unavailable
 from postback.resources import RESOURCES
+from postback.storage.audit import SqlAudit
 from tests.api.client import OPERATOR, Api, Client
 from tests.api.test_access_matrix import IDS, ROUTES, ask, one_of_each_kind
 from tests.build import a_settlement
@@ -135,7 +138,7 @@ def new_id(answer: dict[str, Any]) -> str:
     return str(shown.get("id", "default"))
 
 
-async def test_what_is_refused_is_not_on_record(api: Api, given: dict[str, str]) -> None:
+async def test_of_what_is_refused_only_who_may_not_is_on_record(api: Api, given: dict[str, str]) -> None:
     other = await api.other_account()
     lacking = {scope: api.client.as_(await api.key(*(set(Scope) - {scope}), account=None)) for scope in Scope}
     nothing = {**given, **IDS, "paused": IDS["config"], "account": "no such id!", "empty_account": "nobody"}
@@ -153,7 +156,10 @@ async def test_what_is_refused_is_not_on_record(api: Api, given: dict[str, str])
                 await api.client.send(method, target.format_map(given), sent) for sent in (b"{", {"no": "such thing"})
             ]
         assert all(reply.status >= 400 for reply in refused), (target, [reply.status for reply in refused])
-        assert rows(api) == before, target
+        new = rows(api)[len(before) :]
+        assert {row["action"] for row in new} == {"access.refuse"}, target
+        assert len(new) == sum(reply.status == 403 for reply in refused), target
+        before += new
 
 
 async def test_no_route_that_changes_something_is_missing_here(client: Client) -> None:
@@ -264,6 +270,121 @@ async def test_what_a_proxy_or_anybody_else_says_of_the_address_is_not_believed(
     )
 
     assert rows(api)[-1]["address"] == "203.0.113.9"
+
+
+# --- what was refused ------------------------------------------------------------------------------------------------
+
+
+async def test_whoever_may_not_is_on_record_with_the_route_and_from_where(api: Api, given: dict[str, str]) -> None:
+    secret = await api.key(Scope.READ, id="key_who", name="who")
+    asking = Client(api.client.app, key=secret, peer="203.0.113.9")
+
+    reply = await asking.delete(f"/v2/keys/{given['key']}?secret=canary-query")
+
+    assert reply.status == 403
+    row = rows(api)[-1]
+    assert (row["account"], row["action"], row["target"]) == ("default", "access.refuse", "DELETE /v2/keys/{key_id}")
+    assert (row["key_id"], row["key_name"], row["address"]) == ("key_who", "who", "203.0.113.9")
+    assert row["after"] == '{"why":"this key lacks the scope admin"}'
+    assert "canary" not in json.dumps(rows(api))
+
+
+async def test_a_key_that_asks_to_act_for_another_account_is_on_record_in_its_own(api: Api) -> None:
+    other = await api.other_account()
+
+    assert (await other.as_(other.key, "default").get("/v2/locations?search=x")).status == 403
+
+    [entry] = await entries(other, "&action=access.refuse")
+    assert (entry["target"], entry["after"]) == (
+        "GET /v2/locations",
+        {"why": "this key acts for its own account only"},
+    )
+    assert await entries(api.client, "&action=access.refuse") == []
+
+
+async def test_a_refused_event_is_on_record_by_both_ways_to_publish(api: Api) -> None:
+    for name in ("framework", "in-one-piece"):
+        secret = await api.key(Scope.READ, id=f"key_{name}", name=name)
+        if name == "framework":
+            refused = (await api.client.as_(secret).post("/v2/events", {"event": {"type": "a.b", "data": {}}})).status
+        else:
+            headers = [(b"authorization", f"Bearer {secret}".encode()), (b"content-type", b"application/json")]
+            scope = {"method": "POST", "path": "/v2/events", "headers": headers, "client": ("203.0.113.9", 1)}
+            refused = (await Publish(api.services).reply(scope, b"{}")).status
+
+        assert refused == 403
+        row = rows(api)[-1]
+        assert (row["action"], row["key_name"], row["target"]) == ("access.refuse", name, "POST /v2/events")
+
+
+async def test_who_asks_again_and_again_is_on_record_once_a_minute(api: Api) -> None:
+    reader = api.client.as_(await api.key(Scope.READ))
+    before = len(rows(api))
+
+    for _ in range(20):
+        assert (await reader.post("/v2/locations", {"location": {"name": "x"}})).status == 403
+
+    assert len(rows(api)) == before + 1
+
+
+async def test_an_unknown_key_is_not_on_record(api: Api) -> None:
+    before = rows(api)
+
+    for client in (api.client.as_(None), api.client.as_("pb_live_nobodys")):
+        assert (await client.get("/v2/keys")).status == 401
+
+    assert rows(api) == before
+
+
+async def test_what_the_store_cannot_put_on_record_is_refused_all_the_same(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object, **__: object) -> None:
+        raise Unavailable("the database is away")
+
+    reader = api.client.as_(await api.key(Scope.READ))
+    before = len(rows(api))
+    with monkeypatch.context() as patched:
+        patched.setattr(SqlAudit, "refuse", away)
+        assert (await reader.post("/v2/locations", {"location": {"name": "x"}})).status == 403
+    assert (await reader.post("/v2/locations", {"location": {"name": "x"}})).status == 403
+
+    assert len(rows(api)) == before + 1
+
+
+# --- operators -------------------------------------------------------------------------------------------------------
+
+
+async def test_accounts_see_that_an_operator_did_it_and_not_who_from_where(api: Api) -> None:
+    other = await api.other_account()
+    operator = Client(api.client.app, key=OPERATOR, account="other", peer="203.0.113.9")
+    assert (await operator.send("POST", "/v2/locations", {"location": {"name": "x"}})).status == 201
+
+    [seen] = await entries(other, "&action=location.create")
+    [known] = await entries(operator, "&action=location.create")
+
+    assert (seen["key_id"], seen["key_name"], seen["address"]) == ("platform", "the platform", None)
+    assert (known["key_name"], known["address"]) == ("of the test", "203.0.113.9")
+    same = {"key_id": None, "key_name": None, "address": None}
+    assert seen | same == known | same
+
+
+async def test_no_account_finds_an_operator_by_name_or_id(api: Api) -> None:
+    other = await api.other_account()
+    await api.location(other, name="theirs")
+    operator = api.client.as_(OPERATOR, "other")
+    await operator.post("/v2/locations", {"location": {"name": "ours"}})
+    [known] = await entries(operator, "&action=location.create&key_name=of+the+test")
+
+    async def names(client: Client, query: str) -> list[str]:
+        return [entry["after"]["name"] for entry in await entries(client, f"&action=location.create&{query}")]
+
+    assert await names(other, "key_name=of+the+test") == []
+    assert await names(other, f"key_id={known['key_id']}") == []
+    assert await names(other, "key_name=made+for+a+test") == ["theirs"]
+    for client in (other, operator):
+        assert await names(client, "key_id=platform") == ["ours"]
+        assert await names(client, "key_name=the+platform") == ["ours"]
 
 
 # --- secrets ---------------------------------------------------------------------------------------------------------

@@ -206,10 +206,14 @@ async def test_a_bug_is_a_500_with_an_id_and_the_log_has_more(caplog: pytest.Log
         async def identify(self, *_: object, **__: object) -> Any:
             return Principal("default", frozenset(Scope), is_operator=True, actor=Actor("key_1", "one"))
 
+        async def acting_for(self, principal: Principal, _: str | None) -> Principal:
+            return principal
+
     class Broken:
         access = Anyone(None, lambda: 0)  # type: ignore[arg-type]
         publishing = None
         body_limits = None
+        refusals = None
 
     services: Any = Broken()
     scope = {"method": "POST", "path": PATH, "headers": [(b"authorization", b"Bearer x")], "client": None}

@@ -27,7 +27,7 @@ from tests.api.fitting import misfits
 from tests.api.pages import Element, read
 
 SERVER = "http://127.0.0.1:8080"
-APP = framework(SimpleNamespace(base_url=SERVER))  # type: ignore[arg-type]
+APP = framework(SimpleNamespace(base_url=SERVER, refusals=None))  # type: ignore[arg-type]
 DOCUMENT: Mapping[str, Any] = APP.state.document()
 SCHEMAS: Mapping[str, Any] = DOCUMENT["components"]["schemas"]
 OPERATIONS = [one for operations in grouped(DOCUMENT).values() for one in operations]  # type: ignore[arg-type]

@@ -47,6 +47,20 @@ def test_a_start_that_cannot_make_the_first_user_says_why(tmp_path: Path, settin
     assert "short" not in errors
 
 
+def test_everybody_is_signed_out_while_no_server_runs(tmp_path: Path, cli: Cli) -> None:
+    served = Served(tmp_path)
+    served.announced()
+    refused = cli("users", "sign-out")
+    served.stop()
+
+    # That of the first user, which the start printed.
+    first, again = cli("users", "sign-out"), cli("users", "sign-out")
+
+    assert (refused.code, "stop it" in refused.err) == (1, True)
+    assert (first.code, first.out.strip()) == (0, "0 sessions ended, 1 link void")
+    assert (again.code, again.out.strip()) == (0, "0 sessions ended, 0 links void")
+
+
 def test_one_who_is_locked_out_gets_a_link_while_no_server_runs(tmp_path: Path, cli: Cli) -> None:
     served = Served(
         tmp_path, POSTBACK_OWNER_EMAIL="ann@example.com", POSTBACK_OWNER_PASSWORD="five quiet otters juggle"

@@ -579,6 +579,18 @@ async def test_the_deliveries_of_an_event_are_shown_together(day: Day) -> None:
         assert await day.log.deliveries_of(account, a_numbered(number).id) == []
 
 
+async def test_of_the_deliveries_of_an_event_the_first_are_shown_wherever_they_stand(day: Day) -> None:
+    """What is owed and what is finished stand in two tables."""
+    await a_varied_day(day)
+    everything = {number: await day.log.deliveries_of(ACCOUNT, a_numbered(number).id) for number in range(1, 7)}
+
+    for number, views in everything.items():
+        for limit in range(1, 5):
+            assert await day.log.deliveries_of(ACCOUNT, a_numbered(number).id, limit) == views[:limit]
+
+    assert any(len(views) > 1 for views in everything.values())
+
+
 async def test_events_are_listed_the_newest_first(day: Day) -> None:
     await a_varied_day(day)
 

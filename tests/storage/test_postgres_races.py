@@ -18,12 +18,15 @@ from postback.storage.postgres.event_rows import keep, look
 from postback.storage.postgres.journal import Raw
 from postback.storage.postgres.settling import Settling
 from postback.storage.postgres.tasks import Task
+from postback.storage.sessions import SqlSessions
 from postback.storage.stats import SqlStats
+from postback.storage.users import SqlUsers
 from tests.build import ACCOUNT, CONFIG_ID, NOON, a_settlement, a_unit
 from tests.doubles import ClockDouble
 from tests.proving import times
 from tests.storage import given
 from tests.storage.given import Opener
+from tests.storage.people import a_session, a_user, token
 
 pytestmark = [pytest.mark.anyio, given.on_postgres]
 
@@ -94,6 +97,24 @@ async def test_a_delivery_that_somebody_is_about_to_cancel_is_skipped_and_not_fo
 
     assert await given.lane_times(store) == {CONFIG_ID: 0}
     assert [claim.event.id for claim in await given.claim(store, worker)] == [given.event_number(0).id]
+
+
+async def test_a_sign_in_waits_for_a_change_of_its_password_that_is_under_way(opener: Opener) -> None:
+    """It once was stored after the change had ended all sessions, and stayed."""
+    store, other = await both(opener)
+    user, sessions = a_user(), SqlSessions(store)
+    await SqlUsers(store).add(user, "hash")
+
+    async with other._doors.transaction() as door:
+        await door.raw.execute("UPDATE users SET password = 'other hash' WHERE id = $1", user.id)
+        await door.raw.execute("DELETE FROM sessions WHERE user_id = $1", user.id)
+        signing_in = asyncio.create_task(sessions.add(a_session(user), token(), checked="hash"))
+        await asyncio.sleep(0.05)
+        assert not signing_in.done()
+
+    with pytest.raises(Conflict, match="changed meanwhile"):
+        await signing_in
+    assert await sessions.list(user.id) == []
 
 
 async def test_no_lane_is_lost_when_it_is_emptied_and_added_to_at_once(opener: Opener) -> None:

@@ -20,6 +20,7 @@ from postback.storage.sessions import SqlSessions
 from postback.storage.users import SqlUsers
 from tests.build import ACCOUNT, NOON
 from tests.doubles import ClockDouble
+from tests.storage import watched
 from tests.storage.people import HOUR_MS, a_link, a_session, a_user, token
 
 pytestmark = pytest.mark.anyio
@@ -88,6 +89,20 @@ async def test_users_of_an_account_and_of_the_platform_are_listed_apart(people: 
     assert (await people.users.list("other", Query())).items == []
 
 
+async def test_everybody_is_listed_in_one_question_the_platform_first(people: People) -> None:
+    """It once took a question for each account, also of those without any user."""
+    for account in ("a", "b", "c"):
+        await people.accounts.save(Account(id=account))
+    whose = ("c", None, "a", ACCOUNT, None, "a")
+    added = [await people.user(number, account=account) for number, account in enumerate(whose)]
+
+    with watched.statements() as seen:
+        found = await people.users.everybody()
+
+    assert found == [added[n] for n in (1, 4, *sorted((0, 2, 3, 5), key=lambda n: (whose[n] or "", n)))]
+    assert len(seen) == 1
+
+
 async def test_the_last_owner_stays_one_and_can_sign_in(people: People) -> None:
     owner = await people.user(1)
     await people.user(2, role=Role.ADMIN)
@@ -154,6 +169,61 @@ async def test_a_new_password_ends_the_other_sessions(people: People) -> None:
     assert (await people.users.find(user.id)).password == "other hash"
     assert [session.id for session in await people.sessions.list(user.id)] == ["ses_2"]
     assert [session.id for session in await people.sessions.list(other.id)] == ["ses_4"]
+
+
+async def test_nobody_is_signed_in_by_a_password_that_was_changed_meanwhile(people: People) -> None:
+    user = await people.user()
+    await people.sessions.add(a_session(user), token(1), checked="hash")
+    await people.users.set_password(user.id, "other hash")
+
+    for instead_of in (None, "ses_1"):
+        with pytest.raises(Conflict, match="changed meanwhile"):
+            await people.sessions.add(a_session(user, 2), token(2), checked="hash", instead_of=instead_of)
+    with pytest.raises(Conflict, match="changed meanwhile"):
+        await people.users.set_password(user.id, "a third hash", checked="hash")
+
+    assert await people.sessions.list(user.id) == []
+    assert (await people.users.find(user.id)).password == "other hash"
+    await people.users.set_password(user.id, "a third hash", checked="other hash")
+    await people.sessions.add(a_session(user, 2), token(2), checked="a third hash")
+    assert [session.id for session in await people.sessions.list(user.id)] == ["ses_2"]
+
+
+async def test_a_sign_in_amid_a_change_of_the_password_leaves_no_session(people: People) -> None:
+    user = await people.user()
+
+    for number in range(1, 21):
+        signing_in = people.sessions.add(a_session(user, number), token(number), checked=f"hash{number - 1 or ''}")
+        changing = people.users.set_password(user.id, f"hash{number}")
+        both = (signing_in, changing) if number % 2 else (changing, signing_in)
+        answers = await asyncio.gather(*both, return_exceptions=True)
+
+        assert {type(answer) for answer in answers} <= {type(None), Conflict}
+        assert await people.sessions.list(user.id) == []
+
+
+async def test_everybody_is_signed_out_at_once_with_every_link(people: People) -> None:
+    users = [await people.user(1), await people.user(2, account=None)]
+    for number, user in enumerate(users, start=1):
+        await people.signed_in(user, number)
+    portal = a_link(3, kind=LinkKind.PORTAL, role=Role.VIEWER, email=None, name="Shop")
+    await people.links.add(portal, token(3))
+    guest = a_session(users[0], 4, user_id=None, link_id=portal.id)
+    await people.sessions.add(guest, token(4), link=token(3))
+    for number, link in enumerate((a_link(5), a_link(6, kind=LinkKind.PASSWORD, user_id="usr_1")), start=5):
+        await people.links.add(link, token(number))
+    before = len(await people.changes(None))
+
+    assert await people.users.sign_everybody_out(by=SOMEBODY) == (3, 3)
+    assert await people.users.sign_everybody_out(by=SOMEBODY) == (0, 0)
+
+    for number in range(1, 7):
+        assert await people.sessions.by_token(token(number)) is None
+        assert await people.links.by_token(token(number)) is None
+    assert (await people.users.find("usr_1")).password == "hash"
+    assert (await people.changes(None))[before:] == [("session.end", "everybody")]
+    [entry] = await people.audit.entries(None, AuditFilter(target="everybody"), None, 9)
+    assert entry.after == {"sessions": 3, "links": 3}
 
 
 async def test_sessions_are_ended_by_whose_they_are(people: People) -> None:

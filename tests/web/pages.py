@@ -261,7 +261,7 @@ class Portal:
         return await self.browser_of(await self.user(role, account))
 
     async def browser_of(self, user: User) -> Browser:
-        signed_in = await self.services.sessions.start(user, Visitor("192.0.2.10", "Firefox"))
+        signed_in = await self.services.sessions.start(await self.users.find(user.id), Visitor("192.0.2.10", "Firefox"))
         return self.browser(jar={"__Host-session": signed_in.token})
 
     async def portal_link(

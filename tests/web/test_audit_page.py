@@ -13,6 +13,7 @@ from postback.ports import AuditEntry
 from postback.web.audit_shown import Changed, changes
 from tests import manual
 from tests.doubles import ClockDouble
+from tests.web.happenings import attempt, publish
 from tests.web.pages import OTHER, Browser, Page, Portal, web_location
 from tests.web.test_texts_from_outside import CORPUS, nothing_came_alive
 
@@ -122,6 +123,73 @@ async def test_each_sees_their_account_and_the_platform_is_for_those_who_run_it(
         assert "third operator key" not in page.text
     assert "The platform itself" not in (await owner.get(AUDIT)).text
     assert (await editor.get(AUDIT)).status == 403
+
+
+async def test_accounts_see_the_platform_where_operators_see_who_of_them_it_was(portal: Portal) -> None:
+    boss, admin = await portal.user(Role.OWNER, None), await portal.signed_in(Role.ADMIN)
+    operator, guest = await portal.browser_of(boss), await portal.came_by_link("default", Role.ADMIN)
+    operator.peer = "203.0.113.9"
+    await operator.submit((await operator.get("/locations/add")).form("/locations/add").fill(name="Made by the boss"))
+
+    seen = [await browser.get(f"{AUDIT}?kind=location.create") for browser in (admin, guest)]
+    known = await operator.get(f"{AUDIT}?kind=location.create")
+
+    for page in seen:
+        assert "Made by the boss" in page.text
+        assert page.links["the platform"] == "?who=platform"
+        for secret in (boss.email, boss.id, operator.peer):
+            assert secret not in page.html
+        for who in (boss.email, boss.id):
+            assert "Made by the boss" not in (await admin.get(f"{AUDIT}?who={who}")).text
+    assert boss.email in known.links
+    assert operator.peer in known.text
+    for browser in (admin, operator):
+        assert actions(await browser.get(f"{AUDIT}?who=platform")) == ["location: create"]
+
+
+async def test_the_overview_names_no_operator_to_an_account(portal: Portal) -> None:
+    boss, owner = await portal.user(Role.OWNER, None), await portal.signed_in()
+    operator = await portal.browser_of(boss)
+    config_id = await portal.config()
+    await publish(portal)
+    await attempt(portal, config_id)
+    path = f"/postbackconfigs/{config_id}"
+    await operator.submit((await operator.get(path)).form(f"{path}/pause"))
+
+    seen, known = await owner.get("/"), await operator.get("/")
+
+    assert "by the platform" in seen.text
+    assert boss.email not in seen.html
+    assert f"by {boss.email}" in known.text
+
+
+async def test_who_may_not_do_something_is_on_record_once_with_the_route(portal: Portal, owner: Browser) -> None:
+    viewer = await portal.user(Role.VIEWER)
+    browser = await portal.browser_of(viewer)
+    config_id = await portal.config()
+
+    for _ in range(3):
+        assert (await browser.get(f"/postbackconfigs/{config_id}/edit?secret=canary")).status == 403
+    assert (await browser.post("/theme", {"theme": "dark"})).status == 403
+    assert (await portal.browser().get("/account/users")).status == 303
+
+    page = await owner.get(f"{AUDIT}?kind=access.refuse")
+    assert actions(page) == ["access: refuse"]
+    for said in (viewer.email, browser.peer, "this needs the right to change configs; your role is viewer"):
+        assert said in page.text
+    assert 'title="GET /postbackconfigs/{config_id}/edit"' in page.html
+    assert "canary" not in page.html
+    assert config_id not in page.html
+    assert "access: refuse" in (await owner.get(AUDIT)).links
+
+
+async def test_what_an_operator_may_not_do_is_of_the_platform(portal: Portal, owner: Browser) -> None:
+    boss, viewer = await portal.signed_in(Role.OWNER, None), await portal.signed_in(Role.VIEWER, None)
+
+    assert (await viewer.get("/accounts/add")).status == 403
+
+    assert actions(await owner.get(f"{AUDIT}?kind=access.refuse")) == []
+    assert actions(await boss.get(f"{AUDIT}?of=platform&kind=access.refuse")) == ["access: refuse"]
 
 
 async def test_no_secret_stands_in_it(portal: Portal, owner: Browser) -> None:

@@ -11,6 +11,7 @@ from postback.domain.ids import ACCOUNT_DEFAULT
 from postback.domain.jobs import JobKind
 from postback.domain.users import Link, LinkKind, Permission, Role, permissions_of
 from postback.ports import LogFilter
+from postback.storage.sessions import SqlSessions
 from postback.web.door import Route
 from postback.web.menu import _MENU
 from postback.web.routes import ROUTES
@@ -270,6 +271,32 @@ async def test_every_permission_is_of_somebody() -> None:
     assert permissions_of(Role.OWNER, is_of_the_platform=True) == frozenset(Permission)
 
 
+async def test_nobody_is_looked_up_for_what_is_the_same_for_everybody(
+    portal: Portal, owner: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each page has a dozen of them; each was a question to the store."""
+    pages = [await owner.get("/deliveries"), await owner.get("/reference/api")]
+    linked = [known.get("href", "") or known.get("src", "") for page in pages for _, known in page.read.tags]
+    files = {address for address in linked if address.endswith((".css", ".js", ".svg"))}
+    asked: list[bytes] = []
+
+    async def by_token(_: SqlSessions, token: bytes) -> None:
+        asked.append(token)
+
+    monkeypatch.setattr(SqlSessions, "by_token", by_token)
+
+    for path in (*files, "/favicon.ico", "/static/x/nothing.css"):
+        page = await owner.get(path)
+        assert (page.status, page.cookies) == (404 if "nothing" in path else 200, ()), path
+        assert "max-age=" in page.headers["cache-control"] or page.status == 404
+
+    assert {path.rpartition(".")[2] for path in files} == {"css", "js", "svg"}
+    assert any("api.css" in path for path in files)
+    assert asked == []
+    await owner.get("/sign-in")
+    assert len(asked) == 1
+
+
 async def test_static_files_are_kept_for_ever_under_their_own_digest_only(owner: Browser) -> None:
     page = await owner.get("/locations")
     [stylesheet] = [known["href"] for tag, known in page.read.tags if known.get("href", "").endswith("base.css")]
@@ -280,5 +307,6 @@ async def test_static_files_are_kept_for_ever_under_their_own_digest_only(owner:
     assert "immutable" in kept.headers["cache-control"]
     assert other.headers["cache-control"] == "no-store"
     assert kept.body == other.body
+    assert "max-age=" in (await owner.get("/favicon.ico")).headers["cache-control"]
     for path in ("/static/x/../app.py", "/static/x/page.html", "/static/x/%2e%2e", "/static/x/base.css%00"):
         assert (await owner.get(path)).status == 404

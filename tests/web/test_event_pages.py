@@ -1,6 +1,7 @@
 """Events: the list, an event's page, and publishing one by hand."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,8 @@ from postback.domain.catalog import CATALOG
 from postback.domain.deliveries import Verdict
 from postback.domain.ids import event_text
 from postback.domain.users import Role
-from postback.ports import LogFilter
+from postback.ports import DeliveryView, LogFilter
+from postback.storage.log import _view
 from postback.web.pages.event import pretty
 from tests.build import answered
 from tests.web.happenings import attempt, failed, publish
@@ -92,6 +94,34 @@ async def test_what_became_of_an_event_is_counted_in_the_words_of_its_list(porta
     page = await owner.get(f"/events/{event_id}")
 
     assert "1 retrying, 1 pending" in page.text
+
+
+async def test_of_an_event_with_many_deliveries_the_first_are_read_and_shown(
+    portal: Portal, owner: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It once read all of them, however many, to show two hundred."""
+    monkeypatch.setattr("postback.web.pages.event.DELIVERIES_SHOWN", 3)
+    configs = [await portal.config(name=f"Receiver {number}") for number in range(5)]
+    event_id = await publish(portal)
+    await attempt(portal, configs[1], answered(400), Verdict.FAILED)
+    read: list[int] = []
+
+    def counted(*values: Any) -> DeliveryView:
+        read.append(values[1])
+        return _view(*values)
+
+    monkeypatch.setattr("postback.storage.log._view", counted)
+
+    page = await owner.get(f"/events/{event_id}")
+
+    assert len(read) == 3
+    assert "The first 3 of 5 deliveries : 2 pending, 1 failed" in page.text
+    everything = f"/deliveries?search={event_id}"
+    assert page.links["5 deliveries"] == everything
+    assert page.html.count('<tr data-key="dlv_') == 3
+    assert (await owner.get(everything)).html.count('<tr data-key="dlv_') == 5
+    for state in ("failed", "delivered", "cancelled"):
+        assert page.links[f"Replay all {state}…"] == f"/replays/new?state={state}&search={event_id}"
 
 
 async def test_an_event_that_nobody_wanted_says_so(portal: Portal, owner: Browser) -> None:

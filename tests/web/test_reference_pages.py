@@ -147,7 +147,9 @@ async def test_the_reference_of_the_api_is_there_for_whoever_is_signed_in(portal
     stylesheets = [known["href"] for tag, known in page.read.tags if tag == "link"]
     assert "/v2/postbackconfigs" in page.text
     assert "Make a link that opens the account's portal once" in page.text
-    assert stylesheets == ["/reference/api.css"]
-    style = await owner.get(stylesheets[0])
+    [stylesheet] = stylesheets
+    style = await portal.browser().get(stylesheet)
+    other = await portal.browser().get("/reference/api/0000/api.css")
+    assert ("immutable" in style.headers["cache-control"], other.headers["cache-control"]) == (True, "no-store")
     assert style.headers["content-type"].startswith("text/css")
     assert b"{" in style.body

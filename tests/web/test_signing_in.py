@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from postback.domain.users import IDLE_MS, SESSION_MS, Role
+from postback import web
+from postback.actions.passwords import Passwords
+from postback.domain.users import IDLE_MS, SESSION_MS, Role, User
 from postback.ports import AuditFilter
 from tests.doubles import ClockDouble
-from tests.web.pages import OTHER, PASSWORD, Browser, Form, Page, Portal
+from tests.web.pages import CHEAP, OTHER, PASSWORD, Browser, Form, Page, Portal
 
 pytestmark = pytest.mark.anyio
 
@@ -264,3 +266,51 @@ async def test_whoever_is_not_signed_in_sends_short_forms_only(portal: Portal, s
 
     assert (await stranger.submit(form.fill(password="x" * 17_000))).status == 413
     assert (await owner.submit(adding.fill(name="x" * 17_000))).status == 422
+
+
+class ChangedMeanwhile(Passwords):
+    """While a password is checked, which takes its time, its user gets another one elsewhere; once."""
+
+    def __init__(self, portal: Portal, user_id: str) -> None:
+        super().__init__(CHEAP)
+        self._portal, self._user_id = portal, user_id
+        self._is_changed = False
+
+    async def is_right(self, password: str, hashed: str | None) -> bool:
+        found = await super().is_right(password, hashed)
+        if not self._is_changed:
+            self._is_changed = True
+            await self._portal.users.set_password(self._user_id, CHEAP.hash("violet spoons under gravel"))
+        return found
+
+
+def browser_amid_a_change(portal: Portal, user: User) -> Browser:
+    sessions = replace(portal.services.sessions, passwords=ChangedMeanwhile(portal, user.id))
+    return Browser(web.build(replace(portal.services, sessions=sessions)))
+
+
+async def test_the_old_password_lets_nobody_in_who_is_checked_while_it_is_changed(portal: Portal) -> None:
+    """The change ends all sessions; one that was stored a moment later lived on, by a password that was no more."""
+    user = await portal.user()
+    browser = browser_amid_a_change(portal, user)
+
+    page = await sign_in(browser, user.email)
+
+    assert (page.status, "The email or the password is not right" in page.text) == (422, True)
+    assert SESSION not in browser.jar
+    assert await portal.sessions.list(user.id) == []
+    [entry, *_] = await portal.api.services.audit.entries("default", AuditFilter(action="session.refuse"), None, 1)
+    assert entry.target == user.email
+    assert (await sign_in(browser, user.email, "violet spoons under gravel")).to == "/"
+
+
+async def test_of_two_who_change_a_password_at_once_the_second_does_not_undo_the_first(portal: Portal) -> None:
+    user = await portal.user()
+    browser = browser_amid_a_change(portal, user)
+    browser.jar.update((await portal.browser_of(user)).jar)
+    form = (await browser.get("/account/password")).form("/account/password")
+
+    page = await browser.submit(form.fill(old_password=PASSWORD, new_password="forty lanterns over marsh"))
+
+    assert page.wrong("old_password")
+    assert (await sign_in(portal.browser(), user.email, "violet spoons under gravel")).to == "/"

@@ -24,6 +24,11 @@ class Principal(NamedTuple):
     actor: Actor
 
     @property
+    def own_account(self) -> str | None:
+        """None for an operator, who is of no account."""
+        return None if self.is_operator else self.account
+
+    @property
     def sees_all(self) -> bool:
         """Whether sensitive fields are shown to it: only what it could set itself."""
         return Scope.WRITE in self.scopes
@@ -42,20 +47,24 @@ class Access:
         self._keys: Remembered[bytes, ApiKey] = Remembered(monotonic)
         self._known_accounts: Remembered[str, Account] = Remembered(monotonic)
 
-    async def identify(self, secret: str, wanted_account: str | None, address: str | None = None) -> Principal:
-        """The principal behind a key; `wanted_account` is whom an operator key asks to act for, `address` the peer's."""
+    async def identify(self, secret: str, address: str | None = None) -> Principal:
+        """The principal behind a key, of its own account (an operator's: of the default one); `address` is the peer's."""
         key = await self._key(secret)
         if key is None or key.has_expired(self._clock()):
             raise Unauthorized("the key is unknown, revoked or expired")
-        actor = Actor(key.id, key.name, address)
-        if key.account is not None:
-            if wanted_account not in (None, key.account):
+        actor = Actor(key.id, key.name, address, is_operator=key.account is None)
+        return Principal(key.account or ACCOUNT_DEFAULT, key.scopes, is_operator=actor.is_operator, actor=actor)
+
+    async def acting_for(self, principal: Principal, wanted_account: str | None) -> Principal:
+        """As which it acts; `wanted_account` is whom it asks to act for, which only an operator may do."""
+        if not principal.is_operator:
+            if wanted_account not in (None, principal.account):
                 raise Forbidden("this key acts for its own account only")
-            return Principal(key.account, key.scopes, is_operator=False, actor=actor)
-        account = ACCOUNT_DEFAULT if wanted_account is None else wanted_account
+            return principal
+        account = principal.account if wanted_account is None else wanted_account
         if not await self.knows(account):
             raise NotFound("acc", account)
-        return Principal(account, key.scopes, is_operator=True, actor=actor)
+        return principal._replace(account=account)
 
     async def account_for(self, principal: Principal, named: object) -> str:
         """The account that a field `account` names, which only an operator key may do."""

@@ -1,13 +1,17 @@
 """Who changed what in an account, for those who may read it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from postback.actions.cursors import cursor, position
 from postback.actions.log import Part
+from postback.domain.accounts import Actor
 from postback.ports import Audit, AuditEntry, AuditFilter
 
 AUDIT: Final = "audit"
+
+PLATFORM: Final = Actor("platform", "the platform", is_operator=True)
+"""Who accounts are told of in the place of an operator; whoever is asked for by this id or name is any operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,11 +19,28 @@ class AuditActions:
     audit: Audit
 
     async def entries(
-        self, account: str | None, narrowed: AuditFilter, after: str | None, size: int
+        self, account: str | None, narrowed: AuditFilter, after: str | None, size: int, *, sees_operators: bool
     ) -> Part[AuditEntry]:
-        """Of what belongs to no account for None: who may read that is asked before."""
+        """Of what belongs to no account for None: who may read that is asked before. Operators alone see operators."""
         whose = account or ""
         before = None if after is None else position(whose, AUDIT, after, 1)[0]
-        found = await self.audit.entries(account, narrowed, before, size + 1)
+        found = await self.audit.entries(account, as_asked(narrowed, sees_operators=sees_operators), before, size + 1)
+        shown = [replace(entry, by=as_seen(entry.by, sees_operators=sees_operators)) for entry in found[:size]]
         more = len(found) > size
-        return Part(found[:size], cursor(whose, AUDIT, (found[size - 1].id,)) if more else None)
+        return Part(shown, cursor(whose, AUDIT, (found[size - 1].id,)) if more else None)
+
+
+def as_seen(by: Actor | None, *, sees_operators: bool) -> Actor | None:
+    """Whom an entry names: for accounts an operator is the platform, without name, id and address."""
+    if by is None or sees_operators or not by.is_operator:
+        return by
+    return PLATFORM
+
+
+def as_asked(narrowed: AuditFilter, *, sees_operators: bool) -> AuditFilter:
+    """What is looked for: nobody finds by a name what they are not shown that name of."""
+    if narrowed.key_id == PLATFORM.key_id or narrowed.key_name == PLATFORM.key_name:
+        return replace(narrowed, key_id=None, key_name=None, is_operator=True)
+    if sees_operators or (narrowed.key_id is None and narrowed.key_name is None):
+        return narrowed
+    return replace(narrowed, is_operator=False)

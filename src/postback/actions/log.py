@@ -72,11 +72,15 @@ class LogActions:
             return Part(found, cursor(account, EVENTS, (since,)), looked_back_ms=unix_ms_of(since))
         return Part(found, None)
 
-    async def event(self, account: str, event_id: str, *, sees_all: bool) -> tuple[Event, Sequence[DeliveryView]]:
-        """The event with its deliveries; without sensitive fields for those who may not see all."""
+    async def event(
+        self, account: str, event_id: str, *, sees_all: bool, most: int | None = None
+    ) -> tuple[Event, int, Sequence[DeliveryView]]:
+        """The event, how many deliveries it has, and these, or `most` of them; without sensitive fields for those who may
+        not see all."""
         number = parse("evt", event_id)
-        event, _ = await self.log.event(account, number)
-        return event if sees_all else without_sensitive(event), await self.log.deliveries_of(account, number)
+        event, total = await self.log.event(account, number)
+        deliveries = await self.log.deliveries_of(account, number, most)
+        return event if sees_all else without_sensitive(event), total, deliveries
 
     async def deliveries(
         self, account: str, narrowed: LogFilter, after: str | None, size: int, looked_at: int | None = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from postback.actions.audit import as_seen
 from postback.actions.past import AT_ONCE, LATE_MS, SPANS, Past, Span, coarser, first_of
 from postback.actions.stats import StatsActions, Step
 from postback.domain.causes import Cause
@@ -86,7 +87,8 @@ class OverviewActions:
     audit: Audit
     past: Past = field(default_factory=Past)
 
-    async def glance(self, account: str, span: Span) -> Glance:
+    async def glance(self, account: str, span: Span, *, sees_operators: bool) -> Glance:
+        """Who paused a config is named as the audit names them."""
         now_ms = self.stats.clock()
         of_spans = await self._steps_of_spans(account, span, now_ms)
         failures = await self.overview.failures(account, first_of(span, now_ms))
@@ -98,7 +100,7 @@ class OverviewActions:
             waits=await self.overview.waits(account),
             failures=by_cause(failures, known),
             configs=known,
-            concerns=await self._concerns(account, troubled[:ATTENTION_MAX], now_ms),
+            concerns=await self._concerns(account, troubled[:ATTENTION_MAX], now_ms, sees_operators=sees_operators),
             has_more_concerns=len(troubled) > ATTENTION_MAX,
         )
 
@@ -135,7 +137,9 @@ class OverviewActions:
             since_ms = until_ms
         return steps
 
-    async def _concerns(self, account: str, config_ids: Sequence[int], now_ms: int) -> Sequence[Concern]:
+    async def _concerns(
+        self, account: str, config_ids: Sequence[int], now_ms: int, *, sees_operators: bool
+    ) -> Sequence[Concern]:
         if not config_ids:
             return []
         configs = await self.configs.some(account, config_ids)
@@ -146,10 +150,12 @@ class OverviewActions:
             if config_id in configs
             for concern in concerns_of(configs[config_id], health.get(config_id, Health()), now_ms)
         ]
-        with_names = [concern._replace(by=await self._paused_by(concern)) for concern in found]
+        with_names = [
+            concern._replace(by=await self._paused_by(concern, sees_operators=sees_operators)) for concern in found
+        ]
         return sorted(with_names, key=lambda concern: _MATTERS.index(concern.matter))
 
-    async def _paused_by(self, concern: Concern) -> str | None:
+    async def _paused_by(self, concern: Concern, *, sees_operators: bool) -> str | None:
         """Who did it is asked for only where the config was not changed since: its entry is of that moment then."""
         if concern.matter is not Matter.PAUSED:
             return None
@@ -161,7 +167,8 @@ class OverviewActions:
             until_ms=config.modified_ms + _CHANGED_AT_ONCE_MS,
         )
         entries = await self.audit.entries(config.account, moment, None, 1)
-        return entries[0].by.key_name if entries and entries[0].by is not None else None
+        by = as_seen(entries[0].by, sees_operators=sees_operators) if entries else None
+        return None if by is None else by.key_name
 
 
 def by_cause(failures: Iterable[Failures], configs: Mapping[int, PostbackConfig]) -> Sequence[FailedSo]:

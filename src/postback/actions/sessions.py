@@ -10,10 +10,10 @@ from postback.actions.passwords import Passwords
 from postback.actions.secrets import hash_of
 from postback.actions.sign_in_limit import SignInLimit
 from postback.domain.accounts import Actor
-from postback.domain.errors import Forbidden, InvalidValue, NotFound, Unavailable
+from postback.domain.errors import Conflict, Forbidden, InvalidValue, NotFound, Unavailable
 from postback.domain.ids import ACCOUNT_DEFAULT, encode
 from postback.domain.users import LINK_MAX_MS, SESSION_MS, LinkKind, Role, Session, User, normal_email, scopes_of
-from postback.ports import Clock, Sessions, SignInLinks, Users
+from postback.ports import Clock, Known, Sessions, SignInLinks, Users
 
 TOKEN_BYTES: Final = 32
 
@@ -28,6 +28,9 @@ PROOF: Final = "proof"
 
 NOT_RIGHT: Final = "The email or the password is not right."
 """What is said whichever it is: nobody learns here who is a user."""
+
+
+NOT_YOURS: Final = "is not your password"
 
 
 class Visitor(NamedTuple):
@@ -62,19 +65,24 @@ class SessionActions:
         where = visitor.address or ""
         self.limit.begin(where, email)
         known = await self.users.by_email(email)
-        user = known.user if known is not None and not known.user.is_disabled else None
-        is_right = await self.passwords.is_right(password, known.password if known is not None and user else None)
-        if user is None or not is_right:
+        enabled = known if known is not None and not known.user.is_disabled else None
+        is_right = await self.passwords.is_right(password, enabled.password if enabled else None)
+        if enabled is None or not is_right:
             await self._refuse(known.user if known else None, email, visitor)
             raise InvalidValue.of("password", NOT_RIGHT)
         self.limit.succeeded(where, email)
-        return await self.start(user, visitor)
+        try:
+            return await self.start(enabled, visitor)
+        except Conflict:
+            # It was right when it was checked.
+            await self._refuse(enabled.user, email, visitor)
+            raise InvalidValue.of("password", NOT_RIGHT) from None
 
-    async def start(self, user: User, visitor: Visitor) -> SignedIn:
-        """A new session of somebody who has proved to be that user."""
-        by = Actor(user.id, user.email, visitor.address)
+    async def start(self, known: Known, visitor: Visitor) -> SignedIn:
+        """A new session of somebody who has proved to be that user; Conflict where the password is another by now."""
+        user = known.user
         session = self._new(user.account or ACCOUNT_DEFAULT, user.account, user.role, user.email, visitor, user.id)
-        return await self._keep(session, None, by)
+        return await self._keep(session, None, actor_of_user(user, visitor), checked=known.password)
 
     async def open_portal(self, token: str, visitor: Visitor) -> SignedIn:
         """By a portal link, once; NotFound where it is not good any more."""
@@ -91,16 +99,24 @@ class SessionActions:
 
         InvalidValue of `proof` where it is not right, RateLimited as for signing in.
         """
-        await self._demand_password(session, password, visitor, PROOF)
+        known = await self._demand_password(session, password, visitor, PROOF)
         fresh = self._new(session.acts_for, session.account, session.role, session.name, visitor, session.user_id)
-        return await self._keep(fresh, None, actor_of(session, visitor), instead_of=session.id)
+        by = actor_of(session, visitor)
+        try:
+            return await self._keep(fresh, None, by, instead_of=session.id, checked=known.password)
+        except Conflict:
+            raise InvalidValue.of(PROOF, NOT_YOURS) from None
 
     async def change_password(self, session: Session, old: str, new: str, visitor: Visitor) -> None:
         """One's own; all other sessions end."""
-        known = await self._demand_password(session, old, visitor, "old_password")
-        await self.passwords.judge(new, known.email, field="new_password")
+        user, checked = await self._demand_password(session, old, visitor, "old_password")
+        await self.passwords.judge(new, user.email, field="new_password")
         hashed = await self.passwords.hash(new)
-        await self.users.set_password(known.id, hashed, keep=session.id, by=actor_of(session, visitor))
+        by = actor_of(session, visitor)
+        try:
+            await self.users.set_password(user.id, hashed, keep=session.id, checked=checked, by=by)
+        except Conflict:
+            raise InvalidValue.of("old_password", NOT_YOURS) from None
 
     async def resume(self, token: str) -> Session | None:
         """The session of a token, None where it is over. Asked of the store each time: what was ended ends at once."""
@@ -176,13 +192,19 @@ class SessionActions:
         )
 
     async def _keep(
-        self, session: Session, link: bytes | None, by: Actor, *, instead_of: str | None = None
+        self,
+        session: Session,
+        link: bytes | None,
+        by: Actor,
+        *,
+        instead_of: str | None = None,
+        checked: str | None = None,
     ) -> SignedIn:
         token = new_token()
-        await self.sessions.add(session, hash_of(token), link=link, instead_of=instead_of, by=by)
+        await self.sessions.add(session, hash_of(token), link=link, instead_of=instead_of, checked=checked, by=by)
         return SignedIn(session, token)
 
-    async def _demand_password(self, session: Session, password: str, visitor: Visitor, field: str) -> User:
+    async def _demand_password(self, session: Session, password: str, visitor: Visitor, field: str) -> Known:
         """The session's user, whose password it is; guessing it here is counted as tries to sign in are."""
         if session.user_id is None:
             raise Forbidden("whoever came by a portal link has no password; open a new link")
@@ -191,13 +213,13 @@ class SessionActions:
         self.limit.begin(where, known.user.email)
         if not await self.passwords.is_right(password, known.password):
             await self._refuse(known.user, known.user.email, visitor)
-            raise InvalidValue.of(field, "is not your password")
+            raise InvalidValue.of(field, NOT_YOURS)
         self.limit.succeeded(where, known.user.email)
-        return known.user
+        return known
 
     async def _refuse(self, user: User | None, email: str, visitor: Visitor) -> None:
         shown = email[:EMAIL_SHOWN]
-        who = Actor(user.id if user else "nobody", shown, visitor.address)
+        who = actor_of_user(user, visitor) if user else Actor("nobody", shown, visitor.address)
         why = "disabled" if user is not None and user.is_disabled else "e-mail or password not right"
         try:
             await self.sessions.refused(user.account if user else None, shown, why, by=who)
@@ -213,7 +235,13 @@ def new_token() -> str:
 
 def actor_of(session: Session, visitor: Visitor) -> Actor:
     """Who is put on record for what is done in a session."""
-    return Actor(session.user_id or session.link_id or session.id, session.name, visitor.address)
+    who = session.user_id or session.link_id or session.id
+    return Actor(who, session.name, visitor.address, is_operator=session.is_of_the_platform)
+
+
+def actor_of_user(user: User, visitor: Visitor) -> Actor:
+    """Who is put on record for what somebody does without a session."""
+    return Actor(user.id, user.email, visitor.address, is_operator=user.account is None)
 
 
 def principal_of(session: Session, visitor: Visitor) -> Principal:

@@ -7,7 +7,7 @@ from typing import Final
 
 from postback.actions.passwords import Passwords
 from postback.actions.secrets import hash_of
-from postback.actions.sessions import Visitor, actor_of
+from postback.actions.sessions import Visitor, actor_of, actor_of_user
 from postback.actions.sign_in_links import make_link
 from postback.domain.accounts import Actor
 from postback.domain.errors import Conflict, Forbidden, InvalidValue, NotFound
@@ -23,7 +23,7 @@ from postback.domain.users import (
     may_give,
     normal_email,
 )
-from postback.ports import Clock, Page, Query, SignInLinks, Users
+from postback.ports import Clock, Known, Page, Query, SignInLinks, Users
 
 EMAIL_MAX: Final = 254
 LINKS_LISTED: Final = 100
@@ -46,7 +46,7 @@ class UserActions:
 
     async def make_owner(self, email: str, password: str) -> User:
         """The first user without a link, as the settings say; judged as anybody's."""
-        return await self._add(None, Role.OWNER, email, password, None)
+        return (await self._add(None, Role.OWNER, email, password, None)).user
 
     async def open_link(self, token: str) -> Link:
         """What a link is for; NotFound where it is not good (any more)."""
@@ -58,14 +58,14 @@ class UserActions:
             raise NotFound("lnk", "")
         return link
 
-    async def join(self, token: str, email: str, password: str, visitor: Visitor) -> User:
+    async def join(self, token: str, email: str, password: str, visitor: Visitor) -> Known:
         """Become a user by the link of the first one, or by an invitation, which says for which e-mail it is."""
         link = await self.open_link(token)
         if link.kind not in (LinkKind.FIRST, LinkKind.INVITATION) or link.role is None:
             raise NotFound("lnk", "")
         return await self._add(link.account, link.role, link.email or email, password, (hash_of(token), visitor))
 
-    async def set_password(self, token: str, password: str, visitor: Visitor) -> User:
+    async def set_password(self, token: str, password: str, visitor: Visitor) -> Known:
         """By a link for it; all sessions end."""
         link = await self.open_link(token)
         if link.kind is not LinkKind.PASSWORD or link.user_id is None:
@@ -75,8 +75,8 @@ class UserActions:
             raise NotFound("lnk", "")
         await self.passwords.judge(password, user.email)
         hashed = await self.passwords.hash(password)
-        await self.users.set_password(user.id, hashed, link=hash_of(token), by=_themselves(user, visitor))
-        return user
+        await self.users.set_password(user.id, hashed, link=hash_of(token), by=actor_of_user(user, visitor))
+        return Known(user, hashed)
 
     async def list(self, session: Session, query: Query) -> Page[User]:
         """Those of the account that is shown."""
@@ -168,15 +168,15 @@ class UserActions:
 
     async def _add(
         self, account: str | None, role: Role, email: str, password: str, came: tuple[bytes, Visitor] | None
-    ) -> User:
+    ) -> Known:
         """`came` are the hash of the link that somebody came by, and where from; None without a link."""
         address = read_email(email)
         await self.passwords.judge(password, address)
         user = User(id="usr_" + encode(self.ids()), account=account, email=address, role=role, created_ms=self.clock())
         hashed = await self.passwords.hash(password)
-        link, by = (None, None) if came is None else (came[0], _themselves(user, came[1]))
+        link, by = (None, None) if came is None else (came[0], actor_of_user(user, came[1]))
         await self.users.add(user, hashed, link=link, by=by)
-        return user
+        return Known(user, hashed)
 
     async def _link_of(self, user: User, by: Actor) -> str:
         if user.is_disabled:
@@ -186,10 +186,6 @@ class UserActions:
 
     async def _link(self, link: Link, lasts_ms: int | None, by: Actor | None) -> str:
         return (await make_link(self.links, link, lasts_ms, self.clock, self.ids, by)).token
-
-
-def _themselves(user: User, visitor: Visitor) -> Actor:
-    return Actor(user.id, user.email, visitor.address)
 
 
 def read_email(text: str) -> str:

@@ -44,18 +44,18 @@ _LAST: Final = (operations, reference)
 def build(services: Services) -> ASGIApp:
     """Everything of the API that a server needs to be given."""
     app = framework(services)
-    return _behind_edge(_Doors(publish.Publish(services), app), app)
+    return _behind_edge(_Doors(publish.Publish(services), app), app, services)
 
 
 def build_watched(services: Services) -> ASGIApp:
     """Only what tells how a process fares."""
     app = _bare(services)
     app.include_router(operations.watched)
-    return _behind_edge(app, app)
+    return _behind_edge(app, app, services)
 
 
-def _behind_edge(answers: ASGIApp, app: FastAPI) -> ASGIApp:
-    http = Answering(Edge(answers))
+def _behind_edge(answers: ASGIApp, app: FastAPI, services: Services) -> ASGIApp:
+    http = Answering(Edge(answers), services.refusals)
 
     async def everything(scope: Scope, receive: Receive, send: Send) -> None:
         # What is not HTTP (the server's own coming and going) the framework knows how to answer.
@@ -98,7 +98,7 @@ def _bare(services: Services) -> FastAPI:
     app.state.services = services
     app.add_exception_handler(HTTPException, _on_http_error)
     # Within the framework's own handler of errors, which would answer first.
-    app.add_middleware(Answering)
+    app.add_middleware(Answering, refusals=services.refusals)
     return app
 
 

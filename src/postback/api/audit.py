@@ -23,14 +23,21 @@ _ENTRY: Final = an_object(
         "id": TEXT,
         "at": TIME,
         "key_id": said(
-            TEXT_OR_NULL, "Whose change it was: a key, a user or a portal link; null for the server itself."
+            TEXT_OR_NULL,
+            "Whose change it was: a key, a user or a portal link; null for the server itself, and for account keys "
+            "`platform` for operators.",
         ),
-        "key_name": said(TEXT_OR_NULL, "As the key was called then."),
+        "key_name": said(TEXT_OR_NULL, "As the key was called then; `the platform` where key_id says so."),
         "address": said(
-            TEXT_OR_NULL, "Where the request came from: the peer of the connection, or whom a trusted proxy names."
+            TEXT_OR_NULL,
+            "Where the request came from: the peer of the connection, or whom a trusted proxy names; null where it "
+            "was an operator and an account key asks.",
         ),
         "action": said(TEXT, "Such as postbackconfig.change."),
-        "target": said(TEXT, "The id of what was changed; of settings of a whole account the account's."),
+        "target": said(
+            TEXT,
+            "The id of what was changed; of settings of a whole account the account's; of what was refused the route.",
+        ),
         "before": said(_FACTS, "What it was, secrets as ***; null where it was not there."),
         "after": said(_FACTS, "What it is since, secrets as ***; null where it is not there any more."),
     }
@@ -51,7 +58,7 @@ _ENTRY: Final = an_object(
         parameters=[
             query("action", "Only changes of this kind."),
             query("target", "Only changes of the thing with this id."),
-            query("key_id", "Only changes by this key, user or portal link."),
+            query("key_id", "Only changes by this key, user or portal link; `platform` is any operator."),
             query("key_name", "Only changes by whoever was called so: a key's name, a user's e-mail."),
             query("since", "Made then or later (RFC 3339).", format="date-time"),
             query("until", "Made before then (RFC 3339).", format="date-time"),
@@ -59,7 +66,9 @@ _ENTRY: Final = an_object(
             query("cursor", "The next_cursor of the part before."),
         ],
         errors=(*READING, 422),
-        description="A change and its entry are one transaction. What was refused, or changed nothing, has none.",
+        description="A change and its entry are one transaction; what changed nothing has none. Of what a key or a role "
+        "does not allow there is an access.refuse, of the same again at most one a minute. Who of the operators did "
+        "something only operator keys are shown.",
     ),
 )
 async def list_audit(request: Request, principal: Reader, services: Joined) -> Response:
@@ -73,7 +82,9 @@ async def list_audit(request: Request, principal: Reader, services: Joined) -> R
         until_ms=asked.time("until"),
     )
     size = asked.number("page_size", PAGE_SIZE, PAGE_SIZE_MAX)
-    part = await services.audit_actions.entries(principal.account, narrowed, asked.text("cursor"), size)
+    part = await services.audit_actions.entries(
+        principal.account, narrowed, asked.text("cursor"), size, sees_operators=principal.is_operator
+    )
     return answer(200, {"audit": [_view(entry) for entry in part.items], "next_cursor": part.next_cursor})
 
 

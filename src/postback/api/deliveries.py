@@ -61,7 +61,7 @@ async def list_events(request: Request, principal: Reader, services: Joined) -> 
     **documented("Show an event with its deliveries", answer=wrapped("event", "EventWithDeliveries"), errors=ONE),
 )
 async def show_event(event_id: str, principal: Reader, services: Joined) -> Response:
-    event, deliveries = await services.log_actions.event(principal.account, event_id, sees_all=principal.sees_all)
+    event, _, deliveries = await services.log_actions.event(principal.account, event_id, sees_all=principal.sees_all)
     return answer(200, {"event": event_with_deliveries_view(event, deliveries)})
 
 

@@ -9,6 +9,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from postback.actions.access import Principal
+from postback.actions.refusals import Refusals
 from postback.api.answers import answer
 from postback.domain.errors import (
     Conflict,
@@ -59,6 +61,9 @@ STATUSES: Final[Mapping[type[PostbackError], int]] = {
     Unavailable: 503,
 }
 
+ASKING: Final = "postback.asking"
+"""Where the scope of a request has the principal of its key, once that is known."""
+
 _UNREAD: Final = (BodyStalled, TooLarge)
 """After these the rest of the body stays unread, so the connection ends with the answer."""
 
@@ -85,8 +90,11 @@ def error_answer(error: PostbackError) -> Response | None:
     return answer(status, body_of(error), headers)
 
 
-def answer_to(error: Exception, scope: Scope) -> Response:
+async def answer_to(error: Exception, scope: Scope, refusals: Refusals) -> Response:
     """The answer to whatever was raised; called where it was caught, since the log gets the traceback of a bug."""
+    asking: Principal | None = scope.get(ASKING)
+    if isinstance(error, Forbidden) and asking is not None:
+        await refusals.record(asking.own_account, asking.actor, _route_of(scope), error)
     response = error_answer(error) if isinstance(error, PostbackError) else None
     return response or _internal_error(scope)
 
@@ -94,8 +102,9 @@ def answer_to(error: Exception, scope: Scope) -> Response:
 class Answering:
     """Outermost of all: errors become answers, and a bug a 500 that tells nothing but an id, under which the log tells all."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, refusals: Refusals) -> None:
         self._app = app
+        self._refusals = refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         has_started = False
@@ -111,10 +120,16 @@ class Answering:
             # Nobody is left to be answered.
             return
         except Exception as error:
-            response = answer_to(error, scope)
+            response = await answer_to(error, scope, self._refusals)
             if has_started:
                 raise
             await response(scope, receive, send)
+
+
+def _route_of(scope: Scope) -> str:
+    """Method and pattern. What the framework did not route has no ids in its path."""
+    route = scope.get("route")
+    return f"{scope['method']} {scope['path'] if route is None else route.path}"
 
 
 def _internal_error(scope: Scope) -> Response:

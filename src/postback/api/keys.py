@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 from starlette.types import Scope
 
 from postback.actions.access import Access, Principal
+from postback.api.errors import ASKING
 from postback.api.services import Services
 from postback.domain.accounts import Scope as KeyScope
 from postback.domain.errors import Unauthorized
@@ -39,7 +40,9 @@ async def principal_of(scope: Scope, access: Access) -> Principal:
         raise Unauthorized(_UNREADABLE)
     # The peer's own address: what a header says of it anybody may have written.
     peer = scope.get("client")
-    return await access.identify(_text(secret.strip(), _UNREADABLE), account, peer[0] if peer else None)
+    asking = await access.identify(_text(secret.strip(), _UNREADABLE), peer[0] if peer else None)
+    scope[ASKING] = asking
+    return await access.acting_for(asking, account)
 
 
 def services_of(request: Request) -> Services:

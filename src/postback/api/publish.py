@@ -50,6 +50,7 @@ class Publish:
         self._access = services.access
         self._publishing = services.publishing
         self._limits = services.body_limits
+        self._refusals = services.refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def read(is_batch: IsBatch) -> bytes:
@@ -70,7 +71,7 @@ class Publish:
         try:
             said = await self._accept(scope, whole)
         except Exception as error:  # noqa: BLE001 - as for all routes: an answer, and a bug is logged
-            response = answer_to(error, scope)
+            response = await answer_to(error, scope, self._refusals)
             head = b"".join(b"%b: %b\r\n" % header for header in response.raw_headers if header[0] != b"connection")
             return Reply(response.status_code, head, bytes(response.body), "connection" in response.headers)
         return Reply(202, b"%bcontent-length: %d\r\n" % (_HEAD, len(said)), said)

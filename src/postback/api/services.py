@@ -17,6 +17,7 @@ from postback.actions.log import LogActions
 from postback.actions.portal_links import PortalLinks
 from postback.actions.publish import Publishing
 from postback.actions.records import RecordActions
+from postback.actions.refusals import Refusals
 from postback.actions.replays import ReplayActions
 from postback.actions.stats import StatsActions
 from postback.api.body import BodyLimits
@@ -134,6 +135,10 @@ class Services:
     @cached_property
     def audit_actions(self) -> AuditActions:
         return AuditActions(self.audit)
+
+    @cached_property
+    def refusals(self) -> Refusals:
+        return Refusals(self.audit)
 
     @cached_property
     def hold_actions(self) -> HoldActions:

@@ -60,6 +60,7 @@ def portal_services(
         ),
         publishing=api.publishing,
         audit=api.audit_actions,
+        refusals=api.refusals,
         api_reference=cache(lambda address: route.linked(document_of(api), address).body),
         api_stylesheet=cache(route.stylesheet),
         stopping=stopping,

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from functools import partial
 from typing import Any, Final, TypeVar
 
 from postback.actions.access import Access, Principal
@@ -16,7 +15,7 @@ from postback.domain.accounts import Actor, Scope
 from postback.domain.ids import ACCOUNT_DEFAULT, SLOTS, IdSource
 from postback.domain.times import rfc3339
 from postback.domain.users import User
-from postback.ports import Page, Query
+from postback.ports import Page, Query, SignedOut
 from postback.settings import Settings
 from postback.storage.accounts import SqlAccounts
 from postback.storage.links import SqlSignInLinks
@@ -25,7 +24,7 @@ from postback.storage.users import SqlUsers
 
 T = TypeVar("T")
 
-_ACTOR: Final = Actor("command-line", "the command line")
+_ACTOR: Final = Actor("command-line", "the command line", is_operator=True)
 
 
 class StoreDesk:
@@ -92,9 +91,7 @@ class StoreDesk:
 
     def users(self) -> list[dict[str, Any]]:
         """Of the platform first, then of each account."""
-        owners = [None, *(account["id"] for account in self.accounts())]
-        found = [user for owner in owners for user in self._all(partial(self._users.users.list, owner))]
-        return [user_view(user) for user in found]
+        return [user_view(user) for user in self._runner.run(self._users.users.everybody())]
 
     def join_path(self) -> str | None:
         """Of a link to become the first user; None where there is a user."""
@@ -104,6 +101,9 @@ class StoreDesk:
 
     def new_password_path(self, email: str) -> str:
         return f"/new-password/{self._runner.run(self._users.rescue(email, _ACTOR))}"
+
+    def sign_everybody_out(self) -> SignedOut:
+        return self._runner.run(self._users.users.sign_everybody_out(by=_ACTOR))
 
     def _all(self, ask: Callable[[Query], Coroutine[Any, Any, Page[T]]]) -> Iterator[T]:
         number, seen = 1, 0

@@ -16,7 +16,10 @@ from postback.settings import Settings, load_settings
 if TYPE_CHECKING:
     from postback.cli.store import StoreDesk
 
-app = typer.Typer(help="Users of the portal: list them, make a link for one who is locked out.", no_args_is_help=True)
+app = typer.Typer(
+    help="Users of the portal: list them, make a link for one who is locked out, sign everybody out.",
+    no_args_is_help=True,
+)
 
 
 @app.command("list")
@@ -59,6 +62,14 @@ def link(
     print(settings.address_url.rstrip("/") + path)
 
 
+@app.command("sign-out")
+def sign_out() -> None:
+    """Sign everybody out: end all sessions, and void all links that sign somebody in."""
+    with _store(load_settings()) as here:
+        ended = here.sign_everybody_out()
+    print(f"{_counted(ended.sessions, 'session')} ended, {_counted(ended.links, 'link')} void")
+
+
 @contextmanager
 def _store(settings: Settings) -> Iterator["StoreDesk"]:
     database = Path(settings.database)
@@ -77,3 +88,7 @@ def _store(settings: Settings) -> Iterator["StoreDesk"]:
             yield here
         finally:
             here.close()
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what if count == 1 else what + 's'}"

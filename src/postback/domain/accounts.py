@@ -25,11 +25,15 @@ class AccountLimits:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks for a change, a key or a user, and where they are. The server itself is None instead."""
+    """Who asks for a change, a key or a user, and where they are. The server itself is None instead.
+
+    An operator is of the platform and of no account: accounts learn that it was one, and not who.
+    """
 
     key_id: str
     key_name: str
     address: str | None = None
+    is_operator: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

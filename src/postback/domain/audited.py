@@ -1,4 +1,4 @@
-"""What the audit tells of: each kind of thing, and what is done with it. An action is `thing.verb`."""
+"""What the audit tells of: each kind of thing, and what is done with it or was refused. An action is `thing.verb`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -25,6 +25,7 @@ _VERBS: Final[Mapping[str, Sequence[str]]] = {
     "session": ("create", "end", "refuse"),
     "link": ("create", "revoke"),
     "hold": ("release",),
+    "access": ("refuse",),
 }
 
 AUDITED: Final = tuple(f"{thing}.{verb}" for thing, verbs in _VERBS.items() for verb in verbs)

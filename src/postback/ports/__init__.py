@@ -15,7 +15,7 @@ from postback.ports.overview import Begun, Failures, Overview, Waits
 from postback.ports.queue import Queue, Waiting, Worker
 from postback.ports.records import Records
 from postback.ports.sender import Sender
-from postback.ports.users import Known, Sessions, SignInLinks, Users
+from postback.ports.users import Known, Sessions, SignedOut, SignInLinks, Users
 
 __all__ = [
     "Accounts",
@@ -48,6 +48,7 @@ __all__ = [
     "Sender",
     "Sessions",
     "SignInLinks",
+    "SignedOut",
     "Sought",
     "Stats",
     "Troubles",

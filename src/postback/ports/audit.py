@@ -15,6 +15,7 @@ class AuditFilter:
     target: str | None = None
     key_id: str | None = None
     key_name: str | None = None
+    is_operator: bool | None = None
     since_ms: int | None = None
     until_ms: int | None = None
 
@@ -39,3 +40,6 @@ class Audit(Protocol):
         self, account: str | None, narrowed: AuditFilter, before: int | None, limit: int
     ) -> Sequence[AuditEntry]:
         """From the newest to the oldest; `before` is the last id of the page before. None is what belongs to no account."""
+
+    async def refuse(self, account: str | None, route: str, why: str, *, by: Actor) -> None:
+        """Put on record that somebody may not do something. Nothing was changed: it is an entry without a change."""

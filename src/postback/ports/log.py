@@ -92,7 +92,8 @@ class Log(Protocol):
         InvalidValue where too many configs are meant.
         """
 
-    async def deliveries_of(self, account: str, event_id: int) -> Sequence[DeliveryView]: ...
+    async def deliveries_of(self, account: str, event_id: int, limit: int | None = None) -> Sequence[DeliveryView]:
+        """By their configs; of many the first of them."""
 
     async def delivery(
         self, account: str, event_id: int, config_id: int

@@ -15,6 +15,13 @@ class Known(NamedTuple):
     password: str
 
 
+class SignedOut(NamedTuple):
+    """How many sessions ended, and how many links sign nobody in any more."""
+
+    sessions: int
+    links: int
+
+
 class Users(Protocol):
     """Each change is on record with its actor."""
 
@@ -34,6 +41,9 @@ class Users(Protocol):
     async def list(self, account: str | None, query: Query) -> Page[User]:
         """Those of the account, of the platform for None."""
 
+    async def everybody(self) -> Sequence[User]:
+        """All there are, those of the platform first, then of each account."""
+
     async def change(self, user: User, *, by: Actor | None = None) -> None:
         """Another role, or disabled, which ends all sessions and links. Conflict where no owner would be left of those that it is of."""
 
@@ -44,9 +54,16 @@ class Users(Protocol):
         *,
         link: bytes | None = None,
         keep: str | None = None,
+        checked: str | None = None,
         by: Actor | None = None,
     ) -> None:
-        """All of the user's sessions end, but the one to keep, and all links to a new password; `link` as with `add`."""
+        """All of the user's sessions end, but the one to keep, and all links to a new password; `link` as with `add`.
+
+        With `checked` (argon2id text) Conflict where the password is not that one any more.
+        """
+
+    async def sign_everybody_out(self, *, by: Actor | None = None) -> SignedOut:
+        """End all sessions there are, of users and of portal links, and void all links that sign somebody in."""
 
 
 class Sessions(Protocol):
@@ -57,11 +74,13 @@ class Sessions(Protocol):
         *,
         link: bytes | None = None,
         instead_of: str | None = None,
+        checked: str | None = None,
         by: Actor | None = None,
     ) -> None:
         """Somebody has signed in; `link` as with `add` of users. What is long over is removed.
 
-        With `instead_of` it takes the place of that session of the same user: NotFound where that is gone.
+        With `instead_of` it takes the place of that session of the same user: NotFound where that is gone. `checked` is
+        the argon2id text by which a user proved to be that: Conflict where it is not the user's any more.
         """
 
     async def by_token(self, token: bytes) -> Session | None:

@@ -62,6 +62,7 @@ class Auditor:
             "target": target,
             "before": _text(before),
             "after": _text(after),
+            "is_operator": int(by is not None and by.is_operator),
         }
         if isinstance(connection, sqlite3.Connection):
             connection.execute(_INSERT, {"account": account, **values})
@@ -109,18 +110,27 @@ class SqlAudit:
             query = query.where(audit.c.id >= first, audit.c.at_ms >= narrowed.since_ms)
         if narrowed.until_ms is not None:
             query = query.where(audit.c.at_ms < narrowed.until_ms)
+        if narrowed.is_operator is not None:
+            query = query.where(audit.c.is_operator == int(narrowed.is_operator))
         if before is not None:
             query = query.where(audit.c.id < before)
         query = query.order_by(audit.c.id.desc()).limit(limit)
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return [_entry(row) for row in rows]
 
+    async def refuse(self, account: str | None, route: str, why: str, *, by: Actor) -> None:
+        await self._database.write(
+            lambda connection: self._database.auditor.record(
+                connection, account, by, "access.refuse", route, after={"why": why}
+            )
+        )
+
 
 def _entry(row: Row[Any]) -> AuditEntry:
     return AuditEntry(
         id=row.id,
         at_ms=row.at_ms,
-        by=None if row.key_id is None else Actor(row.key_id, row.key_name, row.address),
+        by=None if row.key_id is None else Actor(row.key_id, row.key_name, row.address, bool(row.is_operator)),
         action=row.action,
         target=row.target,
         before=None if row.before is None else json.loads(row.before),

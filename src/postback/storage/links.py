@@ -97,6 +97,11 @@ def void_links_of(connection: Connection, user_id: str) -> None:
     connection.execute(sign_in_links.delete().where(sign_in_links.c.user_id == user_id))
 
 
+def void_all(connection: Connection) -> int:
+    """Whoever came by one has to be signed out before; how many there were."""
+    return connection.execute(sign_in_links.delete()).rowcount
+
+
 def _of_kind(kind: LinkKind | None) -> Sequence[ColumnElement[bool]]:
     return () if kind is None else (sign_in_links.c.kind == kind,)
 

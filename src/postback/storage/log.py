@@ -105,9 +105,17 @@ class SqlLog:
 
         return await self._database.read(read)
 
-    async def deliveries_of(self, account: str, event_id: int) -> Sequence[DeliveryView]:
+    async def deliveries_of(self, account: str, event_id: int, limit: int | None = None) -> Sequence[DeliveryView]:
         def read(connection: Connection) -> Sequence[DeliveryView]:
-            views = _views(connection, account, {event_id}, lambda table: table.c.event_id == event_id)
+            first = None if limit is None else _first_configs(connection, account, event_id, limit)
+            views = _views(
+                connection,
+                account,
+                {event_id},
+                lambda table: and_(
+                    table.c.event_id == event_id, *(() if first is None else (table.c.config_id.in_(first),))
+                ),
+            )
             return sorted(views, key=lambda view: view.config_id)
 
         return await self._database.read(read)
@@ -130,6 +138,15 @@ def _of_its_events(narrowed: LogFilter) -> LogFilter:
         return narrowed
     events_of_it = NO_EVENTS if sought.events is None else sought.events
     return replace(narrowed, sought=sought._replace(events=events_of_it, config_ids=None))
+
+
+def _first_configs(connection: Connection, account: str, event_id: int, limit: int) -> Sequence[int]:
+    """Of the deliveries of an event; each table is walked along its primary key until there are enough."""
+    found: set[int] = set()
+    for table in (owed, attempts):
+        query = scope.rows(account, table, table.c.config_id).where(table.c.event_id == event_id)
+        found.update(connection.execute(query.distinct().order_by(table.c.config_id).limit(limit)).scalars())
+    return sorted(found)[:limit]
 
 
 def _is(table: FromClause, key: Key) -> ColumnElement[bool]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 
 from postback.domain.accounts import Actor
-from postback.domain.errors import NotFound
+from postback.domain.errors import Conflict, NotFound
 from postback.domain.users import Role, Session
 from postback.storage import scope
 from postback.storage.accounts import demand_account
@@ -30,9 +30,12 @@ class SqlSessions:
         *,
         link: bytes | None = None,
         instead_of: str | None = None,
+        checked: str | None = None,
         by: Actor | None = None,
     ) -> None:
         def write(connection: Connection) -> None:
+            if checked is not None:
+                _demand_unchanged(connection, session.user_id, checked)
             connection.execute(sessions.delete().where(sessions.c.ends_ms <= self._database.clock()))
             if instead_of is not None:
                 self._end(connection, session.user_id, instead_of, by)
@@ -101,6 +104,13 @@ class SqlSessions:
         if row is None or connection.execute(sessions.delete().where(*here)).rowcount == 0:
             raise NotFound("ses", session_id)
         self._database.auditor.record(connection, row.account, by, "session.end", session_id)
+
+
+def _demand_unchanged(connection: Connection, user_id: str | None, checked: str) -> None:
+    """Whoever changes it at this moment does so before, and it is another one, or after, and ends the new session."""
+    of_user = scope.everyones_rows(users).where(users.c.id == user_id, users.c.password == checked)
+    if connection.execute(of_user.with_for_update(read=True)).one_or_none() is None:
+        raise Conflict("the password was changed meanwhile; sign in with the new one")
 
 
 def _sessions() -> Select[Any]:

@@ -458,5 +458,7 @@ audit = Table(
     Column("target", _TEXT, nullable=False),
     Column("before", _TEXT),
     Column("after", _TEXT),
+    # Whether it was done by a key or a user of the platform, whom accounts are not told of.
+    Column("is_operator", SmallInteger, nullable=False, server_default="0"),
     Index("audit_of_account", "account", "id"),
 )

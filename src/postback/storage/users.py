@@ -1,18 +1,18 @@
 """Users: the same statements on both databases. Passwords come here as argon2id text, tokens as hashes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection, Row, func
 
 from postback.domain.accounts import Actor
 from postback.domain.errors import Conflict, NotFound
 from postback.domain.users import Role, User
-from postback.ports import Known, Page, Query
+from postback.ports import Known, Page, Query, SignedOut
 from postback.storage import lists, scope
 from postback.storage.accounts import demand_account
 from postback.storage.database import Database
-from postback.storage.links import use_link, void_links_of
+from postback.storage.links import use_link, void_all, void_links_of
 from postback.storage.tables import sessions, users
 
 _FIELDS: Final[Mapping[str, lists.Listed]] = {
@@ -70,6 +70,11 @@ class SqlUsers:
         )
         return Page([_user(row) for row in rows], total)
 
+    async def everybody(self) -> Sequence[User]:
+        query = scope.everyones_rows(users).order_by(func.coalesce(users.c.account, ""), users.c.created_ms, users.c.id)
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return [_user(row) for row in rows]
+
     async def change(self, user: User, *, by: Actor | None = None) -> None:
         def write(connection: Connection) -> None:
             old = _user(_row(connection, user.id))
@@ -98,19 +103,33 @@ class SqlUsers:
         *,
         link: bytes | None = None,
         keep: str | None = None,
+        checked: str | None = None,
         by: Actor | None = None,
     ) -> None:
         def write(connection: Connection) -> None:
             if link is not None:
                 use_link(connection, link, self._database.clock())
             user = _user(_row(connection, user_id))
-            connection.execute(scope.change(user.account, users).where(users.c.id == user_id).values(password=password))
+            changed = scope.change(user.account, users).where(users.c.id == user_id)
+            if checked is not None:
+                changed = changed.where(users.c.password == checked)
+            if connection.execute(changed.values(password=password)).rowcount == 0:
+                raise Conflict("the password was changed meanwhile; sign in with the new one")
             ended = sessions.delete().where(sessions.c.user_id == user_id)
             connection.execute(ended if keep is None else ended.where(sessions.c.id != keep))
             void_links_of(connection, user_id)
             self._database.auditor.record(connection, user.account, by, "user.password", user_id)
 
         await self._database.write(write)
+
+    async def sign_everybody_out(self, *, by: Actor | None = None) -> SignedOut:
+        def write(connection: Connection) -> SignedOut:
+            ended = SignedOut(connection.execute(sessions.delete()).rowcount, void_all(connection))
+            if any(ended):
+                self._database.auditor.record(connection, None, by, "session.end", "everybody", after=ended._asdict())
+            return ended
+
+        return await self._database.write(write)
 
 
 def _row(connection: Connection, user_id: str) -> Row[Any]:

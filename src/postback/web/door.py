@@ -42,6 +42,7 @@ class Route(NamedTuple):
     """GET shows and changes nothing; POST changes. `path` has its ids in braces; the first route that fits is taken.
 
     `is_delicate` says of which forms the password is asked for again: those that show or change what lets people in.
+    `asks_who` is False of what is the same for everybody: it asks the store for no session, and carries no cookie.
     """
 
     method: str
@@ -49,6 +50,7 @@ class Route(NamedTuple):
     needs: Permission | None
     handler: Handler
     is_delicate: Delicate = never
+    asks_who: bool = True
 
 
 class Door:
@@ -74,10 +76,15 @@ class Door:
         except ClientDisconnect:
             raise
         except Exception as error:  # noqa: BLE001 - the last resort: a page, and the log has the rest
+            if isinstance(error, Forbidden):
+                await self._put_on_record(visit, error)
             response = await error_page(visit, error)
         return visit.finish(response)
 
     async def _arrive(self, request: Request) -> Visit:
+        route = self._route_of(request)
+        if route is not None and not route.asks_who:
+            return Visit(self._services, request, None, None)
         token = Cookies(is_encrypted(self._services, request)).get(request, names.SESSION)
         session: Session | None = None
         if token:
@@ -87,9 +94,17 @@ class Door:
             visit.framed_by = await self._services.sessions.access.portal_origins_of(session.acts_for)
         return visit
 
+    async def _put_on_record(self, visit: Visit, error: Forbidden) -> None:
+        route = self._route_of(visit.request)
+        if visit.session is not None and route is not None:
+            asked_for = f"{route.method} {route.path}"
+            await self._services.refusals.record(visit.session.account, visit.actor, asked_for, error)
+
+    def _route_of(self, request: Request) -> Route | None:
+        return self._routes.get("GET" if request.method == "HEAD" else request.method)
+
     async def _pass(self, visit: Visit) -> Response:
-        method = visit.request.method
-        route = self._routes.get("GET" if method == "HEAD" else method)
+        route = self._route_of(visit.request)
         if not self._routes:
             raise NotFound("path", visit.path)
         if route is None:

@@ -47,8 +47,9 @@ ACCOUNTS: Final = Permission.MANAGE_ACCOUNTS
 
 ROUTES: Final = (
     # Assets
-    Route("GET", "/static/{digest}/{name}", OPEN, assets.static),
-    Route("GET", "/favicon.ico", OPEN, assets.icon),
+    Route("GET", "/static/{digest}/{name}", OPEN, assets.static, asks_who=False),
+    Route("GET", "/favicon.ico", OPEN, assets.icon, asks_who=False),
+    Route("GET", "/reference/api/{digest}/api.css", OPEN, assets.api_stylesheet, asks_who=False),
     # The entrance
     Route("GET", "/sign-in", OPEN, entrance.show_sign_in),
     Route("POST", "/sign-in", OPEN, entrance.sign_in),
@@ -140,7 +141,6 @@ ROUTES: Final = (
     Route("GET", "/reference", SEE, reference.show),
     Route("GET", "/reference/signatures", SEE, reference.show_signatures),
     Route("GET", "/reference/api", SEE, reference.show_api),
-    Route("GET", "/reference/api.css", SEE, reference.api_stylesheet),
     Route("GET", "/reference/events/{event_type}", SEE, reference.show_type),
 )
 

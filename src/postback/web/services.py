@@ -15,6 +15,7 @@ from postback.actions.portal_links import PortalLinks
 from postback.actions.publish import Publishing
 from postback.actions.receiver_manners import ReceiverManners
 from postback.actions.records import RecordActions
+from postback.actions.refusals import Refusals
 from postback.actions.replays import ReplayActions
 from postback.actions.sessions import SessionActions
 from postback.actions.stats import StatsActions
@@ -48,6 +49,7 @@ class Services:
     overview: OverviewActions
     publishing: Publishing
     audit: AuditActions
+    refusals: Refusals
     api_reference: Callable[[str], bytes]
     api_stylesheet: Callable[[], bytes]
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -5,6 +5,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from starlette.responses import Response
+
 CSS: Final = "text/css; charset=utf-8"
 
 _FOLDER: Final = Path(__file__).with_name("static")
@@ -29,7 +31,18 @@ def _load() -> Mapping[str, Static]:
 
 FILES: Final = _load()
 
-DIGEST: Final = sha256(b"\0".join(name.encode() + b"\0" + file.body for name, file in FILES.items())).hexdigest()[:16]
+
+def digest(content: bytes) -> str:
+    return sha256(content).hexdigest()[:16]
+
+
+DIGEST: Final = digest(b"\0".join(name.encode() + b"\0" + file.body for name, file in FILES.items()))
+
+
+def answer(file: Static, *, is_digest_right: bool) -> Response:
+    """Kept by browsers for ever under its own digest; under another one, of a server that is older or newer, not at all."""
+    kept = FOR_EVER if is_digest_right else "no-store"
+    return Response(file.body, media_type=file.media_type, headers={"cache-control": kept})
 
 
 def url(name: str) -> str:

@@ -12,8 +12,8 @@ from tests.browser.conftest import Windows
 from tests.live import Live
 from tests.ports import free_port
 
-NO_PAGES = ("/live", "/reference/api.css")
-"""What a page asks for by itself: streams, and a stylesheet."""
+NO_PAGES = ("/live",)
+"""What a page asks for by itself."""
 
 PAGES = [
     route

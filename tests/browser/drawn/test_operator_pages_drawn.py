@@ -14,7 +14,8 @@ def test_pages_of_operators_are_drawn_without_a_complaint(windows: Windows, live
     acme = {"account": {"name": "Acme <b>Ltd</b> \u202e", "limits": limits, "portal_origins": origins}}
     assert live.ask("PUT", "/v2/accounts/acme", acme).status in (200, 201)
     link = live.made("/v2/accounts/acme/portal-link", {"portal_link": {"name": "Ann of Acme"}})["url"]
-    live.made("/v2/keys", {"key": {"name": "shop back end", "scopes": ["publish", "read"]}})
+    key = live.made("/v2/keys", {"key": {"name": "shop back end", "scopes": ["publish", "read"]}})
+    assert live.ask("DELETE", "/v2/postbackconfigs/pbc_0000000000000", key=key["secret"]).status == 403
     config = live.config("http://127.0.0.1:9/receiver", "*", headers={"X-Api-Key": "s3cret"}, name="CRM")
     live.ask("PUT", f"/v2/postbackconfigs/{config}", {"postbackconfig": {"url": "http://127.0.0.1:9/elsewhere"}})
 
@@ -39,6 +40,8 @@ def test_pages_of_operators_are_drawn_without_a_complaint(windows: Windows, live
     window.go("/account/audit?kind=postbackconfig.change")
     page.locator("summary", has_text="field").first.click()
     window.draw("audit-changed", look)
+    draw("audit-refused", "/account/audit?kind=access.refuse")
+    page.get_by_text("this key lacks the scope write").first.wait_for()
     draw("accounts", "/accounts")
     draw("account-add", "/accounts/add")
     draw("account-settings", "/accounts/acme/settings")

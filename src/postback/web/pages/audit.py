@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
+from postback.actions.audit import PLATFORM as OPERATORS
 from postback.domain.audited import AUDITED
 from postback.domain.errors import InvalidValue
 from postback.domain.users import Permission
@@ -35,7 +36,9 @@ async def show(visit: Visit) -> Response:
         return await visit.page("account/audit.html", 422, **context)
     account = None if form.text("of") == PLATFORM and may_see_platform else visit.account
     cursor = visit.asked("cursor") or None
-    part = await visit.services.audit.entries(account, narrowed, cursor, PAGE_SIZE)
+    part = await visit.services.audit.entries(
+        account, narrowed, cursor, PAGE_SIZE, sees_operators=visit.principal.is_operator
+    )
     entries = [(entry, changes(entry)) for entry in part.items]
     return await visit.page(
         "account/audit.html",
@@ -51,7 +54,7 @@ def _narrowed(form: Form) -> AuditFilter:
     """Who it was is named by an id or by a name."""
     filters = form.fields("who", "kind", "thing")
     who, action, target = (None if value is None else str(value) for value in filters.values())
-    is_id = who is not None and who.startswith(_IDS)
+    is_id = who is not None and (who.startswith(_IDS) or who == OPERATORS.key_id)
     errors: dict[str, list[str]] = {}
     since_ms, until_ms = (_time(form, name, errors) for name in ("from", "to"))
     if errors:

@@ -48,10 +48,10 @@ async def join(visit: Visit) -> Response:
     form, token = await visit.form(), visit.param("token")
     link = await visit.services.users.open_link(token)
     try:
-        user = await visit.services.users.join(token, form.text("email"), form.text("password"), visit.visitor)
+        known = await visit.services.users.join(token, form.text("email"), form.text("password"), visit.visitor)
     except InvalidValue as error:
         return visit.bare("join.html", 422, link=link, form=form.wrong(error))
-    return await _enter(visit, await visit.services.sessions.start(user, visit.visitor), "/")
+    return await _enter(visit, await visit.services.sessions.start(known, visit.visitor), "/")
 
 
 async def show_new_password(visit: Visit) -> Response:
@@ -64,10 +64,10 @@ async def show_new_password(visit: Visit) -> Response:
 async def set_new_password(visit: Visit) -> Response:
     form = await visit.form()
     try:
-        user = await visit.services.users.set_password(visit.param("token"), form.text("password"), visit.visitor)
+        known = await visit.services.users.set_password(visit.param("token"), form.text("password"), visit.visitor)
     except InvalidValue as error:
         return visit.bare("new_password.html", 422, form=form.wrong(error))
-    return await _enter(visit, await visit.services.sessions.start(user, visit.visitor), "/")
+    return await _enter(visit, await visit.services.sessions.start(known, visit.visitor), "/")
 
 
 async def show_portal(visit: Visit) -> Response:

@@ -52,16 +52,21 @@ def pretty(data: bytes) -> str:
 
 async def _found(visit: Visit) -> dict[str, Any]:
     event_id = str(visit.request.path_params.get("event_id") or visit.asked("id"))
-    event, deliveries = await visit.services.log.event(visit.account, event_id, sees_all=visit.principal.sees_all)
-    shown = deliveries[:DELIVERIES_SHOWN]
+    event, total, deliveries = await visit.services.log.event(
+        visit.account, event_id, sees_all=visit.principal.sees_all, most=DELIVERIES_SHOWN
+    )
     states = Counter(shown_state(view) for view in deliveries)
     replayable = Counter(view.state for view in deliveries if not view.test)
     return {
         "event": event,
-        "deliveries": shown,
-        "more": len(deliveries) - len(shown),
-        "total": len(deliveries),
-        "configs": await configs_of(visit, [view.config_id for view in shown]),
-        "replayable": [(state, replayable[state]) for state in SELECTABLE[JobKind.REPLAY] if replayable[state]],
+        "deliveries": deliveries,
+        "total": total,
+        "has_more": total > len(deliveries),
+        "configs": await configs_of(visit, [view.config_id for view in deliveries]),
+        "replayable": [
+            (state, replayable[state])
+            for state in SELECTABLE[JobKind.REPLAY]
+            if replayable[state] or total > len(deliveries)
+        ],
         "states": [(state, states[state]) for state in SHOWN_STATES if states[state]],
     }

@@ -44,7 +44,7 @@ async def mark(visit: Visit) -> str:
 async def _parts(visit: Visit) -> Mapping[str, Any]:
     span = SPANS.get(visit.asked("span"), HOUR)
     begun = await visit.services.overview.begun(visit.account)
-    found = await visit.services.overview.glance(visit.account, span)
+    found = await visit.services.overview.glance(visit.account, span, sees_operators=visit.principal.is_operator)
     return {
         "span": span,
         "spans": [(one.words, _path(one), one is span) for one in SPANS.values()],

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from typing import Final
 
 from starlette.responses import HTMLResponse, Response
 
@@ -13,8 +12,6 @@ from postback.web import statics
 from postback.web.forms import Form
 from postback.web.reference_shown import VERIFYING, VERIFYING_WITH_TOOLKIT, examples
 from postback.web.visit import Visit
-
-API_STYLESHEET: Final = "/reference/api.css"
 
 
 async def show(visit: Visit) -> Response:
@@ -55,8 +52,8 @@ async def show_signatures(visit: Visit) -> Response:
 async def show_api(visit: Visit) -> Response:
     """A page of its own make."""
     # The first one takes a tenth of a second, for which deliveries do not wait.
-    return HTMLResponse(await asyncio.to_thread(visit.services.api_reference, API_STYLESHEET))
+    return HTMLResponse(await asyncio.to_thread(visit.services.api_reference, _stylesheet_url(visit)))
 
 
-async def api_stylesheet(visit: Visit) -> Response:
-    return Response(visit.services.api_stylesheet(), media_type=statics.CSS)
+def _stylesheet_url(visit: Visit) -> str:
+    return f"/reference/api/{statics.digest(visit.services.api_stylesheet())}/api.css"
