@@ -74,6 +74,19 @@ async def test_a_test_is_marked_wherever_deliveries_are_listed(portal: Portal, o
     assert "response timeout" not in tested.text
 
 
+async def test_further_filters_leave_the_room_to_the_list_and_say_which_are_in_use(owner: Browser) -> None:
+    unused, used, wrong = [
+        (await owner.get(f"/deliveries?{query}")).text
+        for query in ("", "type=a.b&from=2026-09-21T15:00", "to=yesterday")
+    ]
+
+    assert '<details class="more">' in unused
+    assert "Event type, Accepted from</span></summary>" not in unused
+    assert '<details class="more">' in used
+    assert "Event type, Accepted from</span></summary>" in used
+    assert '<details class="more" open>' in wrong
+
+
 async def test_filters_stand_in_the_address_and_are_shown_in_their_fields(portal: Portal, owner: Browser) -> None:
     location = await portal.location(name="Harbour")
     sms = await portal.config(url="https://crm.example/in", event_types=["sms.*"])
