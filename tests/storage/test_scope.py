@@ -112,10 +112,12 @@ def unbound(sql: str) -> list[str]:
     names = {alias or table for table, alias in used} - {"anon_1"}
     if sql.startswith("INSERT"):
         return [] if re.search(r"\((?:[^)]*, )?(?:account|id)[,)]", sql) else sorted(names)
+    # Of a session it is the account whose things are shown.
+    columns = {"accounts": "id", "sessions": "acts_for"}
     return sorted(
         name
         for name in names
-        if not re.search(rf"\b{name}\.{'id' if name == 'accounts' else 'account'} (?:= (?:\?|\$\d)|IS NULL)", sql)
+        if not re.search(rf"\b{name}\.{columns.get(name, 'account')} (?:= (?:\?|\$\d)|IS NULL)", sql)
     )
 
 
