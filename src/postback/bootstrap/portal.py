@@ -60,7 +60,7 @@ def portal_services(
         ),
         publishing=api.publishing,
         audit=api.audit_actions,
-        api_reference=cache(lambda address: route.linked(document_of(api), address).body),
+        api_reference=cache(lambda address, back: route.linked(document_of(api), address, back).body),
         api_stylesheet=cache(route.stylesheet),
         stopping=stopping,
     )

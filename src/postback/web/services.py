@@ -27,7 +27,8 @@ class Services:
     """`base_url` is what links begin with, without a slash at its end; `stopping` is set when the server ends.
 
     `calls_loopback` says that receivers on this very machine may be called, as when it is tried out.
-    `api_reference` gives the page of the API, by the address at which it will find its stylesheet; it takes a moment.
+    `api_reference` gives the page of the API, by the address at which it will find its stylesheet and the one that it leads
+    back to; it takes a moment.
     """
 
     base_url: str
@@ -48,7 +49,7 @@ class Services:
     overview: OverviewActions
     publishing: Publishing
     audit: AuditActions
-    api_reference: Callable[[str], bytes]
+    api_reference: Callable[[str, str], bytes]
     api_stylesheet: Callable[[], bytes]
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 

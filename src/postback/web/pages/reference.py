@@ -14,6 +14,7 @@ from postback.web.forms import Form
 from postback.web.reference_shown import VERIFYING, VERIFYING_WITH_TOOLKIT, examples
 from postback.web.visit import Visit
 
+ADDRESS: Final = "/reference"
 API_STYLESHEET: Final = "/reference/api.css"
 
 
@@ -55,7 +56,7 @@ async def show_signatures(visit: Visit) -> Response:
 async def show_api(visit: Visit) -> Response:
     """A page of its own make."""
     # The first one takes a tenth of a second, for which deliveries do not wait.
-    return HTMLResponse(await asyncio.to_thread(visit.services.api_reference, API_STYLESHEET))
+    return HTMLResponse(await asyncio.to_thread(visit.services.api_reference, API_STYLESHEET, ADDRESS))
 
 
 async def api_stylesheet(visit: Visit) -> Response:
