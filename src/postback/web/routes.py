@@ -109,6 +109,8 @@ ROUTES: Final = (
     Route("GET", "/replays/new", REPLAY, replays.show_new),
     Route("POST", "/replays/new", REPLAY, replays.start),
     Route("GET", "/replays/{replay_id}", SEE, replays.show),
+    Route("GET", "/replays/cancel", REPLAY, replays.show_cancel),
+    Route("POST", "/replays/cancel", REPLAY, replays.cancel),
     # Events
     Route("GET", "/events", SEE, events.show_list),
     Route("GET", "/events/new", PUBLISH, publish.show),
