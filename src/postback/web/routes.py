@@ -50,6 +50,7 @@ ROUTES: Final = (
     # Assets
     Route("GET", "/static/{digest}/{name}", OPEN, assets.static),
     Route("GET", "/favicon.ico", OPEN, assets.icon),
+    Route("GET", assets.SECURITY, OPEN, assets.security),
     # The entrance
     Route("GET", "/sign-in", OPEN, entrance.show_sign_in),
     Route("POST", "/sign-in", OPEN, entrance.sign_in),
@@ -108,9 +109,9 @@ ROUTES: Final = (
     Route("GET", "/replays", SEE, replays.show_list),
     Route("GET", "/replays/new", REPLAY, replays.show_new),
     Route("POST", "/replays/new", REPLAY, replays.start),
-    Route("GET", "/replays/{replay_id}", SEE, replays.show),
     Route("GET", "/replays/cancel", REPLAY, replays.show_cancel),
     Route("POST", "/replays/cancel", REPLAY, replays.cancel),
+    Route("GET", "/replays/{replay_id}", SEE, replays.show),
     # Events
     Route("GET", "/events", SEE, events.show_list),
     Route("GET", "/events/new", PUBLISH, publish.show),
