@@ -1,11 +1,13 @@
 """/.well-known/security.txt: whom to tell of a weakness, where the operator has said so."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from postback import web
 from postback.domain.times import unix_ms
+from tests.live import Live
 from tests.web.pages import Browser, Portal
 
 pytestmark = pytest.mark.anyio
@@ -49,3 +51,11 @@ async def test_it_says_where_it_stands_only_where_that_is_encrypted(portal: Port
 
 async def test_where_nobody_is_named_there_is_none(stranger: Browser) -> None:
     assert (await stranger.get(PATH)).status == 404
+
+
+def test_the_operators_setting_names_the_contact(tmp_path: Path) -> None:
+    with Live(tmp_path, POSTBACK_SECURITY_CONTACT="https://example.com/report") as live:
+        answer = live.ask("GET", PATH, key=None)
+
+    assert answer.status == 200
+    assert fields(answer.text)["Contact"] == "https://example.com/report"
