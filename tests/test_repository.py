@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import postback
+from tests import manual
 from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[1]
@@ -84,6 +85,18 @@ def test_every_rule_that_is_off_says_why() -> None:
 
 def test_the_version_stands_in_one_place_less_than_could_differ() -> None:
     assert postback.__version__ == PROJECT["project"]["version"]
+
+
+def test_it_is_said_how_to_tell_of_a_weakness_privately_and_what_happens_then() -> None:
+    """By the host of the repository: an address of a person would be wrong before long."""
+    text = (ROOT / "SECURITY.md").read_text("utf-8")
+
+    assert "Report a vulnerability" in text
+    times = {when for _, when in manual.table(text, "what")}
+    assert {"within 3 working days", "within 7 days of that", "within 30 days of that"} <= times
+    assert "@" not in text
+    for page in ("README.md", "CONTRIBUTING.md"):
+        assert "SECURITY.md" in manual.links((ROOT / page).read_text("utf-8")), page
 
 
 @pytest.mark.parametrize("name", ["run", "chromium", "postgres15"])

@@ -11,7 +11,7 @@ from postback.storage.postgres import PostgresStore
 from postback.storage.sqlite import SqliteStore
 from tests import postgres
 from tests.doubles import ClockDouble
-from tests.storage import given
+from tests.storage import days, given
 
 STORES = ["sqlite", "postgres"]
 """Another database: add its name here, and how it is opened below."""
@@ -61,3 +61,8 @@ async def store(empty_store: given.Store) -> given.Store:
     """With the account `default` and its active configs CONFIG_ID, CONFIG_ID + 1 and CONFIG_ID + 2."""
     await given.an_account_with_configs(empty_store)
     return empty_store
+
+
+@pytest.fixture
+async def day(empty_store: given.Store, clock: ClockDouble) -> days.Day:
+    return await days.begun(empty_store, clock)

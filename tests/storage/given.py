@@ -9,11 +9,14 @@ import asyncpg
 import pytest
 from sqlalchemy import Connection, Row, Table, insert, select, update
 
+from postback.domain.accounts import Account
 from postback.domain.deliveries import Accepted, Claim, NewDeliveries, Settlement, Verdict
 from postback.domain.events import Event
 from postback.domain.telemetry import Committed
 from postback.domain.wire import Reason, Timings, Unreachable
 from postback.ports import Queue, Worker
+from postback.storage.accounts import SqlAccounts
+from postback.storage.configs import SqlConfigs
 from postback.storage.database import Database
 from postback.storage.journal import TEST
 from postback.storage.measures import ACCEPTED, ALL_TIME, CANCELLED, DELIVERED, FAILED, REPLAYED
@@ -65,6 +68,14 @@ async def an_account_with_configs(store: Database, account: str = ACCOUNT, *, co
             )
 
     await store.write(write)
+
+
+async def configs_of_two_accounts(store: Database) -> SqlConfigs:
+    """Of ACCOUNT and `other`, which have none yet."""
+    known = SqlAccounts(store)
+    await known.save(Account(id=ACCOUNT))
+    await known.save(Account(id="other"))
+    return SqlConfigs(store)
 
 
 async def config_state(store: Database, state: str, config_id: int = CONFIG_ID) -> None:

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import bindparam, text
 
-from postback.domain.accounts import Account
 from postback.domain.configs import BasicAuth, ConfigState, FormatOptions, PostbackConfig, Purpose, SigningSecret
 from postback.domain.errors import CannotRender, InvalidValue, NotFound, RevisionPassed
 from postback.domain.event_types import Layout
@@ -14,7 +13,6 @@ from postback.domain.policy import Deadlines, RetryPolicy, SuccessRule
 from postback.domain.records import Insert
 from postback.formats import render
 from postback.ports import Query
-from postback.storage.accounts import SqlAccounts
 from postback.storage.config_rows import place_of
 from postback.storage.configs import SqlConfigs, version_of
 from postback.storage.database import Database
@@ -22,18 +20,17 @@ from postback.storage.records import SqlRecords
 from postback.storage.texts import AnyText
 from tests.build import ACCOUNT, CONFIG_ID, LOCATION_ID, NOON, a_config, a_location, an_event
 from tests.doubles import ClockDouble
+from tests.storage.given import configs_of_two_accounts
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
 async def configs(empty_store: Database) -> SqlConfigs:
-    accounts = SqlAccounts(empty_store)
-    await accounts.save(Account(id=ACCOUNT))
-    await accounts.save(Account(id="other"))
+    configs = await configs_of_two_accounts(empty_store)
     records = SqlRecords(empty_store, {})
     await records.apply([Insert(a_location()), Insert(a_location(account="other", id="loc_other"))])
-    return SqlConfigs(empty_store)
+    return configs
 
 
 def a_full_config() -> PostbackConfig:

@@ -6,25 +6,20 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from postback.domain.accounts import Account
 from postback.domain.configs import ConfigState, PostbackConfig, Purpose, Warned
 from postback.domain.errors import InvalidValue, NotFound, PostbackError, RevisionPassed
 from postback.ports import Query
-from postback.storage.accounts import SqlAccounts
 from postback.storage.configs import SqlConfigs
 from tests.build import ACCOUNT, CONFIG_ID, a_config
 from tests.doubles import ClockDouble
-from tests.storage.given import Store
+from tests.storage.given import Store, configs_of_two_accounts
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
 async def configs(empty_store: Store) -> SqlConfigs:
-    accounts = SqlAccounts(empty_store)
-    await accounts.save(Account(id=ACCOUNT))
-    await accounts.save(Account(id="other"))
-    return SqlConfigs(empty_store)
+    return await configs_of_two_accounts(empty_store)
 
 
 def numbered(number: int, purpose: Purpose | None = None, **changes: object) -> PostbackConfig:

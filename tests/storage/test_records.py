@@ -350,12 +350,14 @@ async def test_29_lists_are_filtered_by_known_fields_only(records: SqlRecords) -
         ("loc_", ["loc_main", "loc_odd"]),
         ("100%_\\", ["loc_odd"]),
         ("%", ["loc_odd"]),
+        ("Übersee", ["loc_odd"]),
+        ("ÜBERSEE", ["loc_odd"]),
         ("Street'; --", []),
         ("\0", []),
     ],
 )
 async def test_a_search_finds_parts_of_text_literally(records: SqlRecords, text: str, found: list[str]) -> None:
-    odd = a_location(id="loc_odd", created_ms=NOON + 1, body={"id": "loc_odd", "name": "100%_\\ harbour"})
+    odd = a_location(id="loc_odd", created_ms=NOON + 1, body={"id": "loc_odd", "name": "100%_\\ harbour Übersee"})
     await records.apply([Insert(odd)])
 
     query = Query(sort="created_ts", search=Search(("name", "id"), text))

@@ -103,10 +103,6 @@ def test_every_table_that_has_an_account_is_bound_by_it() -> None:
     assert "api_keys.account IS NULL" in str(scope.rows(None, METADATA.tables["api_keys"]))
 
 
-_ACCOUNT_COLUMNS = {"accounts": "id", "sessions": "acts_for"}
-"""Where a table's account is not in the column `account`."""
-
-
 def unbound(sql: str) -> list[str]:
     """Tables and aliases that the statement reads or changes without naming an account for them."""
     if "nextval('ids')" in sql:
@@ -116,10 +112,12 @@ def unbound(sql: str) -> list[str]:
     names = {alias or table for table, alias in used} - {"anon_1"}
     if sql.startswith("INSERT"):
         return [] if re.search(r"\((?:[^)]*, )?(?:account|id)[,)]", sql) else sorted(names)
+    # Of a session it is the account whose things are shown.
+    columns = {"accounts": "id", "sessions": "acts_for"}
     return sorted(
         name
         for name in names
-        if not re.search(rf"\b{name}\.{_ACCOUNT_COLUMNS.get(name, 'account')} (?:= (?:\?|\$\d)|IS NULL)", sql)
+        if not re.search(rf"\b{name}\.{columns.get(name, 'account')} (?:= (?:\?|\$\d)|IS NULL)", sql)
     )
 
 

@@ -21,6 +21,7 @@ from postback.domain.accounts import Account, Actor, Scope
 from postback.domain.configs import PostbackConfig
 from postback.domain.ids import ACCOUNT_DEFAULT, config_text
 from postback.domain.users import Role, User
+from postback.resources import RESOURCES
 from postback.storage.links import SqlSignInLinks
 from postback.storage.sessions import SqlSessions
 from postback.storage.users import SqlUsers
@@ -283,8 +284,13 @@ class Portal:
         await self.services.accounts.save(OPERATOR, account, {"portal_origins": [*origins]})
 
     async def location(self, account: str = ACCOUNT_DEFAULT, name: str = "Main Street", **fields: object) -> str:
-        location, _ = await self.services.records.create(account, web_location(), {"name": name, **fields})
+        location, _ = await self.services.records.create(account, RESOURCES["location"], {"name": name, **fields})
         return location.id
+
+    async def contact(self, location_id: str, account: str = ACCOUNT_DEFAULT, **fields: object) -> str:
+        sent = {"location_id": location_id, "last_name": "Jones", **fields}
+        contact, _ = await self.services.records.create(account, RESOURCES["contact"], sent)
+        return contact.id
 
     async def config(self, account: str = ACCOUNT_DEFAULT, **fields: object) -> str:
         """The id of a postback config, of the whole account where nothing else is said."""
@@ -294,12 +300,6 @@ class Portal:
 
     async def stored(self, config_id: str, account: str = ACCOUNT_DEFAULT) -> PostbackConfig:
         return await self.services.configs.find(account, config_id)
-
-
-def web_location() -> Any:
-    from postback.resources import RESOURCES
-
-    return RESOURCES["location"]
 
 
 async def open_portal(path: Path, clock: ClockDouble, **changes: Any) -> Portal:

@@ -11,10 +11,11 @@ from postback.domain.configs import RESOURCES
 from postback.domain.users import Role
 from postback.ports import AuditEntry
 from postback.web.audit_shown import Changed, changes
+from postback.web.pages.locations import LOCATION
 from tests import manual
 from tests.doubles import ClockDouble
 from tests.web.happenings import attempt, publish
-from tests.web.pages import OTHER, Browser, Page, Portal, web_location
+from tests.web.pages import OTHER, Browser, Page, Portal
 from tests.web.test_texts_from_outside import CORPUS, nothing_came_alive
 
 pytestmark = pytest.mark.anyio
@@ -70,7 +71,7 @@ async def test_it_is_narrowed_by_who_kind_thing_and_time(portal: Portal, clock: 
     location = await portal.location()
     await portal.services.configs.create("default", {"url": "http://127.0.0.1:9/", "event_types": ["*"]}, by=shop)
     clock.pass_(seconds=3600)
-    await portal.services.records.delete("default", web_location(), location, by=Actor("usr_1", "ann@example.com"))
+    await portal.services.records.delete("default", LOCATION, location, by=Actor("usr_1", "ann@example.com"))
     owner = await portal.signed_in()
 
     async def found(query: str) -> set[str]:
@@ -212,7 +213,7 @@ async def test_no_secret_stands_in_it(portal: Portal, owner: Browser) -> None:
 @pytest.mark.parametrize("text", CORPUS)
 async def test_what_others_typed_stays_text_in_it(portal: Portal, owner: Browser, text: str) -> None:
     location = await portal.location(name=text[:64], city=text)
-    await portal.services.records.delete("default", web_location(), location, by=Actor("key_x", text, text))
+    await portal.services.records.delete("default", LOCATION, location, by=Actor("key_x", text, text))
 
     for path in (AUDIT, f"{AUDIT}?who=%3Cb%3E&thing=%3Cscript%3Ealert(1)%3C%2Fscript%3E&kind=%22%3E"):
         page = await owner.get(path)

@@ -8,15 +8,10 @@ from postback.domain.ids import parse
 from postback.domain.users import Role
 from postback.domain.wire import Reason, Timings, Unreachable
 from tests.build import a_settlement, answered
+from tests.web.happenings import delivered, publish
 from tests.web.pages import Browser, Portal
 
 pytestmark = pytest.mark.anyio
-
-
-async def publish(portal: Portal) -> None:
-    data = {"from": "12025550166", "to": "24687", "text": "INFO", "received": "2026-03-02T08:44:57-05:00"}
-    event = {"event": {"type": "sms.received", "data": data}}
-    assert (await portal.api.client.post("/v2/events", event)).status == 202
 
 
 async def test_a_test_shows_the_answer_at_once_as_text(portal: Portal, owner: Browser) -> None:
@@ -122,6 +117,20 @@ async def test_the_list_has_those_of_the_whole_account_first(portal: Portal, own
     assert page.text.index("of-the-account") < page.text.index("of-the-location")
     assert page.links["Harbour"] == f"/locations/{location}/postbackconfigs"
     assert "of-the-account" not in (await owner.get("/postbackconfigs?search=of-the-location")).text
+    assert "Nothing found" in (await owner.get("/postbackconfigs?search=zzz")).text
+
+
+async def test_a_config_is_found_by_the_name_that_the_list_shows(portal: Portal, owner: Browser) -> None:
+    config_id = await portal.config(name="CRM of Sales")
+    await portal.config(name="Billing")
+
+    listed = await owner.get("/postbackconfigs?search=crm+OF")
+    delivery = await delivered(portal, config_id)
+    found = await owner.get("/deliveries?search=crm+of+sales")
+
+    assert [said for said in listed.links if said in ("CRM of Sales", "Billing")] == ["CRM of Sales"]
+    assert f"/deliveries/{delivery}" in found.links.values()
+    assert found.links.get("Billing") is None
 
 
 async def test_the_last_deliveries_lead_to_their_pages(portal: Portal, owner: Browser) -> None:

@@ -76,7 +76,7 @@ async def test_a_test_is_marked_wherever_deliveries_are_listed(portal: Portal, o
 
 async def test_further_filters_leave_the_room_to_the_list_and_say_which_are_in_use(owner: Browser) -> None:
     unused, used, wrong = [
-        (await owner.get(f"/deliveries?{query}")).text
+        (await owner.get(f"/deliveries?{query}")).html
         for query in ("", "type=a.b&from=2026-09-21T15:00", "to=yesterday")
     ]
 

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.anyio
 
 UNKNOWN: Final = {
     "location_id": "loc_nobodys",
+    "contact_id": "con_nobodys",
     "session_id": "ses_nobodys",
     "user_id": "usr_nobodys",
     "link_id": "lnk_nobodys",
@@ -56,12 +57,14 @@ async def things(portal: Portal, account: str) -> dict[str, str]:
     await portal.links.add(link, user.id.encode())
     config_id = await portal.config(account)
     event_id = await publish(portal, account=account)
+    location_id = await portal.location(account)
     secret = await portal.api.key(Scope.READ, account=account)
     return {
         "key_id": f"key_{secret[-13:]}",
         "portal_link_id": (await portal.portal_link(account)).link.id,
         "event_type": "sms.delivered",
-        "location_id": await portal.location(account),
+        "location_id": location_id,
+        "contact_id": await portal.contact(location_id, account),
         "config_id": config_id,
         "event_id": event_id,
         "delivery_id": f"dlv_{event_id[4:]}{config_id[4:]}",

@@ -153,3 +153,14 @@ async def test_the_reference_of_the_api_is_there_for_whoever_is_signed_in(portal
     assert ("immutable" in style.headers["cache-control"], other.headers["cache-control"]) == (True, "no-store")
     assert style.headers["content-type"].startswith("text/css")
     assert b"{" in style.body
+
+
+async def test_the_reference_of_the_api_leads_back_to_the_portal(portal: Portal, owner: Browser) -> None:
+    """Only as a page of the portal: at /docs there may be none."""
+    page = await owner.get("/reference/api")
+    docs = await portal.api.client.get("/docs")
+
+    assert page.links["← Back to the portal"] == "/reference"
+    assert (await owner.get("/reference")).status == 200
+    assert docs.status == 200
+    assert "Back to the portal" not in docs.body.decode()

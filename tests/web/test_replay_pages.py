@@ -2,12 +2,14 @@
 
 import pytest
 
+from postback.domain.deliveries import State
+from postback.domain.ids import parse
 from postback.domain.jobs import JobKind
 from postback.domain.users import Role
 from postback.domain.wire import Reason, Timings, Unreachable
 from postback.ports import LogFilter
-from tests.web.happenings import attempt, delivered, failed
-from tests.web.pages import OTHER, Browser, Portal
+from tests.web.happenings import attempt, delivered, failed, publish
+from tests.web.pages import OTHER, Browser, Page, Portal
 
 pytestmark = pytest.mark.anyio
 
@@ -141,6 +143,62 @@ async def test_what_failed_for_one_reason_is_replayed_alone(portal: Portal, owne
 
     assert "Reason connection refused" in asked.text
     assert (await portal.services.replays.find("default", started.to[9:])).selected == 1
+
+
+async def test_what_is_owed_is_cancelled_at_once_as_it_was_filtered(portal: Portal, owner: Browser) -> None:
+    """After a mistake thousands are owed to a receiver that must not get them, and each had to be cancelled by itself."""
+    config_id, other = await portal.config(), await portal.config(event_types=["order.paid"], format="json")
+    for _ in range(3):
+        await publish(portal)
+    await publish(portal, "order.paid")
+    page = await owner.get(f"/deliveries?state=pending&config={config_id}")
+
+    asked = await owner.get(page.links["Cancel all pending that match…"])
+    started = await owner.submit(asked.form("/replays/cancel"))
+    begun = await owner.follow(started)
+    await run(portal, started.to.removeprefix("/replays/"))
+
+    assert "Cancel 3 deliveries?" in asked.text
+    assert "can be replayed later" in asked.text
+    assert f"Postback config {config_id}" in asked.text
+    assert "The cancellation has begun" in begun.text
+    assert "Cancelled 3" in (await owner.get(started.to)).text
+    assert "None for this filter" in (await owner.get(page.path)).text
+    [kept] = (await portal.services.log.deliveries("default", LogFilter(state=State.PENDING), None, 9)).items
+    assert kept.config_id == parse("pbc", other)
+
+
+async def test_cancelling_is_offered_for_what_is_owed_alone(portal: Portal, owner: Browser) -> None:
+    await failed(portal, await portal.config())
+    await publish(portal)
+
+    def offered(page: Page) -> list[str]:
+        return [said for said in page.links if said.startswith(("Replay all", "Cancel all"))]
+
+    assert offered(await owner.get("/deliveries?state=pending")) == ["Cancel all pending…"]
+    assert offered(await owner.get("/deliveries?state=failed")) == ["Replay all failed…"]
+    assert offered(await owner.get("/deliveries")) == ["Replay all failed…"]
+    assert offered(await (await portal.signed_in(Role.VIEWER)).get("/deliveries?state=pending")) == []
+
+
+async def test_all_that_is_owed_in_the_account_has_to_be_meant(portal: Portal, owner: Browser) -> None:
+    await portal.config()
+    await publish(portal)
+    asked = await owner.get("/replays/cancel")
+    form = asked.form("/replays/cancel")
+
+    assert "Nothing narrows this: it is every open delivery of the account." in asked.text
+    assert (await owner.submit(form.without("all"))).status == 422
+    assert (await portal.services.replays.list("default", None, 10)).items == []
+    assert (await owner.submit(form)).to.startswith("/replays/rpl_")
+
+
+async def test_nothing_that_is_owed_is_no_cancellation(owner: Browser) -> None:
+    page = await owner.get("/replays/cancel?state=held")
+
+    assert "Nothing to cancel" in page.text
+    assert not [form for form in page.read.forms if form.action == "/replays/cancel"]
+    assert (await owner.get("/replays/cancel?state=failed")).status == 422
 
 
 async def test_jobs_of_many_cancellations_are_shown_too(portal: Portal, owner: Browser) -> None:

@@ -54,6 +54,8 @@ async def test_names_and_searches_stay_text(portal: Portal, owner: Browser, text
     location = await portal.location(name=text[:64], city=text)
     add = (await owner.get(f"/locations/{location}/contacts/add")).form(f"/locations/{location}/contacts/add")
     await owner.submit(add.fill(last_name=text[:64], first_name=text[:64]))
+    other = await portal.location(name=text[:64])
+    contact = f"/locations/{other}/contacts/{await portal.contact(other, last_name=text[:64])}"
 
     for path in (
         "/locations",
@@ -62,6 +64,7 @@ async def test_names_and_searches_stay_text(portal: Portal, owner: Browser, text
         f"/locations/{location}/contacts/add",
         f"/locations/{location}/postbackconfigs",
         f"/locations/{location}/delete",
+        *(contact, f"{contact}/delete"),
     ):
         page = await owner.get(path)
         assert page.status == 200

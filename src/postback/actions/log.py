@@ -53,7 +53,8 @@ class LogActions:
     """Called when a delivery is owed again."""
 
     async def sought(self, account: str, searched: str) -> Sought:
-        """What a search is for: what begins an id, the host of a URL, a tracking id, else what events are about."""
+        """What a search is for: what begins an id, the host of a URL, the name of a config, a tracking id, else what events
+        are about."""
         try:
             return await self.log.sought(account, _SEARCH(searched))
         except Refusal as refusal:

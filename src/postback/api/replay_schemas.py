@@ -19,7 +19,7 @@ from postback.api.schema_parts import (
 from postback.domain.events import TYPE_MAX
 from postback.domain.jobs import COUNTED_MAX, SELECTABLE, JobKind, JobState
 
-SEARCHED: Final = "The beginning of an id (evt_, dlv_, pbc_), the host of a URL, a message's tracking id, or else exactly what events are about."
+SEARCHED: Final = "The beginning of an id (evt_, dlv_, pbc_), the host of a URL, the name of a config, a message's tracking id, or else exactly what events are about."
 
 _STATES: Final = {
     JobKind.REPLAY: "What is finished; by default failed.",

@@ -34,7 +34,11 @@ OF_THE_API: Final = ("/v2", "/health", "/ready", "/metrics", "/openapi.json", "/
 
 
 def portal_services(
-    database: Database, api: ApiServices, stopping: asyncio.Event, passwords: Passwords | None = None
+    database: Database,
+    api: ApiServices,
+    stopping: asyncio.Event,
+    passwords: Passwords | None = None,
+    security_contact: str | None = None,
 ) -> Services:
     """On the actions of the API, so that there is no second set of rules."""
     users, sessions, links = SqlUsers(database), SqlSessions(database), SqlSignInLinks(database)
@@ -61,8 +65,9 @@ def portal_services(
         publishing=api.publishing,
         audit=api.audit_actions,
         refusals=api.refusals,
-        api_reference=cache(lambda address: route.linked(document_of(api), address).body),
+        api_reference=cache(lambda address, back: route.linked(document_of(api), address, back).body),
         api_stylesheet=cache(route.stylesheet),
+        security_contact=security_contact,
         stopping=stopping,
     )
 

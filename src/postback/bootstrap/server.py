@@ -216,7 +216,9 @@ class _Server:
             retention_days=settings.retention_days,
             max_body=settings.max_body,
         )
-        self._portal = portal_services(store, self._services, self._stopping)
+        self._portal = portal_services(
+            store, self._services, self._stopping, security_contact=settings.security_contact
+        )
         store.on_due(lambda config_ids: self._engine.due() if config_ids else self._engine.stored())
 
     async def run(self, taken: socket.socket | None, announce: Announce) -> int:

@@ -86,8 +86,8 @@ class Log(Protocol):
         """The same of deliveries, by fewer rows where they are looked for in the log of attempts."""
 
     async def sought(self, account: str, text: str) -> Sought:
-        """What a text stands for that somebody searches for: the beginning of an id, the host of a URL, a tracking
-        id, else a subject.
+        """What a text stands for that somebody searches for: the beginning of an id, the host of a URL, the name
+        of a config, a tracking id, else a subject.
 
         InvalidValue where too many configs are meant.
         """

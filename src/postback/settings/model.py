@@ -66,6 +66,11 @@ class Settings(BaseSettings):
         "Networks (CIDR, separated by commas) of the proxies before it: of them X-Forwarded-For and X-Forwarded-Proto are "
         "believed, of nobody else; none: of nobody.",
     )
+    security_contact: Annotated[str, BeforeValidator(values.contact)] | None = _setting(
+        None,
+        "Where a weakness of this server is to be told, an https: or mailto: URI; then /.well-known/security.txt says so. "
+        "By default there is no such page.",
+    )
     api_key: Annotated[SecretStr, BeforeValidator(values.api_key)] | None = _setting(
         None,
         "An operator key, made at the start when it does not exist yet; without it the first start makes one and "

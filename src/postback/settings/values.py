@@ -127,6 +127,19 @@ def collector(value: object) -> str:
     return _http_address(value, "http://127.0.0.1:4318")
 
 
+def contact(value: object) -> str:
+    """An https: or mailto: URI."""
+    text = str(value)
+    try:
+        parts = urlsplit(text)
+        right = parts.hostname if parts.scheme == "https" else parts.scheme == "mailto" and "@" in parts.path[1:-1]
+    except ValueError:
+        right = False
+    if not right or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("an https: or mailto: URI, such as mailto:security@example.com")
+    return text
+
+
 def _http_address(value: object, example: str) -> str:
     text = str(value).rstrip("/")
     try:

@@ -25,6 +25,7 @@ _FIELDS: Final[Mapping[str, lists.Listed]] = {
     "state": lists.text(configs.c.state),
     "created_ts": lists.seconds(configs.c.created_ms),
     "modified_ts": lists.seconds(configs.c.modified_ms),
+    "name": lists.member(config_versions.c.body, "as_sent", "name"),
     "number_of_attempts": lists.member(config_versions.c.body, "retry", "attempts"),
     **{
         name: lists.member(config_versions.c.body, name)

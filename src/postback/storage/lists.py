@@ -94,12 +94,18 @@ def count(connection: Connection, found: Select[Any]) -> int:
     return total
 
 
+def lowered(text: str) -> Sequence[str]:
+    """What `lower` may make of a text: of letters beyond a to z not every database knows the small ones."""
+    return list(dict.fromkeys((text.lower(), "".join(one.lower() if one.isascii() else one for one in text))))
+
+
 def _holding(fields: Mapping[str, Listed], search: Search) -> ColumnElement[bool]:
     if "\0" in search.text:
         # Neither database takes it in a pattern, and no text that is stored has one.
         return false()
     columns = [words for name in search.fields if (words := fields[name].words) is not None]
-    return or_(*(func.lower(column).contains(search.text.lower(), autoescape=True) for column in columns))
+    texts = lowered(search.text)
+    return or_(*(func.lower(column).contains(text, autoescape=True) for column in columns for text in texts))
 
 
 def _order(fields: Mapping[str, Listed], sort: str, last: ColumnElement[Any]) -> Sequence[ColumnElement[Any]]:

@@ -1,16 +1,16 @@
-"""What a text stands for that somebody searches the log for: the beginning of an id, the host of a URL, a tracking id, or
-a subject."""
+"""What a text stands for that somebody searches the log for: the beginning of an id, the host of a URL, the name of a
+config, a tracking id, or a subject."""
 
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func
+from sqlalchemy import Connection, Row, func, or_
 
 from postback.domain.errors import InvalidValue
 from postback.domain.ids import decode, numbers_of
 from postback.domain.urls import Url, parse_url
 from postback.ports import Sought
-from postback.storage import documents, scope
+from postback.storage import documents, lists, scope
 from postback.storage.tables import config_versions, configs, events
 
 CONFIGS_MAX: Final = 500
@@ -20,7 +20,7 @@ _LETTERS: Final = 13
 
 
 def sought(connection: Connection, account: str, text: str) -> Sought:
-    for look in (_by_id, _by_host, _by_tracking_id):
+    for look in (_by_id, _by_receiver, _by_tracking_id):
         found = look(connection, account, text)
         if found is not None:
             return found
@@ -54,21 +54,24 @@ def _configs_from(connection: Connection, account: str, text: str, numbers: tupl
     return _bounded(text, rows)
 
 
-def _by_host(connection: Connection, account: str, text: str) -> Sought | None:
-    """By the URLs that configs have now; None where none has this host."""
+def _by_receiver(connection: Connection, account: str, text: str) -> Sought | None:
+    """By the URLs and names that configs have now; None where none has this host, and none is called so."""
     host = _host(text)
-    if not host or "\0" in host:
+    if not host or "\0" in text:
         return None
-    url = documents.Words(config_versions.c.body, "url")
+    url, name = (documents.Words(config_versions.c.body, *member) for member in (("url",), ("as_sent", "name")))
     query = (
-        scope.rows(account, configs, configs.c.id, url)
+        scope.rows(account, configs, configs.c.id, url, name)
         .join(
             config_versions,
             (config_versions.c.config_id == configs.c.id) & (config_versions.c.version == configs.c.version),
         )
-        .where(scope.of(account, config_versions), func.lower(url).contains(host, autoescape=True))
+        .where(
+            scope.of(account, config_versions),
+            or_(func.lower(url).contains(host, autoescape=True), func.lower(name).in_(lists.lowered(text))),
+        )
     )
-    rows = [row for row in connection.execute(query) if _is_at(row[1], host)]
+    rows = [row for row in connection.execute(query) if _is_at(row[1], host) or _is_called(row[2], text)]
     return Sought(text, config_ids=_bounded(text, rows)) if rows else None
 
 
@@ -87,6 +90,10 @@ def _is_at(url: str, host: str) -> bool:
     """Also where the port stands with it, or the brackets of an address."""
     parsed = _parsed(url)
     return parsed is not None and host in (parsed.host, parsed.authority, f"[{parsed.host}]")
+
+
+def _is_called(name: str | None, text: str) -> bool:
+    return name is not None and name.lower() == text.lower()
 
 
 def _parsed(url: str) -> Url | None:

@@ -48,6 +48,7 @@ def environment() -> Environment:
         "duration": shown.duration,
         "browser": shown.browser,
         "wants": shown.wants,
+        "contact_name": shown.contact_name,
         "waited": shown.waited,
         "pair": lambda value: (value, value),
         "reason_in_words": reason_in_words,

@@ -26,9 +26,11 @@ from postback.ports import Clock
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """`base_url` is what links begin with, without a slash at its end; `stopping` is set when the server ends.
+    `security_contact` is the URI that a weakness is told to, None where the operator named none.
 
     `calls_loopback` says that receivers on this very machine may be called, as when it is tried out.
-    `api_reference` gives the page of the API, by the address at which it will find its stylesheet; it takes a moment.
+    `api_reference` gives the page of the API, by the address at which it will find its stylesheet and the one that it leads
+    back to; it takes a moment.
     """
 
     base_url: str
@@ -50,8 +52,9 @@ class Services:
     publishing: Publishing
     audit: AuditActions
     refusals: Refusals
-    api_reference: Callable[[str], bytes]
+    api_reference: Callable[[str, str], bytes]
     api_stylesheet: Callable[[], bytes]
+    security_contact: str | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property

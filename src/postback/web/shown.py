@@ -5,6 +5,7 @@ from typing import Final
 
 from postback.domain.configs import PostbackConfig
 from postback.domain.deliveries import State
+from postback.domain.records import Record
 from postback.domain.stats import MINUTE_MS
 from postback.domain.times import rfc3339
 from postback.ports import DeliveryView
@@ -106,6 +107,11 @@ def wants(config: PostbackConfig) -> str:
         return ", ".join(config.event_types)
     flags = {"create": config.on_create, "update": config.on_update, "delete": config.on_delete}
     return f"{config.resource}: {', '.join(name for name, is_on in flags.items() if is_on) or 'nothing'}"
+
+
+def contact_name(contact: Record) -> str:
+    last, first = contact.body["last_name"], contact.body["first_name"]
+    return f"{last}, {first}" if first else str(last)
 
 
 _BROWSERS: Final = (

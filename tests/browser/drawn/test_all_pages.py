@@ -27,6 +27,7 @@ NAME = "\u202e<b>Harbour</b> Road"
 def ids(live: Live) -> dict[str, str]:
     """One of each thing that pages are about, with a name from outside; its delivery has failed."""
     location = live.made("/v2/locations", {"location": {"name": NAME}})["id"]
+    contact = {"location_id": location, "last_name": NAME, "first_name": NAME}
     config = live.config(
         f"http://127.0.0.1:{free_port()}/in", "all.pages", location_id=location, name=NAME, number_of_attempts=1
     )
@@ -37,6 +38,7 @@ def ids(live: Live) -> dict[str, str]:
     [delivery] = live.deliveries()
     return {
         "location_id": location,
+        "contact_id": live.made("/v2/contacts", {"contact": contact})["id"],
         "config_id": config,
         "event_id": event,
         "delivery_id": delivery["id"],
@@ -85,6 +87,7 @@ class Mistake(NamedTuple):
 MISTAKES = [
     Mistake("/locations/add", {"Name": "n" * 65}, "name"),
     Mistake("/locations/{location_id}/contacts/add", {"Last name": "n" * 65}, "last_name"),
+    Mistake("/locations/{location_id}/contacts/{contact_id}", {"Last name": ""}, "last_name"),
     Mistake("/locations/{location_id}/settings", {"Name": ""}, "name"),
     Mistake("/postbackconfigs/add", {"URL": "ftp://example.com"}, "url"),
     Mistake("/postbackconfigs/{config_id}/edit", {"Number of attempts": "99"}, "number_of_attempts"),

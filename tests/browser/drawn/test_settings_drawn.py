@@ -11,9 +11,10 @@ def test_every_page_is_drawn_without_a_complaint(windows: Windows, live: Live, l
     location = live.made("/v2/locations", {"location": {"name": "Main Street \u202eteertS", "city": "Springfield"}})[
         "id"
     ]
-    live.made(
+    contact = live.made(
         "/v2/contacts", {"contact": {"last_name": "Jones", "email": "jones@example.com", "location_id": location}}
-    )
+    )["id"]
+    empty = live.made("/v2/locations", {"location": {"name": "Closed Street"}})["id"]
     config = live.config("http://127.0.0.1:9/receiver?very=long&path=of-a-receiver", "contact.*", location_id=location)
     signed = live.config(
         "http://127.0.0.1:9/all", "*", format="json", headers={"X-Api-Key": "s3cret", "X-Customer": "17"}
@@ -34,9 +35,12 @@ def test_every_page_is_drawn_without_a_complaint(windows: Windows, live: Live, l
     draw("location-add", "/locations/add")
     draw("location-contacts", f"/locations/{location}")
     draw("contact-add", f"/locations/{location}/contacts/add")
+    draw("contact", f"/locations/{location}/contacts/{contact}")
+    draw("contact-delete", f"/locations/{location}/contacts/{contact}/delete")
     draw("location-settings", f"/locations/{location}/settings")
     draw("location-configs", f"/locations/{location}/postbackconfigs")
-    draw("location-delete", f"/locations/{location}/delete")
+    draw("location-kept", f"/locations/{location}/delete")
+    draw("location-delete", f"/locations/{empty}/delete")
     draw("configs", "/postbackconfigs")
     draw("config-add", f"/postbackconfigs/add?location_id={location}")
     draw("config", f"/postbackconfigs/{config}")

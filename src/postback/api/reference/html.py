@@ -6,7 +6,7 @@ from typing import Final
 
 from postback.api.reference.examples import as_text
 from postback.api.reference.fields import Told, table
-from postback.api.reference.markup import Html, code, coloured, element, link, paragraphs, together
+from postback.api.reference.markup import NOTHING, Html, code, coloured, element, link, paragraphs, together
 from postback.api.reference.operation import Operation, block, method_html, operation_html, path_html
 from postback.api.schema_parts import Schema
 
@@ -20,14 +20,16 @@ _META: Final = Html(
 )
 
 
-def page(document: Schema, style: Html) -> str:
-    """The whole page; `style` is the element that has its stylesheet, or leads to it."""
+def page(document: Schema, style: Html, back: str = "") -> str:
+    """The whole page; `style` is the element that has its stylesheet, or leads to it. `back` is the address of the portal
+    where it is one of its pages.
+    """
     groups = grouped(document)
     head = element("head", _META, element("title", f"{document['info']['title']} API"), style)
     body = element(
         "body",
         link("#content", "To the content", class_="skip"),
-        _contents(document, groups),
+        _contents(document, groups, back),
         element("main", _introduction(document), *_groups(document, groups), _schemas(document), id="content"),
     )
     return "<!doctype html>\n" + element("html", head, body, lang="en")
@@ -44,11 +46,12 @@ def grouped(document: Schema) -> Mapping[str, Sequence[Operation]]:
     return {tag: operations for tag, operations in groups.items() if operations}
 
 
-def _contents(document: Schema, groups: Mapping[str, Sequence[Operation]]) -> Html:
+def _contents(document: Schema, groups: Mapping[str, Sequence[Operation]], back: str) -> Html:
+    way_back = element("p", link(back, "← Back to the portal"), class_="back") if back else NOTHING
     name = element("p", link("#content", document["info"]["title"], " API"), class_="name")
     parts = [_chapter(_anchor(tag), _title(tag), *map(_entry, operations)) for tag, operations in groups.items()]
     schemas = (link(f"#schema-{name}", name) for name in document["components"]["schemas"])
-    return element("nav", name, *parts, _chapter("schemas", "Schemas", *schemas), aria_label="Contents")
+    return element("nav", way_back, name, *parts, _chapter("schemas", "Schemas", *schemas), aria_label="Contents")
 
 
 def _chapter(anchor: str, title: str, *entries: Html) -> Html:

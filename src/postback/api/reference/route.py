@@ -41,9 +41,11 @@ def rendered(document: Schema) -> Rendered:
     return Rendered(page(document, element("style", Html(style))).encode(), headers)
 
 
-def linked(document: Schema, address: str) -> Rendered:
-    """The page for somewhere else, whose stylesheet (`stylesheet`) is found at this address; headers are that place's own."""
-    return Rendered(page(document, Html(f'<link rel="stylesheet" href="{escape(address)}">')).encode(), {})
+def linked(document: Schema, address: str, back: str) -> Rendered:
+    """The page for somewhere else, whose stylesheet (`stylesheet`) is found at this address, and which leads back there;
+    headers are that place's own."""
+    style = Html(f'<link rel="stylesheet" href="{escape(address)}">')
+    return Rendered(page(document, style, back).encode(), {})
 
 
 def stylesheet() -> bytes:

@@ -6,7 +6,7 @@ from postback.web.pages.named import locations_of
 from postback.web.pages.paging import pages_of, query_of
 from postback.web.visit import Visit
 
-SEARCHED = ("url",)
+SEARCHED = ("name", "url")
 
 
 async def show_list(visit: Visit) -> Response:

@@ -15,9 +15,8 @@ from postback.web.pages.log_filter import (
     OF_DELIVERIES,
     PAGE_SIZE,
     Asked,
-    address_of,
     asked_of,
-    links_of,
+    shown_of,
 )
 from postback.web.pages.named import configs_of, offered_configs, offered_locations
 from postback.web.visit import Visit
@@ -65,17 +64,13 @@ async def section(visit: Visit) -> str:
 
 async def _found(visit: Visit, asked: Asked) -> dict[str, Any]:
     if asked.narrowed is None:
-        return {"asked": asked, "part": None, "address": ""}
+        return shown_of(visit, asked, None)
     part = await visit.services.log.deliveries(
         visit.account, asked.narrowed, visit.asked(CURSOR) or None, PAGE_SIZE, LOOKED_AT
     )
-    first, older = links_of(visit, asked, part)
     return {
-        "asked": asked,
-        "address": address_of(visit, asked),
-        "part": part,
+        **shown_of(visit, asked, part),
         "configs": await configs_of(visit, [view.config_id for view in part.items]),
-        "first": first,
-        "older": older,
+        "is_cancellable": asked.narrowed.state in SELECTABLE[JobKind.CANCEL],
         "is_replayable": asked.narrowed.state is None or asked.narrowed.state in SELECTABLE[JobKind.REPLAY],
     }

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from postback.domain.catalog import CATALOG
 from postback.web.pages.deliveries import LABELS
-from postback.web.pages.log_filter import CURSOR, LOOKED_AT, OF_EVENTS, PAGE_SIZE, Asked, address_of, asked_of, links_of
+from postback.web.pages.log_filter import CURSOR, LOOKED_AT, OF_EVENTS, PAGE_SIZE, Asked, asked_of, shown_of
 from postback.web.pages.named import locations_of, offered_locations
 from postback.web.visit import Visit
 
@@ -30,16 +30,11 @@ async def section(visit: Visit) -> str:
 
 async def _found(visit: Visit, asked: Asked) -> dict[str, Any]:
     if asked.narrowed is None:
-        return {"asked": asked, "part": None, "address": ""}
+        return shown_of(visit, asked, None)
     part = await visit.services.log.events(
         visit.account, asked.narrowed, visit.asked(CURSOR) or None, PAGE_SIZE, LOOKED_AT
     )
-    first, older = links_of(visit, asked, part)
     return {
-        "asked": asked,
-        "address": address_of(visit, asked),
-        "part": part,
+        **shown_of(visit, asked, part),
         "locations": await locations_of(visit, [event.location_id for event, _ in part.items]),
-        "first": first,
-        "older": older,
     }

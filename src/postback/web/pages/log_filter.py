@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from postback.actions.fields import Errors
@@ -66,18 +66,19 @@ async def asked_of(visit: Visit, names: Sequence[str]) -> Asked:
     return Asked(values, form, narrowed)
 
 
-def address_of(visit: Visit, asked: Asked) -> str:
-    """The query of this very page of the list."""
-    cursor = visit.asked(CURSOR)
-    return urlencode({**asked.values, **({CURSOR: cursor} if cursor else {})})
-
-
-def links_of(visit: Visit, asked: Asked, part: Part[T]) -> tuple[str | None, str | None]:
-    """(to the newest, further back), each None where there is no such page."""
-    first = f"?{asked.query}" if visit.asked(CURSOR) else None
-    if part.next_cursor is None:
-        return first, None
-    return first, "?" + urlencode({**asked.values, CURSOR: part.next_cursor})
+def shown_of(visit: Visit, asked: Asked, part: Part[Any] | None) -> dict[str, Any]:
+    """What every list of the log shows; `part` is None where a filter is wrong. `address` is the query of this very page,
+    `first` leads to the newest and `older` further back, each None where there is no such page."""
+    if part is None:
+        return {"asked": asked, "part": None, "address": ""}
+    cursor, next_cursor = visit.asked(CURSOR), part.next_cursor
+    return {
+        "asked": asked,
+        "part": part,
+        "address": urlencode({**asked.values, **({CURSOR: cursor} if cursor else {})}),
+        "first": f"?{asked.query}" if cursor else None,
+        "older": None if next_cursor is None else "?" + urlencode({**asked.values, CURSOR: next_cursor}),
+    }
 
 
 def _read(errors: Errors, reader: Callable[[str], T], text: str | None) -> T | None:

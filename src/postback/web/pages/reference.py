@@ -13,6 +13,8 @@ from postback.web.forms import Form
 from postback.web.reference_shown import VERIFYING, VERIFYING_WITH_TOOLKIT, examples
 from postback.web.visit import Visit
 
+ADDRESS: Final = "/reference"
+
 
 async def show(visit: Visit) -> Response:
     """Narrowed to what a format can say, or to a part of a name."""
@@ -52,7 +54,7 @@ async def show_signatures(visit: Visit) -> Response:
 async def show_api(visit: Visit) -> Response:
     """A page of its own make."""
     # The first one takes a tenth of a second, for which deliveries do not wait.
-    return HTMLResponse(await asyncio.to_thread(visit.services.api_reference, _stylesheet_url(visit)))
+    return HTMLResponse(await asyncio.to_thread(visit.services.api_reference, _stylesheet_url(visit), ADDRESS))
 
 
 def _stylesheet_url(visit: Visit) -> str:

@@ -1,7 +1,8 @@
-"""Many deliveries at once: what a filter selects is counted before it is replayed, and how far that is can be seen."""
+"""Many deliveries at once: what a filter selects is counted before it is replayed or cancelled, and how far that is can be
+seen."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 from starlette.responses import Response
@@ -21,10 +22,47 @@ COUNTED: Final = 10_000
 
 ALL: Final = "all"
 
-WHAT_HAPPENS: Final = (
-    "Each of them is owed again, now, and its attempts are counted anew: a receiver may get what it has had already.",
-    "They go in the order of their events, within the limits of their postback configs.",
-    "What belongs to a paused postback config is held until it is resumed.",
+
+class Many(NamedTuple):
+    """What is done with many deliveries, in the words of its pages. `state` is that of those which are meant where nobody
+    says so, None for all that it can be done with; `which` is what these are called."""
+
+    kind: JobKind
+    path: str
+    verb: str
+    state: State | None
+    which: str
+    what_happens: Sequence[str]
+    nothing: str
+    begun: str
+
+
+REPLAY: Final = Many(
+    kind=JobKind.REPLAY,
+    path="/replays/new",
+    verb="Replay",
+    state=State.FAILED,
+    which="failed",
+    what_happens=(
+        "Each of them is owed again, now, and its attempts are counted anew: a receiver may get what it has had already.",
+        "They go in the order of their events, within the limits of their postback configs.",
+        "What belongs to a paused postback config is held until it is resumed.",
+    ),
+    nothing="No delivery that has ended fits this now; tests are not replayed.",
+    begun="The replay has begun; it goes on when you leave this page.",
+)
+CANCEL: Final = Many(
+    kind=JobKind.CANCEL,
+    path="/replays/cancel",
+    verb="Cancel",
+    state=None,
+    which="open",
+    what_happens=(
+        "None of them is attempted any more; an attempt that is under way still reaches its receiver.",
+        "They stay in the log, and can be replayed later.",
+    ),
+    nothing="No delivery that is owed fits this now.",
+    begun="The cancellation has begun; it goes on when you leave this page.",
 )
 
 _NAMES: Final = {
@@ -61,37 +99,56 @@ async def list_section(visit: Visit) -> str:
 
 
 async def show_new(visit: Visit) -> Response:
-    """What it would do, and to how many, before anything is done."""
-    filters = {name: text for name in OF_DELIVERIES if (text := visit.asked(name))}
-    filters.setdefault("state", State.FAILED)
-    is_all = set(filters) == {"state"}
-    asked = await visit.services.replays.asked(visit.account, JobKind.REPLAY, fields_of(filters, is_all=is_all))
-    count = await visit.services.replays.count(visit.account, JobKind.REPLAY, asked.narrowed, COUNTED + 1)
-    back = "/deliveries?" + urlencode(filters)
-    facts = filter_in_words(asked.narrowed.as_asked())
-    if not count:
-        return await visit.page("replays/nothing.html", facts=facts, back=back)
-    what = _deliveries(count)
-    sentences = [f"Nothing narrows this: it is every {filters['state']} delivery of the account."] if is_all else []
-    return await visit.confirm(
-        title=f"Replay {what}?",
-        sentences=[*sentences, *WHAT_HAPPENS],
-        facts={**facts, "Deliveries": what.rpartition(" ")[0]},
-        fields={**filters, **({ALL: "1"} if is_all else {})},
-        action="/replays/new",
-        button=f"Replay {what}",
-        kind="primary",
-        back=back,
-    )
+    return await _ask(visit, REPLAY)
 
 
 async def start(visit: Visit) -> Response:
+    return await _start(visit, REPLAY)
+
+
+async def show_cancel(visit: Visit) -> Response:
+    return await _ask(visit, CANCEL)
+
+
+async def cancel(visit: Visit) -> Response:
+    return await _start(visit, CANCEL)
+
+
+async def _ask(visit: Visit, many: Many) -> Response:
+    """What it would do, and to how many, before anything is done."""
+    filters = {name: text for name in OF_DELIVERIES if (text := visit.asked(name))}
+    if many.state is not None:
+        filters.setdefault("state", many.state)
+    is_all = filters.keys() <= {"state"}
+    asked = await visit.services.replays.asked(visit.account, many.kind, fields_of(filters, is_all=is_all))
+    count = await visit.services.replays.count(visit.account, many.kind, asked.narrowed, COUNTED + 1)
+    back = "/deliveries?" + urlencode(filters)
+    facts = filter_in_words(asked.narrowed.as_asked())
+    if not count:
+        return await visit.page("replays/nothing.html", many=many, facts=facts, back=back)
+    what = _deliveries(count)
+    which = filters.get("state", many.which)
+    sentences = [f"Nothing narrows this: it is every {which} delivery of the account."] if is_all else []
+    return await visit.confirm(
+        title=f"{many.verb} {what}?",
+        sentences=[*sentences, *many.what_happens],
+        facts={**facts, "Deliveries": what.rpartition(" ")[0]},
+        fields={**filters, **({ALL: "1"} if is_all else {})},
+        action=many.path,
+        button=f"{many.verb} {what}",
+        kind="primary" if many is REPLAY else "danger",
+        back=back,
+        back_label="Leave them as they are",
+    )
+
+
+async def _start(visit: Visit, many: Many) -> Response:
     form = await visit.form()
     filters = {name: text for name in OF_DELIVERIES if (text := form.text(name).strip())}
     fields = fields_of(filters, is_all=form.is_on(ALL))
-    asked = await visit.services.replays.asked(visit.account, JobKind.REPLAY, fields)
-    job = await visit.services.replays.start(visit.account, JobKind.REPLAY, asked.narrowed, by=visit.actor)
-    return visit.go(f"/replays/{job.id}", "The replay has begun; it goes on when you leave this page.")
+    asked = await visit.services.replays.asked(visit.account, many.kind, fields)
+    job = await visit.services.replays.start(visit.account, many.kind, asked.narrowed, by=visit.actor)
+    return visit.go(f"/replays/{job.id}", many.begun)
 
 
 async def show(visit: Visit) -> Response:
