@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Final
 
 from starlette.responses import HTMLResponse, Response
 
