@@ -151,8 +151,8 @@ class Visit:
 
     async def confirm(self, **context: Any) -> Response:
         """Ask before it is done: `title`, `sentences`, `facts` (word → number), `action`, `button`, `back` and what that
-        is called, and `fields`, which are sent along."""
-        known = {"facts": {}, "fields": {}, "sentences": [], "back_label": "Cancel"}
+        is called, `fields`, which are sent along, and `links` (words → path) to a question about less."""
+        known = {"facts": {}, "fields": {}, "sentences": [], "links": {}, "back_label": "Cancel"}
         return await self.page("confirm.html", **{**known, **context})
 
     def sign_in(self, signed_in: SignedIn, path: str, framed_by: Sequence[str]) -> Response:

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
+from postback.actions.replays import Counted
 from postback.domain.causes import in_words, parse_cause
 from postback.domain.deliveries import State
 from postback.domain.jobs import JobKind
@@ -18,6 +19,9 @@ from postback.web.visit import Visit
 
 COUNTED: Final = 10_000
 """Of more it is enough to know that there are more."""
+
+COUNTED_OF: Final = 20_000
+"""Rows that are looked at for them: of what is rare those that were accepted last are counted, and since when is said."""
 
 ALL: Final = "all"
 
@@ -66,21 +70,21 @@ async def show_new(visit: Visit) -> Response:
     filters.setdefault("state", State.FAILED)
     is_all = set(filters) == {"state"}
     asked = await visit.services.replays.asked(visit.account, JobKind.REPLAY, fields_of(filters, is_all=is_all))
-    count = await visit.services.replays.count(visit.account, JobKind.REPLAY, asked.narrowed, COUNTED + 1)
+    counted = await visit.services.replays.counted(
+        visit.account, JobKind.REPLAY, asked.narrowed, COUNTED + 1, COUNTED_OF
+    )
     back = "/deliveries?" + urlencode(filters)
     facts = filter_in_words(asked.narrowed.as_asked())
-    if not count:
+    if counted == Counted(0):
         return await visit.page("replays/nothing.html", facts=facts, back=back)
-    what = _deliveries(count)
     sentences = [f"Nothing narrows this: it is every {filters['state']} delivery of the account."] if is_all else []
+    fields = {**filters, **({ALL: "1"} if is_all else {})}
     return await visit.confirm(
-        title=f"Replay {what}?",
         sentences=[*sentences, *WHAT_HAPPENS],
-        facts={**facts, "Deliveries": what.rpartition(" ")[0]},
-        fields={**filters, **({ALL: "1"} if is_all else {})},
+        fields=fields,
         action="/replays/new",
-        button=f"Replay {what}",
         back=back,
+        **_question(counted, facts, filters),
     )
 
 
@@ -121,6 +125,32 @@ def _value_in_words(name: str, value: object) -> object:
 def _time(text: str) -> str:
     ms = time_ms(text)
     return text if ms is None else rfc3339(ms)
+
+
+def _question(counted: Counted, facts: Mapping[str, object], filters: Mapping[str, str]) -> dict[str, Any]:
+    """With a number that is true: of all, or of those since a time."""
+    what = _deliveries(counted.deliveries)
+    number = what.rpartition(" ")[0]
+    if counted.since_ms is None:
+        return {
+            "title": f"Replay {what}?",
+            "button": f"Replay {what}",
+            "facts": {**facts, "Deliveries": number},
+        }
+    since = exact(counted.since_ms)
+    if not counted.deliveries:
+        return {
+            "title": "Replay older deliveries that fit?",
+            "button": "Replay all that fit",
+            "facts": {**facts, "Deliveries": f"none accepted since {since}; older ones are not counted"},
+        }
+    narrower = {**filters, "from": rfc3339(counted.since_ms)}
+    return {
+        "title": f"Replay {what} and older ones that fit?",
+        "button": "Replay all that fit",
+        "facts": {**facts, "Deliveries": f"{number} accepted since {since}; older ones are not counted"},
+        "links": {f"Only the {what} since then": "/replays/new?" + urlencode(narrower)},
+    }
 
 
 def _deliveries(count: int) -> str:
