@@ -20,7 +20,7 @@ from postback.web.visit import Visit
 COUNTED: Final = 10_000
 """Of more it is enough to know that there are more."""
 
-COUNTED_OF: Final = 20_000
+COUNTED_OF: Final = 40_000
 """Rows that are looked at for them: of what is rare those that were accepted last are counted, and since when is said."""
 
 ALL: Final = "all"
