@@ -53,14 +53,16 @@ def told(reply: Reply) -> tuple[int, dict[str, str], bytes]:
 
 
 def kept(api: Api) -> list[tuple[object, ...]]:
-    """All that the store holds of anything, but for when a key was last used."""
+    """All that the store holds of anything, but for when a key was last used and which requests were refused."""
     with closing(sqlite3.connect(api.store.path)) as connection:
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
         return [
             (table, *row)
             for table in tables
             if table != "api_keys"
-            for row in connection.execute(f"SELECT * FROM {table}")
+            for row in connection.execute(
+                f"SELECT * FROM {table}{" WHERE action <> 'access.refuse'" if table == 'audit' else ''}"
+            )
         ]
 
 

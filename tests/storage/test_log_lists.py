@@ -84,7 +84,11 @@ async def test_a_list_looks_back_so_far_and_goes_on_from_there(day: Day) -> None
     of_a_type = LogFilter(event_type="contact.updated")
     assert await day.log.reach(ACCOUNT, of_a_type, None, 3) == a_numbered(4).id
     assert await day.log.reach(ACCOUNT, replace(of_a_type, state=State.FAILED), None, 20) == a_numbered(2).id
-    assert await day.log.reach(ACCOUNT, LogFilter(config_id=CONFIG_ID), None, 30) == a_numbered(3).id
+    assert await day.log.reach(ACCOUNT, LogFilter(config_id=CONFIG_ID), None, 30) == a_numbered(2).id
+    pending = LogFilter(state=State.PENDING)
+    assert await day.log.reach(ACCOUNT, pending, None, 2) == a_numbered(3).id
+    assert await day.log.reach(ACCOUNT, replace(of_a_type, state=State.PENDING), None, 8) == a_numbered(3).id
+    assert await day.log.reach(ACCOUNT, replace(pending, reason="bad_status"), None, 20) == a_numbered(3).id
     # What comes past nothing else needs no end.
     for narrowed in (ALL, LogFilter(state=State.FAILED), LogFilter(subject="con_1"), LogFilter(since_ms=NOON)):
         assert await day.log.reach(ACCOUNT, narrowed, None, 1) is None

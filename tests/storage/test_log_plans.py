@@ -100,7 +100,7 @@ async def test_each_list_walks_the_index_made_for_it(day: Day, name: str, index:
 async def test_how_far_a_list_looks_back_is_read_from_an_index(
     day: Day, name: str, before: tuple[int, int] | None
 ) -> None:
-    for walk in log_reach.walks(ACCOUNT, NAMED[name], None if before is None else before[0]):
+    for walk, _ in log_reach.walks(ACCOUNT, NAMED[name], None if before is None else before[0]):
         plan = await plan_of(day, walk)
         assert "TEMP B-TREE" not in plan
         assert [line for line in plan.splitlines() if "SCAN" in line] in ([], ["SCAN owed"])

@@ -56,6 +56,7 @@ def taken_back(raw: sqlite3.Connection) -> None:
     for table in ("sessions", "sign_in_links", "users"):
         raw.execute(f"DROP TABLE {table}")
     raw.execute("ALTER TABLE accounts DROP COLUMN portal_origins")
+    raw.execute("ALTER TABLE audit DROP COLUMN is_operator")
     raw.execute("DROP INDEX events_of_tracking_id")
     raw.execute("ALTER TABLE events DROP COLUMN tracking_id")
     raw.execute("DELETE FROM counters WHERE measure BETWEEN ? AND ? OR measure >= ?", (REPLAYED, LATENCY - 1, CAUSE))

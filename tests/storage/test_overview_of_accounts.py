@@ -13,7 +13,7 @@ from postback.storage.overview import (
     SqlOverview,
     ever_accepted,
     ever_delivered,
-    failures_since,
+    failures_between,
     oldest_due,
     troubled_configs,
     waiting_of,
@@ -45,6 +45,12 @@ async def failed(store: Store, worker: Worker, number: int, outcome: object, *, 
     await store.settle(worker, [a_settlement(claim, Verdict.FAILED, outcome=outcome) for claim in claims])
 
 
+async def failures_of(store: Store, account: str = ACCOUNT, since_ms: int = FIRST) -> list[Failures]:
+    """All from then on."""
+    steps = await SqlOverview(store).failures(account, since_ms, FIRST + 50 * DAY_MS, 100 * DAY_MS)
+    return [row for rows in steps.values() for row in rows]
+
+
 # --- failures -------------------------------------------------------------------------------------------------------
 
 
@@ -57,7 +63,7 @@ async def test_failures_are_told_by_cause_and_config_with_the_first_and_the_last
     await failed(store, worker, 2, EXPIRED)
     await failed(store, worker, 3, answered(404))
 
-    found = await SqlOverview(store).failures(ACCOUNT, FIRST)
+    found = await failures_of(store)
 
     last = FIRST + 3 * MINUTE_MS
     expired = Cause(Reason.TLS_ERROR, "certificate_expired")
@@ -76,7 +82,7 @@ async def test_what_ends_without_an_answer_has_a_cause_too(store: Store, worker:
     await store.accept(worker, given.units(1, first=1))
     await store.expire(NOON + 1, 100)
 
-    found = await SqlOverview(store).failures(ACCOUNT, FIRST)
+    found = await failures_of(store)
 
     assert sorted(str(one.cause) for one in found) == ["cannot_render", "expired"]
     await given.conserved(store)
@@ -89,11 +95,26 @@ async def test_failures_from_before_and_of_others_are_not_told_and_what_is_tried
     clock.pass_(ms=2 * MINUTE_MS)
     [claim] = await given.claims_of(store, worker, 1, first=1)
     await store.settle(worker, [a_settlement(claim, Verdict.RETRY, outcome=REFUSED)])
-    overview = SqlOverview(store)
 
-    assert await overview.failures(ACCOUNT, FIRST + MINUTE_MS) == []
-    assert len(await overview.failures(ACCOUNT, FIRST)) == 1
-    assert await overview.failures(OTHER, FIRST) == []
+    assert await failures_of(store, since_ms=FIRST + MINUTE_MS) == []
+    assert len(await failures_of(store)) == 1
+    assert await failures_of(store, OTHER) == []
+
+
+async def test_failures_are_told_step_by_step_up_to_the_minute_before_the_end(
+    store: Store, worker: Worker, clock: ClockDouble
+) -> None:
+    for number in range(4):
+        await failed(store, worker, number, REFUSED)
+        clock.pass_(ms=MINUTE_MS)
+    # The second begins where the first one ends, which is not where it began.
+    first, second = FIRST - MINUTE_MS, FIRST + MINUTE_MS
+
+    found = await SqlOverview(store).failures(ACCOUNT, FIRST, FIRST + 3 * MINUTE_MS, 2 * MINUTE_MS)
+
+    told = {at_ms: [(row.deliveries, row.first_ms, row.last_ms) for row in rows] for at_ms, rows in found.items()}
+    assert first % (2 * MINUTE_MS) == 0
+    assert told == {first: [(1, FIRST, FIRST)], second: [(2, second, FIRST + 2 * MINUTE_MS)]}
 
 
 async def test_causes_are_no_latencies(store: Store, worker: Worker) -> None:
@@ -110,7 +131,7 @@ async def test_failures_are_forgotten_with_their_minutes(store: Store, worker: W
     while await store.expire(clock() - 30 * DAY_MS, 100):
         continue
 
-    assert await SqlOverview(store).failures(ACCOUNT, 0) == []
+    assert await failures_of(store, since_ms=0) == []
 
 
 # --- what waits -----------------------------------------------------------------------------------------------------
@@ -329,8 +350,8 @@ async def test_all_of_it_is_found_by_keys(store: SqliteStore) -> None:
 
         return await store.read(explain)
 
-    assert (await plan(failures_since(ACCOUNT, 7)))[0] == (
-        "SEARCH counters USING INDEX counters_of_causes (account=? AND minute>?)"
+    assert (await plan(failures_between(ACCOUNT, (7, 9), 5)))[0] == (
+        "SEARCH counters USING INDEX counters_of_causes (account=? AND minute>? AND minute<?)"
     )
     for query in (
         *(waiting_of(ACCOUNT), oldest_due(ACCOUNT), ever_accepted(ACCOUNT), ever_delivered(ACCOUNT)),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.anyio
 
 COUNT = 20_000
 PAGE = 50
+LOOKED_AT = 400
 
 NAMED = {
     "all": LogFilter(),
@@ -35,6 +37,14 @@ NAMED = {
     "failed_of_type": LogFilter(state=State.FAILED, event_type="contact.created"),
     "delivered": LogFilter(state=State.DELIVERED),
     "cancelled": LogFilter(state=State.CANCELLED),
+}
+RARE = {
+    "type": LogFilter(event_type="never.published"),
+    "type_and_location": LogFilter(event_type="contact.created", location_id="loc_nowhere"),
+    "reason": LogFilter(reason="response_timeout"),
+    "type_and_host": LogFilter(
+        event_type="never.published", sought=Sought("x", config_ids=(CONFIG_ID, CONFIG_ID + 1000))
+    ),
 }
 OPEN = {"all": LogFilter(), "pending": LogFilter(state=State.PENDING), "time": NAMED["time"]}
 BEFORE = (given.event_number(COUNT // 2).id, CONFIG_ID)
@@ -115,6 +125,37 @@ async def test_a_page_of_what_is_owed_costs_what_it_shows(
     assert await touched(full, owed_keys(ACCOUNT, OPEN[name], before).limit(PAGE)) < PAGE * 40
 
 
+each_rare = pytest.mark.parametrize("name", RARE)
+
+
+@each_rare
+@pytest.mark.parametrize("state", [None, State.PENDING, State.FAILED])
+async def test_what_nothing_fits_costs_what_is_looked_at(full: PostgresStore, name: str, state: State | None) -> None:
+    narrowed = replace(RARE[name], state=state)
+    since = await SqlLog(full).reach(ACCOUNT, narrowed, None, LOOKED_AT)
+
+    pages = 0
+    if state is not State.FAILED:
+        pages += await touched(full, owed_keys(ACCOUNT, narrowed, None, since).limit(PAGE))
+    if state is not State.PENDING:
+        pages += await touched(full, finished_keys(ACCOUNT, narrowed, None, since).limit(PAGE))
+
+    assert since is not None
+    assert pages < LOOKED_AT * 10
+
+
+@each_rare
+async def test_what_is_owed_is_no_reason_to_read_through_all_events(full: PostgresStore, name: str) -> None:
+    """As a join would, for there are few that fit, as far as the planner knows."""
+    query = owed_keys(ACCOUNT, RARE[name], None).limit(PAGE)
+
+    def kinds(connection: Connection) -> set[str]:
+        plan = explained(connection, str(query.compile(connection, compile_kwargs={"literal_binds": True})))
+        return {node["Node Type"] for node in walked(plan)}
+
+    assert {kind for kind in await full.read(kinds) if "Join" in kind or kind == "Nested Loop"} == set()
+
+
 async def test_numbers_are_found_by_keys(full: PostgresStore) -> None:
     assert await touched(full, step_sums(ACCOUNT, [CONFIG_ID], (100, 160), 5)) < 40
     assert await touched(full, counted_configs(ACCOUNT)) < 20
@@ -141,6 +182,12 @@ async def rows_passed(store: PostgresStore, seen: Sequence[watched.Statement]) -
         return most(explained(connection, statement.sql, tuple(statement.parameters)))
 
     return [await store.read(partial(count, statement=one)) for one in seen if "FROM" in one.sql]
+
+
+def walked(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """Its steps, without those of the looks that are made for each row."""
+    parts = [part for part in plan.get("Plans", []) if part["Parent Relationship"] != "SubPlan"]
+    return [plan, *(node for part in parts for node in walked(part))]
 
 
 def most(plan: dict[str, Any]) -> int:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Row, Table, insert, update
 
+from postback.actions.replays import Counted, ReplayActions
 from postback.domain.accounts import Actor
-from postback.domain.deliveries import State, Verdict
+from postback.domain.deliveries import Accepted, State, Verdict
 from postback.domain.errors import Conflict, NotFound
 from postback.domain.ids import encode
 from postback.domain.jobs import COUNTED_MAX, RUNNING_MAX, SELECTABLE, JobKind
@@ -20,7 +21,7 @@ from postback.storage.measures import CANCELLED, REPLAYED
 from postback.storage.postgres import replaying as postgres_replaying
 from postback.storage.sqlite import replaying as sqlite_replaying
 from postback.storage.tables import attempts, audit, events, owed, replays
-from tests.build import ACCOUNT, CONFIG_ID, LOCATION_ID, NOON, a_settlement, an_event
+from tests.build import ACCOUNT, CONFIG_ID, LOCATION_ID, NOON, a_settlement, a_unit, an_event
 from tests.doubles import ClockDouble
 from tests.storage import given
 from tests.storage.given import Store
@@ -347,6 +348,31 @@ async def test_counting_ends_where_it_would_take_long_and_the_job_counts_on(
 
     assert seen == [(4, 3), (6, 6), (9, 9), (10, 10)]
     assert COUNTED_MAX == 100_000
+
+
+async def test_what_few_fit_is_counted_as_far_back_as_a_list_looks(store: Store, clock: ClockDouble) -> None:
+    """Without the last event that is looked at: of its millisecond there may be more."""
+    worker = await store.enlist("here")
+    for number in range(8):
+        kind = "b.c" if number % 2 else "a.b"
+        unit = a_unit(an_event(id=(NOON + number) << 21, type=kind), claimed=True)
+        [answer] = await store.accept(worker, [unit])
+        assert isinstance(answer, Accepted)
+        await store.settle(worker, [a_settlement(claim, Verdict.DELIVERED) for claim in answer.claims])
+    clock.pass_(seconds=1)
+    actions = ReplayActions(store, SqlLog(store), lambda: 1, lambda: None)
+    of_a_type = LogFilter(state=State.DELIVERED, event_type="b.c")
+
+    async def counted(narrowed: LogFilter, looked_at: int, at_most: int = 100) -> Counted:
+        return await actions.counted(ACCOUNT, REPLAY, narrowed, at_most, looked_at)
+
+    assert await counted(of_a_type, 100) == Counted(4)
+    assert await counted(of_a_type, 5) == Counted(2, NOON + 4)
+    assert await counted(replace(of_a_type, since_ms=NOON + 4), 5) == Counted(2)
+    assert await counted(replace(of_a_type, event_type="never.published"), 5) == Counted(0, NOON + 4)
+    # More than anybody wants to know are enough, however far back they are.
+    assert await counted(of_a_type, 5, at_most=2) == Counted(2)
+    assert await counted(of_a_type, 8, at_most=100) == Counted(4, NOON + 1)
 
 
 # --- jobs -----------------------------------------------------------------------------------------------------------

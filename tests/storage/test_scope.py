@@ -169,7 +169,7 @@ async def test_every_statement_that_is_sent_names_the_account(empty_store: Store
         await SqlStats(empty_store).health(ACCOUNT, [CONFIG_ID], NOON)
         glance = SqlOverview(empty_store)
         await glance.waits(ACCOUNT)
-        await glance.failures(ACCOUNT, NOON)
+        await glance.failures(ACCOUNT, NOON, NOON + 60_000, 60_000)
         await glance.begun(ACCOUNT)
         await glance.troubled(ACCOUNT, NOON, 10)
         await config_store.some(ACCOUNT, [CONFIG_ID])

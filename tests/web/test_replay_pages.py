@@ -1,5 +1,7 @@
 """Many deliveries at once: counted before it is done, then a job whose progress is a page."""
 
+import re
+
 import pytest
 
 from postback.domain.deliveries import State
@@ -111,6 +113,47 @@ async def test_more_than_anybody_would_count_is_said_so(
 
     assert "Replay more than 2 deliveries?" in asked.text
     assert (await portal.services.replays.find("default", started.to[9:])).selected == 4
+
+
+async def test_what_is_not_counted_to_the_end_is_said_so_and_can_be_left_out(
+    portal: Portal, owner: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two fit among the newest rows that are looked at, and one is older."""
+    monkeypatch.setattr("postback.web.pages.replays.COUNTED_OF", 3)
+    config_id = await portal.config()
+    await delivered(portal, config_id)
+    portal.clock.pass_(ms=1_000)
+    for _ in range(4):
+        await delivered(portal, config_id)
+        portal.clock.pass_(ms=1_000)
+    asked = await owner.get("/replays/new?state=delivered&type=sms.received")
+
+    fewer = await owner.get(asked.links["Only the 2 deliveries since then"])
+    some = await owner.submit(fewer.form("/replays/new"))
+    everything = await owner.submit(asked.form("/replays/new"))
+
+    assert "Replay 2 deliveries and older ones that fit?" in asked.text
+    assert re.search(r"Deliveries 2 accepted since [-\d]+ [:.\d]+ UTC; older ones are not counted", asked.text)
+    assert "Replay 2 deliveries?" in fewer.text
+    assert [
+        (await portal.services.replays.find("default", started.to[9:])).selected for started in (some, everything)
+    ] == [2, 5]
+
+
+async def test_where_none_of_the_newest_fits_older_ones_may(
+    portal: Portal, owner: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("postback.web.pages.replays.COUNTED_OF", 2)
+    config_id = await portal.config()
+    for _ in range(3):
+        await delivered(portal, config_id)
+        portal.clock.pass_(ms=1_000)
+
+    asked = await owner.get("/replays/new?state=delivered&type=never.published")
+
+    assert "Replay older deliveries that fit?" in asked.text
+    assert re.search(r"Deliveries none accepted since [-\d]+ [:.\d]+ UTC; older ones are not counted", asked.text)
+    assert asked.form("/replays/new")
 
 
 @pytest.mark.parametrize("query", ["state=pending", "state=lost", "config=crm", "from=yesterday"])

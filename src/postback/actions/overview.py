@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from postback.actions.audit import as_seen
+from postback.actions.failures import FailureActions, Owner
 from postback.actions.past import AT_ONCE, LATE_MS, SPANS, Past, Span, coarser, first_of
 from postback.actions.stats import StatsActions, Step
 from postback.domain.causes import Cause
@@ -85,13 +86,15 @@ class OverviewActions:
     accounts: Accounts
     configs: Configs
     audit: Audit
+    failures: FailureActions
     past: Past = field(default_factory=Past)
 
     async def glance(self, account: str, span: Span, *, sees_operators: bool) -> Glance:
         """Who paused a config is named as the audit names them."""
         now_ms = self.stats.clock()
-        of_spans = await self._steps_of_spans(account, span, now_ms)
-        failures = await self.overview.failures(account, first_of(span, now_ms))
+        owner = Owner(account, (await self.accounts.find(account)).created_ms)
+        of_spans = await self._steps_of_spans(owner, span, now_ms)
+        failures = await self.failures.since(owner, first_of(span, now_ms), now_ms)
         known = await self.configs.some(account, named(failures))
         troubled = await self.overview.troubled(account, now_ms + WARNED_BEFORE_MS, ATTENTION_MAX + 1)
         return Glance(
@@ -108,31 +111,28 @@ class OverviewActions:
         """What has been done of the way to a first delivery."""
         return await self.overview.begun(account)
 
-    async def _steps_of_spans(self, account: str, upto: Span, now_ms: int) -> Sequence[Sequence[Step]]:
+    async def _steps_of_spans(self, owner: Owner, upto: Span, now_ms: int) -> Sequence[Sequence[Step]]:
         """Of the hour, and of each longer span up to that one."""
-        made_ms = (await self.accounts.find(account)).created_ms
         found: list[Sequence[Step]] = []
         for span in SPANS.values():
-            found.append(await self._steps(account, made_ms, span, now_ms, found[-1] if found else ()))
+            found.append(await self._steps(owner, span, now_ms, found[-1] if found else ()))
             if span is upto:
                 break
         return found
 
-    async def _steps(
-        self, account: str, made_ms: int, span: Span, now_ms: int, finer: Sequence[Step]
-    ) -> Sequence[Step]:
+    async def _steps(self, owner: Owner, span: Span, now_ms: int, finer: Sequence[Step]) -> Sequence[Step]:
         """What is over is added up in parts, each of which is kept: only the first look is a long one. What is not is added
         up of the steps of a finer span."""
         step_ms, since_ms = span.step_s * 1000, first_of(span, now_ms)
-        steps = self.past.steps(account, made_ms, span, since_ms)
+        steps = self.past.steps(*owner, span, since_ms)
         since_ms += len(steps) * step_ms
         while since_ms <= now_ms:
             until_ms = since_ms + min(AT_ONCE, (now_ms - since_ms) // step_ms + 1) * step_ms
             if finer and finer[0].at_ms <= since_ms:
                 part = coarser([step for step in finer if since_ms <= step.at_ms < until_ms], step_ms)
             else:
-                part = list(await self.stats.steps(account, since_ms, until_ms, span.step_s, None))
-            self.past.keep(account, made_ms, span, [step for step in part if step.at_ms + step_ms + LATE_MS <= now_ms])
+                part = list(await self.stats.steps(owner.account, since_ms, until_ms, span.step_s, None))
+            self.past.keep(*owner, span, [step for step in part if step.at_ms + step_ms + LATE_MS <= now_ms])
             steps += part
             since_ms = until_ms
         return steps

@@ -13,7 +13,7 @@ from postback.domain.causes import parse_cause
 from postback.domain.deliveries import State
 from postback.domain.errors import InvalidValue, NotFound
 from postback.domain.events import TYPE_MAX
-from postback.domain.ids import encode, parse
+from postback.domain.ids import encode, parse, unix_ms_of
 from postback.domain.jobs import SELECTABLE, JobKind
 from postback.domain.times import EXPECTED, unix_ms
 from postback.ports import Job, Log, LogFilter, Queue
@@ -35,6 +35,13 @@ class Asked(NamedTuple):
 
     narrowed: LogFilter
     is_dry_run: bool
+
+
+class Counted(NamedTuple):
+    """How many deliveries a job would select, of those that were accepted since then (unix ms); None: of all."""
+
+    deliveries: int
+    since_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,16 @@ class ReplayActions:
     async def count(self, account: str, kind: JobKind, narrowed: LogFilter, at_most: int | None = None) -> int:
         """How many deliveries a job would select now, up to `at_most`, or else COUNTED_MAX."""
         return await self.queue.count_for_job(account, kind, narrowed, at_most)
+
+    async def counted(self, account: str, kind: JobKind, narrowed: LogFilter, at_most: int, looked_at: int) -> Counted:
+        """The same, so far back as a list looks that looks at so many rows: what few fit is not counted to the end."""
+        reached = await self.log.reach(account, narrowed, None, looked_at)
+        if reached is None:
+            return Counted(await self.count(account, kind, narrowed, at_most))
+        # Later than the event that was reached, for of its millisecond there may be more.
+        since_ms = unix_ms_of(reached) + 1
+        found = await self.count(account, kind, replace(narrowed, since_ms=since_ms), at_most)
+        return Counted(found, None if found == at_most else since_ms)
 
     async def start(self, account: str, kind: JobKind, narrowed: LogFilter, *, by: Actor | None = None) -> Job:
         """Make a job; it is done from now on, by whichever server process lives."""

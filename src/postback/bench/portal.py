@@ -34,17 +34,28 @@ PAGES: Final = (
     "/deliveries?state=pending",
     "/deliveries?state=failed",
     "/deliveries?state=failed&reason=bad_status",
+    "/deliveries?state=cancelled",
+    "/deliveries?state=held",
     "/deliveries?state=failed&reason=bad_status.500&config={config}",
     "/deliveries?reason=response_timeout",
+    "/deliveries?reason=response_timeout&cursor={far_back}",
     "/deliveries?type=bench.portal.n7",
     "/deliveries?type=never.published",
+    "/deliveries?type=never.published&cursor={far_back}",
+    "/deliveries?state=delivered&type=never.published",
+    "/deliveries?state=failed&type=never.published",
+    "/deliveries?state=pending&type=never.published",
     "/deliveries?config={config}",
     "/deliveries?config={config}&state=failed",
+    "/deliveries?config={config}&type=never.published",
     "/deliveries?location={location}",
     "/deliveries?location={location}&type=bench.portal.n7",
+    "/deliveries?location={location}&reason=response_timeout",
+    "/deliveries?location={location}&type=bench.portal.n7&cursor={far_back}",
     "/deliveries?from={since}&to={until}",
     "/deliveries?search={event}",
     "/deliveries?search=127.0.0.1",
+    "/deliveries?search=127.0.0.1&type=never.published",
     "/deliveries?search=nothing-has-this",
     "/deliveries/{delivery}",
     "/deliveries/{failed}",
@@ -52,11 +63,17 @@ PAGES: Final = (
     "/replays",
     "/replays/new?state=failed",
     "/replays/new?state=failed&reason=bad_status.500",
+    "/replays/new?state=failed&reason=response_timeout",
+    "/replays/new?state=failed&config={config}",
+    "/replays/new?state=delivered&type=bench.portal.n7",
+    "/replays/new?state=delivered&type=never.published",
+    "/replays/new?state=delivered&config={config}&type=never.published",
     "/replays/{replay}",
     "/events",
     "/events?cursor={far_back_event}",
     "/events?type=bench.portal.n7",
     "/events?type=never.published",
+    "/events?type=never.published&cursor={far_back_event}",
     "/events?location={location}",
     "/events?search=nothing-has-this",
     "/events/new",
@@ -102,13 +119,16 @@ EMAIL: Final = "bench@example.com"
 
 _LOCATIONS: Final = 100
 _TYPES: Final = 20
+_FAILING: Final = 4
+"""One in so many fails: 200 configs, each with a failure in every minute."""
+
 _ONCE: Final = {"number_of_attempts": 1, "attempt_interval": 1}
 _TOKEN: Final = re.compile(r'name="form_token" value="([^"]+)"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sizes:
-    """How many of each there are; of the finished deliveries one in 50 failed."""
+    """How many of each there are."""
 
     configs: int
     finished: int
@@ -143,18 +163,23 @@ class _Samples:
             server.subscribe(f"bench.portal.n{number % _TYPES}", url, {"location_id": location})
 
     def fill(self, filling: Filling, sizes: _Sizes) -> None:
-        """Delivered all the time, but for an outage an hour long; what is owed is due in some hours."""
+        """One in _FAILING fails, of all configs and all the time, and nothing else in the hour of an outage; what is owed
+        is due in some hours. Hour by hour, as the rows of a server come in their order."""
         lanes = _with_types(filling.lanes("location_id IS NOT NULL"))
         now = now_ms()
-        failing = [lane.config_id for lane in filling.lanes("location_id IS NULL")][-len(self.types) :]
-        failed = sizes.finished // 50
-        outage = now - HISTORY_MS // 2
-        each = Times(outage, outage + HOUR_MS // 2), Times(outage + HOUR_MS // 2, outage + HOUR_MS)
-        half = (sizes.finished - failed) // 2
-        filling.finished(lanes, half, Times(now - HISTORY_MS, outage))
-        for like, times in zip(failing, each, strict=True):
-            filling.finished(lanes[: max(2, len(lanes) // 10)], failed // 2, times, like)
-        filling.finished(lanes, sizes.finished - failed - half, Times(outage + HOUR_MS, now - HOUR_MS // 2))
+        answers_500, refuses = [lane.config_id for lane in filling.lanes("location_id IS NULL")][-len(self.types) :]
+        hours = HISTORY_MS // HOUR_MS
+        each = sizes.finished // hours
+        for number in range(hours):
+            since_ms = now - HISTORY_MS + number * HOUR_MS
+            times = Times(since_ms, since_ms + HOUR_MS - (HOUR_MS // 2 if number == hours - 1 else 0))
+            if number == hours // 2:
+                filling.finished(lanes[: max(2, len(lanes) // 10)], each, times, refuses)
+                continue
+            filling.finished(lanes, each - each // _FAILING, times)
+            # A millisecond later: ids are made of times.
+            later = Times(times.since_ms + 1, times.until_ms + 1)
+            filling.finished(lanes, each // _FAILING, later, answers_500)
         filling.owed(lanes, sizes.owed, Times(now - HOUR_MS // 2, now), due_ms=now + 10 * HOUR_MS)
 
 

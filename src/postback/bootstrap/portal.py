@@ -8,6 +8,7 @@ from typing import Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from postback import web
+from postback.actions.failures import FailureActions
 from postback.actions.overview import OverviewActions
 from postback.actions.passwords import Passwords
 from postback.actions.receiver_manners import ReceiverManners
@@ -42,7 +43,7 @@ def portal_services(
 ) -> Services:
     """On the actions of the API, so that there is no second set of rules."""
     users, sessions, links = SqlUsers(database), SqlSessions(database), SqlSignInLinks(database)
-    known = passwords or Passwords()
+    known, overview = passwords or Passwords(), SqlOverview(database)
     return Services(
         base_url=api.base_url,
         calls_loopback=api.addresses.verdict(trial.LOOPBACK, trial.RECEIVER_PORT) is None,
@@ -60,7 +61,12 @@ def portal_services(
         replays=api.replay_actions,
         stats=api.stats_actions,
         overview=OverviewActions(
-            SqlOverview(database), api.stats_actions, api.accounts, api.config_actions.configs, api.audit_actions.audit
+            overview=overview,
+            stats=api.stats_actions,
+            accounts=api.accounts,
+            configs=api.config_actions.configs,
+            audit=api.audit_actions.audit,
+            failures=FailureActions(overview),
         ),
         publishing=api.publishing,
         audit=api.audit_actions,

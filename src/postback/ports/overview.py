@@ -1,6 +1,6 @@
 """An account at a glance: what waits, what failed and why, which configs somebody should look at."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from postback.domain.causes import Cause
@@ -39,8 +39,13 @@ class Begun(NamedTuple):
 class Overview(Protocol):
     async def waits(self, account: str) -> Waits: ...
 
-    async def failures(self, account: str, since_ms: int) -> Sequence[Failures]:
-        """What has failed since that minute, also of configs that are gone by now."""
+    async def failures(
+        self, account: str, since_ms: int, until_ms: int, step_ms: int
+    ) -> Mapping[int, Sequence[Failures]]:
+        """Start of a step → what failed in it, also of configs that are gone by now; steps without anything are left out.
+
+        From the one minute up to, not including, the other. Steps begin where a multiple of their length does.
+        """
 
     async def begun(self, account: str) -> Begun: ...
 

@@ -248,7 +248,16 @@ def _narrows_events(narrowed: LogFilter) -> bool:
 
 def _has_event(account: str, event_id: ColumnElement[Any], narrowed: LogFilter) -> ColumnElement[bool]:
     query = scope.rows(account, events, events.c.id).where(events.c.id == event_id, *of_events(narrowed))
-    return query.correlate(owed, attempts).exists()
+    return _looked_up(query.correlate(owed, attempts))
+
+
+def _looked_up(query: Select[Any]) -> ColumnElement[bool]:
+    """That there is such a row, by a look for each row that the walk comes past.
+
+    PostgreSQL makes a join of an EXISTS where it can, and would read all of the other table for few rows of this one: not
+    where there is an OFFSET.
+    """
+    return query.limit(1).offset(0).exists()
 
 
 def _is_last(account: str) -> ColumnElement[bool]:
@@ -278,7 +287,7 @@ def ends_of(narrowed: LogFilter) -> Sequence[Verdict]:
 
 def _has_failed_so(account: str, cause: Cause) -> ColumnElement[bool]:
     """That the last attempt of what is owed failed for this cause."""
-    return exists(
+    return _looked_up(
         scope.rows(account, attempts, attempts.c.n)
         .where(
             attempts.c.event_id == owed.c.event_id,

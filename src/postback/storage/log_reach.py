@@ -24,9 +24,12 @@ from postback.storage.log_keys import (
 )
 from postback.storage.tables import attempts, events, owed
 
-_TIMES_DEARER: Final = 10
-"""To look at a row of the log costs as much as to look at so many events: whether it is the last of its delivery, and of
-which event, is found by keys."""
+_OF_AN_EVENT: Final = 1
+_ELSEWHERE: Final = 4
+_OF_THE_LOG: Final = 10
+"""What it costs to look at a row, by which so many fewer are looked at: at an event itself; at what stands in another table,
+the event of what is owed or whose an event is; at a row of the log, whether it is the last of its delivery, and of which
+event."""
 
 _FOUND_AT_ONCE: Final = (None, *INDEXED_ENDS)
 """States whose walk shows all that it comes past, where nothing else narrows it."""
@@ -37,8 +40,10 @@ def reach(connection: Connection, account: str, narrowed: LogFilter, before: Key
     narrowed = unfolded(narrowed)
     if leads_by_event(narrowed) or _shows_all(narrowed):
         return None
-    rows = max(rows // _TIMES_DEARER, 1) if _walks_the_log(narrowed) else rows
-    found = [_last(connection, walk, rows) for walk in walks(account, narrowed, None if before is None else before[0])]
+    found = [
+        _last(connection, walk, max(rows // cost, 1))
+        for walk, cost in walks(account, narrowed, None if before is None else before[0])
+    ]
     return max((event_id for event_id in found if event_id is not None), default=None)
 
 
@@ -51,13 +56,15 @@ def reach_of_events(
     return _last(connection, walk_of_events(account, narrowed, before), rows)
 
 
-def walks(account: str, narrowed: LogFilter, before: int | None) -> Sequence[Select[Any]]:
-    """Of what is owed and of what has ended, as far as the filter asks for them: the events, the newest first."""
+def walks(account: str, narrowed: LogFilter, before: int | None) -> Sequence[tuple[Select[Any], int]]:
+    """Of what is owed and of what has ended, as far as the filter asks for them: the events, the newest first, and what a
+    row costs."""
     open_ones = _backwards(scope.rows(account, owed, owed.c.event_id), owed.c.event_id, narrowed, before)
+    of_open = (open_ones, _cost_of_open(narrowed))
     if narrowed.state in OPEN:
-        return [open_ones]
-    finished = _finished(account, narrowed, before)
-    return [finished] if narrowed.state is not None else [open_ones, finished]
+        return [of_open]
+    of_finished = (_finished(account, narrowed, before), _cost_of_finished(narrowed))
+    return [of_finished] if narrowed.state is not None else [of_open, of_finished]
 
 
 def walk_of_events(account: str, narrowed: LogFilter, before: int | None) -> Select[Any]:
@@ -75,6 +82,19 @@ def _shows_all(narrowed: LogFilter) -> bool:
 def _walks_the_log(narrowed: LogFilter) -> bool:
     """Rather than events."""
     return narrowed.state not in OPEN and (narrowed.config_id is not None or ends_of(narrowed) in INDEXED)
+
+
+def _cost_of_open(narrowed: LogFilter) -> int:
+    if narrowed.reason is not None:
+        return _OF_THE_LOG
+    return _ELSEWHERE if of_events(narrowed) else _OF_AN_EVENT
+
+
+def _cost_of_finished(narrowed: LogFilter) -> int:
+    if _walks_the_log(narrowed):
+        return _OF_THE_LOG
+    names_configs = narrowed.sought is not None and narrowed.sought.config_ids is not None
+    return _ELSEWHERE if names_configs and not of_events(narrowed) else _OF_AN_EVENT
 
 
 def _finished(account: str, narrowed: LogFilter, before: int | None) -> Select[Any]:

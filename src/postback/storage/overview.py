@@ -1,6 +1,7 @@
 """An account at a glance, by bounded looks into indexes: nothing here costs more for a store that has been used for long."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, case, func, literal, or_
@@ -46,13 +47,16 @@ class SqlOverview:
 
         return await self._database.read(read)
 
-    async def failures(self, account: str, since_ms: int) -> Sequence[Failures]:
-        query = failures_since(account, since_ms // MINUTE_MS)
+    async def failures(
+        self, account: str, since_ms: int, until_ms: int, step_ms: int
+    ) -> Mapping[int, Sequence[Failures]]:
+        query = failures_between(account, (since_ms // MINUTE_MS, until_ms // MINUTE_MS), step_ms // MINUTE_MS)
         rows = await self._database.read(lambda connection: connection.execute(query).all())
-        return [
-            Failures(cause_of_measure(measure), config_id, int(count), first * MINUTE_MS, last * MINUTE_MS)
-            for config_id, measure, count, first, last in rows
-        ]
+        found: defaultdict[int, list[Failures]] = defaultdict(list)
+        for begins, config_id, measure, count, first, last in rows:
+            failed = Failures(cause_of_measure(measure), config_id, int(count), first * MINUTE_MS, last * MINUTE_MS)
+            found[begins * MINUTE_MS].append(failed)
+        return found
 
     async def begun(self, account: str) -> Begun:
         queries = (ever_accepted(account), ever_delivered(account))
@@ -90,12 +94,19 @@ def oldest_due(account: str) -> Select[Any]:
     )
 
 
-def failures_since(account: str, minute: int) -> Select[Any]:
+def failures_between(account: str, minutes: tuple[int, int], step: int) -> Select[Any]:
+    """(first minute of a step, config, measure, how many, first minute, last), from the one minute up to the other."""
+    first, end = minutes
     # Written out, since the planner takes an index of some rows only where it sees that these are they.
     is_a_cause = counters.c.measure >= literal(CAUSE, literal_execute=True)
-    key = (counters.c.config_id, counters.c.measure)
+    begins = (counters.c.minute - counters.c.minute % literal(step, literal_execute=True)).label("begins")
+    key = (begins, counters.c.config_id, counters.c.measure)
     sums = (func.sum(counters.c.count), func.min(counters.c.minute), func.max(counters.c.minute))
-    return scope.rows(account, counters, *key, *sums).where(is_a_cause, counters.c.minute >= minute).group_by(*key)
+    return (
+        scope.rows(account, counters, *key, *sums)
+        .where(is_a_cause, counters.c.minute >= first, counters.c.minute < end)
+        .group_by(*key)
+    )
 
 
 def ever_accepted(account: str) -> Select[Any]:

@@ -152,8 +152,16 @@ class Visit:
 
     async def confirm(self, **context: Any) -> Response:
         """Ask before it is done: `title`, `sentences`, `facts` (word → number), `action`, `button`, `back` and what that
-        is called, `fields`, which are sent along, and the `kind` of the button: `primary` where nothing is taken away."""
-        known = {"facts": {}, "fields": {}, "sentences": [], "back_label": "Cancel", "kind": "danger"}
+        is called, `fields`, which are sent along, `links` (words → path) to a question about less, and the `kind` of the
+        button: `primary` where nothing is taken away."""
+        known = {
+            "facts": {},
+            "fields": {},
+            "sentences": [],
+            "links": {},
+            "back_label": "Cancel",
+            "kind": "danger",
+        }
         return await self.page("confirm.html", **{**known, **context})
 
     def sign_in(self, signed_in: SignedIn, path: str, framed_by: Sequence[str]) -> Response:

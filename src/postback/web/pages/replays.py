@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
+from postback.actions.replays import Counted
 from postback.domain.causes import in_words, parse_cause
 from postback.domain.deliveries import State
 from postback.domain.jobs import JobKind
@@ -19,6 +20,9 @@ from postback.web.visit import Visit
 
 COUNTED: Final = 10_000
 """Of more it is enough to know that there are more."""
+
+COUNTED_OF: Final = 40_000
+"""Rows that are looked at for them: of what is rare those that were accepted last are counted, and since when is said."""
 
 ALL: Final = "all"
 
@@ -121,24 +125,21 @@ async def _ask(visit: Visit, many: Many) -> Response:
         filters.setdefault("state", many.state)
     is_all = filters.keys() <= {"state"}
     asked = await visit.services.replays.asked(visit.account, many.kind, fields_of(filters, is_all=is_all))
-    count = await visit.services.replays.count(visit.account, many.kind, asked.narrowed, COUNTED + 1)
+    counted = await visit.services.replays.counted(visit.account, many.kind, asked.narrowed, COUNTED + 1, COUNTED_OF)
     back = "/deliveries?" + urlencode(filters)
     facts = filter_in_words(asked.narrowed.as_asked())
-    if not count:
+    if counted == Counted(0):
         return await visit.page("replays/nothing.html", many=many, facts=facts, back=back)
-    what = _deliveries(count)
     which = filters.get("state", many.which)
     sentences = [f"Nothing narrows this: it is every {which} delivery of the account."] if is_all else []
     return await visit.confirm(
-        title=f"{many.verb} {what}?",
         sentences=[*sentences, *many.what_happens],
-        facts={**facts, "Deliveries": what.rpartition(" ")[0]},
         fields={**filters, **({ALL: "1"} if is_all else {})},
         action=many.path,
-        button=f"{many.verb} {what}",
         kind="primary" if many is REPLAY else "danger",
         back=back,
         back_label="Leave them as they are",
+        **_question(many, counted, facts, filters),
     )
 
 
@@ -179,6 +180,32 @@ def _value_in_words(name: str, value: object) -> object:
 def _time(text: str) -> str:
     ms = time_ms(text)
     return text if ms is None else rfc3339(ms)
+
+
+def _question(many: Many, counted: Counted, facts: Mapping[str, object], filters: Mapping[str, str]) -> dict[str, Any]:
+    """With a number that is true: of all, or of those since a time."""
+    what = _deliveries(counted.deliveries)
+    number = what.rpartition(" ")[0]
+    if counted.since_ms is None:
+        return {
+            "title": f"{many.verb} {what}?",
+            "button": f"{many.verb} {what}",
+            "facts": {**facts, "Deliveries": number},
+        }
+    since = exact(counted.since_ms)
+    if not counted.deliveries:
+        return {
+            "title": f"{many.verb} older deliveries that fit?",
+            "button": f"{many.verb} all that fit",
+            "facts": {**facts, "Deliveries": f"none accepted since {since}; older ones are not counted"},
+        }
+    narrower = {**filters, "from": rfc3339(counted.since_ms)}
+    return {
+        "title": f"{many.verb} {what} and older ones that fit?",
+        "button": f"{many.verb} all that fit",
+        "facts": {**facts, "Deliveries": f"{number} accepted since {since}; older ones are not counted"},
+        "links": {f"Only the {what} since then": f"{many.path}?" + urlencode(narrower)},
+    }
 
 
 def _deliveries(count: int) -> str:
