@@ -52,6 +52,9 @@ def told(reply: Reply) -> tuple[int, dict[str, str], bytes]:
     return reply.status, dict(reply.headers), reply.body
 
 
+ON_RECORD = " WHERE action <> 'access.refuse'"
+
+
 def kept(api: Api) -> list[tuple[object, ...]]:
     """All that the store holds of anything, but for when a key was last used and which requests were refused."""
     with closing(sqlite3.connect(api.store.path)) as connection:
@@ -60,9 +63,7 @@ def kept(api: Api) -> list[tuple[object, ...]]:
             (table, *row)
             for table in tables
             if table != "api_keys"
-            for row in connection.execute(
-                f"SELECT * FROM {table}{" WHERE action <> 'access.refuse'" if table == 'audit' else ''}"
-            )
+            for row in connection.execute(f"SELECT * FROM {table}{ON_RECORD if table == 'audit' else ''}")
         ]
 
 
