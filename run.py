@@ -5,7 +5,7 @@
     python3 run.py demo           see it deliver, step by step
     python3 run.py test [...]     run the tests, some at a time; with arguments, those go to pytest
     python3 run.py check          format, lint, types, import contracts, and these tests
-    python3 run.py proof          run the others: several servers, kills, races and bad days, as many as is promised
+    python3 run.py proof          run the others: a real browser, several servers, kills, races, as many as is promised
     python3 run.py <any other>    goes to the command line program; try: python3 run.py --help
 
 The first start makes .venv beside this file and installs what the lock files pin, by hash.
@@ -41,16 +41,16 @@ CHECKS = {
     "import contracts": ["-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],
 }
 
-# The whole suite in several processes, one more than processors, since some tests wait more than they work; the tests of
+# The whole suite in several processes, two more than processors, since some tests wait more than they work; the tests of
 # a file stay together, for what they share; which files begin is said in tests/conftest.py.
 TOGETHER = [
-    *("--numprocesses", str(min((os.cpu_count() or 1) + 1, 4))),
+    *("--numprocesses", str(min((os.cpu_count() or 1) + 2, 4))),
     *("--dist", "loadfile", "--no-loadscope-reorder"),
 ]
 
-# Proofs, whatever needs several servers on one database, and each page of the portal in every look: no other run has these
-# unless it names them (tests/conftest.py).
-BY_NAME = ["tests/proof", "tests/cli/several", "tests/browser/drawn"]
+# Proofs, whatever needs several servers on one database, and the portal in a real browser: no other run has these unless it
+# names them (tests/conftest.py).
+BY_NAME = ["tests/proof", "tests/cli/several", "tests/browser"]
 PROOFS = [
     *BY_NAME,
     "tests/simulation",

@@ -68,6 +68,8 @@ PAGES: Final = (
     "/replays/new?state=delivered&type=bench.portal.n7",
     "/replays/new?state=delivered&type=never.published",
     "/replays/new?state=delivered&config={config}&type=never.published",
+    "/replays/cancel?state=pending",
+    "/replays/cancel?type=never.published",
     "/replays/{replay}",
     "/events",
     "/events?cursor={far_back_event}",
@@ -84,6 +86,8 @@ PAGES: Final = (
     "/locations/add",
     "/locations/{location}",
     "/locations/{location}/contacts/add",
+    "/locations/{location}/contacts/{contact}",
+    "/locations/{location}/contacts/{contact}/delete",
     "/locations/{location}/settings",
     "/locations/{location}/postbackconfigs",
     "/locations/{location}/delete",
@@ -273,6 +277,7 @@ def found_on(server: Server) -> Mapping[str, str]:
     replay = json.loads(server.call("POST", "/v2/deliveries/replay", nothing))["replay"]["id"]
     return {
         "location": location,
+        "contact": first(f"/v2/contacts?location_id={location}&page_size=1", "contacts")["id"],
         "config": first(f"/v2/postbackconfigs?location_id={location}&page_size=1", "postbackconfigs")["id"],
         "event": delivered["event_id"],
         "delivery": delivered["id"],
