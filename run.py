@@ -41,10 +41,10 @@ CHECKS = {
     "import contracts": ["-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],
 }
 
-# The whole suite in several processes, two more than processors, since some tests wait more than they work; the tests of
+# The whole suite in several processes, one more than processors, since some tests wait more than they work; the tests of
 # a file stay together, for what they share; which files begin is said in tests/conftest.py.
 TOGETHER = [
-    *("--numprocesses", str(min((os.cpu_count() or 1) + 2, 4))),
+    *("--numprocesses", str(min((os.cpu_count() or 1) + 1, 4))),
     *("--dist", "loadfile", "--no-loadscope-reorder"),
 ]
 

@@ -3,10 +3,9 @@
 import pytest
 
 from postback.domain.users import LINK_MAX_MS, SESSION_MS, Role
-from postback.web.routes import ROUTES
 from tests.doubles import ClockDouble
 from tests.web.pages import OTHER, PASSWORD, Browser, Page, Portal
-from tests.web.test_doors import is_a_stream
+from tests.web.test_doors import ENDING
 
 pytestmark = pytest.mark.anyio
 
@@ -22,11 +21,7 @@ async def test_every_page_of_it_can_be_framed_by_the_origins_that_the_account_na
 ) -> None:
     await portal.framed_by(OTHER, CRM, "https://shop.example:8443")
     guest, user = await portal.came_by_link(OTHER, Role.ADMIN), await portal.signed_in(Role.OWNER, OTHER)
-    paths = [
-        route.path
-        for route in ROUTES
-        if route.method == "GET" and "{" not in route.path and route.asks_who and not is_a_stream(route)
-    ]
+    paths = [route.path for route in ENDING if route.method == "GET" and "{" not in route.path and route.asks_who]
 
     for path in (*paths, "/nowhere"):
         assert framed_by(await guest.get(path)) == f"{CRM} https://shop.example:8443", path
