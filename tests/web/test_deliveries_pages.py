@@ -11,6 +11,7 @@ from postback.domain.users import Role
 from postback.domain.wire import Answered, Note, Reason, Timings, Unreachable
 from postback.ports import LogFilter
 from postback.web.forms import time_ms
+from postback.web.pages import named
 from postback.web.pages.delivery import attempts_shown
 from postback.web.story import BODY_SHOWN
 from tests.build import an_event
@@ -72,6 +73,21 @@ async def test_a_test_is_marked_wherever_deliveries_are_listed(portal: Portal, o
         assert "failed test no answer in time" in (await owner.get(where)).text, where
     assert "Replay 1 failed…" not in (await owner.get(f"/events/{event_text(event[0].id)}")).links
     assert "response timeout" not in tested.text
+
+
+async def test_where_there_are_too_many_to_choose_from_an_id_is_typed(
+    portal: Portal, owner: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(named, "OFFERED", 1)
+    await portal.config(name="the first")
+    chosen = (await owner.get("/deliveries")).html
+    await portal.config(name="the second")
+    typed = (await owner.get("/deliveries")).html
+
+    assert re.search(r'<select[^>]* name="config"', chosen)
+    assert "the first" in chosen
+    assert re.search(r'<input[^>]* name="config"', typed)
+    assert "the first" not in typed
 
 
 async def test_further_filters_leave_the_room_to_the_list_and_say_which_are_in_use(owner: Browser) -> None:

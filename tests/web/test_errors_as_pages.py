@@ -123,14 +123,3 @@ async def test_without_encryption_cookies_are_plain_and_the_entrance_says_so(
 
 async def test_with_encryption_the_entrance_warns_of_nothing(stranger: Browser) -> None:
     assert "not encrypted" not in (await stranger.get("/sign-in")).text
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost:8080", "[::1]:8080"])
-async def test_on_the_very_machine_nobody_is_warned_of_others(tmp_path: Path, clock: ClockDouble, host: str) -> None:
-    portal = await open_portal(tmp_path, clock, public_url="http://127.0.0.1:8080")
-
-    page = await portal.browser().get("/sign-in", host=host)
-
-    assert page.status == 200
-    assert "not encrypted" not in page.text
-    await portal.api.store.close()

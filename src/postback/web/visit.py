@@ -35,7 +35,6 @@ FORM_S: Final = 15.0
 ACCOUNTS_OFFERED: Final = 12
 THEMES: Final = ("auto", "light", "dark")
 _SECRET_BYTES: Final = 32
-_THIS_MACHINE: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class Switcher(NamedTuple):
@@ -195,11 +194,6 @@ class Visit:
         return response
 
     # --- what templates ask -------------------------------------------------------------------------------------------
-
-    @property
-    def is_private(self) -> bool:
-        """Whether nobody between can read it: encrypted, or from this very machine."""
-        return self.is_encrypted or self.request.url.hostname in _THIS_MACHINE
 
     @property
     def path(self) -> str:
