@@ -19,7 +19,7 @@ from postback.storage.changelogs import SHOWN_BYTES, SHOWN_MAX
 from postback.storage.configs import SqlConfigs
 from postback.storage.log import SqlLog
 from postback.storage.records import SqlRecords
-from postback.storage.tables import changelogs
+from postback.storage.tables import audit, changelogs
 from tests.build import ACCOUNT, LOCATION_ID, NOON, a_location, an_event
 from tests.doubles import ClockDouble
 from tests.storage import given
@@ -153,6 +153,37 @@ async def test_the_last_entry_of_a_deleted_record_is_its_deletion(shop: Shop) ->
     assert [entry["changelog_details"] for entry in related["changelogs"]] == [[], []]
     assert related["created_user"]["username"] == "shop.owner"
     assert related["location"]["id"] == LOCATION_ID
+
+
+OPERATOR_KEY = Actor("key_3", "backend of the platform", "203.0.113.9", is_operator=True)
+OPERATOR_USER = Actor("usr_3", "boss@example.com", "203.0.113.9", is_operator=True)
+COMMAND_LINE = Actor("command-line", "the command line", is_operator=True)
+PLATFORM = {"id": "platform", "username": "the platform", "first_name": None, "last_name": None}
+
+
+@pytest.mark.parametrize(
+    ("account", "by"),
+    [("other", OPERATOR_KEY), ("other", OPERATOR_USER), (ACCOUNT, OPERATOR_USER), (ACCOUNT, COMMAND_LINE)],
+)
+async def test_receivers_are_told_of_the_platform_and_not_who_of_it_it_was(shop: Shop, account: str, by: Actor) -> None:
+    batch = a_record("transactionbatch", "bat_1", account, is_open=1)
+    changed = replace(batch, body={**batch.body, "is_open": 0})
+    event = {**event_of(changed), "account": account}
+
+    related = await shop.related(Insert(batch, by), Update(changed, by), expands="changelogs,created_user", **event)
+
+    assert [entry["user"] for entry in related["changelogs"]] == [PLATFORM, PLATFORM]
+    assert [entry["user_id"] for entry in related["changelogs"]] == ["platform", "platform"]
+    assert related["created_user"] == PLATFORM
+    assert {(row.key_id, row.key_name) for row in await given.rows(shop.store, audit)} >= {(by.key_id, by.key_name)}
+
+
+async def test_an_operator_key_is_a_key_of_the_servers_own_account(shop: Shop) -> None:
+    contact = a_record()
+
+    related = await shop.related(Insert(contact, OPERATOR_KEY), expands="created_user", **event_of(contact))
+
+    assert (related["created_user"]["id"], related["created_user"]["username"]) == ("key_3", "backend of the platform")
 
 
 async def test_old_values_are_texts(shop: Shop) -> None:

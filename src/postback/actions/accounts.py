@@ -11,7 +11,7 @@ from postback.actions.fields import Errors, Reader, read, require, text
 from postback.actions.limits import read_limits
 from postback.actions.origins import origins
 from postback.actions.secrets import OWN_SECRET_MIN, hash_of, new_secret, prefix_of
-from postback.domain.accounts import Account, AccountLimits, Actor, ApiKey, Scope
+from postback.domain.accounts import KEY_PREFIX, Account, AccountLimits, Actor, ApiKey, Scope
 from postback.domain.errors import Conflict, Forbidden, InvalidValue, NotFound
 from postback.domain.ids import ACCOUNT_DEFAULT, encode
 from postback.domain.times import EXPECTED, unix_ms
@@ -106,7 +106,7 @@ class AccountActions:
         errors.raise_any()
         secret = new_secret()
         key = ApiKey(
-            id="key_" + encode(self.ids()),
+            id=KEY_PREFIX + encode(self.ids()),
             account=account,
             name=sent["name"],
             scopes=sent["scopes"],
@@ -155,7 +155,7 @@ class AccountActions:
         if known is not None:
             return known, secret
         key = ApiKey(
-            id="key_" + encode(self.ids()),
+            id=KEY_PREFIX + encode(self.ids()),
             account=None,
             name=name,
             scopes=frozenset(Scope),

@@ -5,13 +5,10 @@ from typing import Final
 
 from postback.actions.cursors import cursor, position
 from postback.actions.log import Part
-from postback.domain.accounts import Actor
+from postback.domain.accounts import PLATFORM, Actor
 from postback.ports import Audit, AuditEntry, AuditFilter
 
 AUDIT: Final = "audit"
-
-PLATFORM: Final = Actor("platform", "the platform", is_operator=True)
-"""Who accounts are told of in the place of an operator; whoever is asked for by this id or name is any operator."""
 
 
 @dataclass(frozen=True, slots=True)
