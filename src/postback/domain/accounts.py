@@ -1,5 +1,6 @@
 """Accounts, who may act for them, and what a key may do."""
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -41,6 +42,13 @@ class Actor:
 
 PLATFORM: Final = Actor("platform", "the platform", is_operator=True)
 """Who accounts are told of in the place of an operator; whoever is asked for by this id or name is any operator."""
+
+
+def is_reserved(name: str) -> bool:
+    """Whether people would read it as the platform's: no key and no portal link may be called so."""
+    seen = "".join(letter for letter in unicodedata.normalize("NFKC", name) if unicodedata.category(letter) != "Cf")
+    return " ".join(seen.casefold().split()) == PLATFORM.key_name
+
 
 KEY_PREFIX: Final = "key_"
 
