@@ -13,7 +13,7 @@ from postback.actions.overview import (
     longest_ms,
     named,
 )
-from postback.actions.past import HOUR, SPANS, Past, Span, coarser, first_of
+from postback.actions.past import HOUR, LATE_MS, SPANS, Looks, Past, Span, coarser, first_of
 from postback.actions.stats import STEPS_MAX, Step
 from postback.domain.causes import Cause
 from postback.domain.configs import ConfigState, PostbackConfig, Warned
@@ -205,6 +205,22 @@ def test_no_more_is_kept_than_a_span_has_and_of_many_accounts_the_ones_asked_for
     assert past.steps("acc", 7, DAY, first_ms) == []
     assert past.steps("acc", 7, DAY, many[5].at_ms) == many[5:]
     assert past.steps("second", 7, DAY, first_ms) == []
+
+
+def test_steps_that_are_not_over_as_the_clock_was_set_back_are_forgotten_and_no_others() -> None:
+    past, first_ms = Past(Looks(lambda: 0.0)), first_of(DAY, NOON)
+    known, step_ms = steps_from(first_ms, 1, 2, 3, 4), DAY.step_s * 1000
+    of_week = steps_from(first_of(SPANS["week"], NOON), 1, 2, span=SPANS["week"])
+    past.look(first_ms + 9 * step_ms)
+    past.keep("acc", 7, DAY, known)
+    past.keep("acc", 7, SPANS["week"], of_week)
+
+    past.look(first_ms + 9 * step_ms - LATE_MS)
+    assert past.steps("acc", 7, DAY, first_ms) == known
+
+    past.look(first_ms + 2 * step_ms + LATE_MS)
+    assert past.steps("acc", 7, DAY, first_ms) == known[:2]
+    assert past.steps("acc", 7, SPANS["week"], of_week[0].at_ms) == of_week
 
 
 def test_steps_are_added_up_to_longer_ones_with_all_that_was_counted() -> None:

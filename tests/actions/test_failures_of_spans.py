@@ -14,7 +14,7 @@ from postback.actions.failures import (
     runs,
     together,
 )
-from postback.actions.past import LATE_MS, SPANS, first_of
+from postback.actions.past import LATE_MS, SPANS, Looks, first_of
 from postback.domain.causes import Cause
 from postback.domain.stats import MINUTE_MS
 from postback.domain.wire import Reason
@@ -120,6 +120,42 @@ async def test_what_is_written_down_late_is_told_too() -> None:
     assert Failures(EXPIRED, CONFIG_ID + 9, 1, over_ms, over_ms) in await actions.since(OWNER, over_ms, NOON)
 
 
+@pytest.mark.parametrize("ahead_ms", [LATE_MS + QUARTER_MS, 3 * 60 * MINUTE_MS, 2 * DAY_MS])
+async def test_what_happens_after_the_clock_was_set_back_is_told(ahead_ms: int) -> None:
+    counted = Counted(all_the_time(NOON))
+    actions = FailureActions(counted)
+    await actions.since(OWNER, NOON - DAY_MS, NOON + ahead_ms)
+
+    for now_ms in (NOON, NOON + ahead_ms // 2, NOON + ahead_ms + LATE_MS):
+        counted.minutes = all_the_time(now_ms)
+        assert set(await actions.since(OWNER, NOON - DAY_MS, now_ms)) == counted.all_since(NOON - DAY_MS)
+
+
+async def test_nobody_has_to_look_while_a_clock_is_back() -> None:
+    counted, passed_s = Counted(all_the_time(NOON)), [5.0]
+    actions = FailureActions(counted, PastFailures(Looks(lambda: passed_s[0])))
+    ahead_ms, since_ms = 3 * 60 * MINUTE_MS, NOON - DAY_MS
+    await actions.since(OWNER, since_ms, NOON + ahead_ms)
+
+    passed_s[0] += ahead_ms / 1000
+    counted.minutes = all_the_time(NOON + ahead_ms)
+
+    assert set(await actions.since(OWNER, since_ms, NOON + ahead_ms)) == counted.all_since(since_ms)
+
+
+async def test_a_clock_that_was_set_back_costs_no_more_than_what_is_not_over() -> None:
+    counted = Counted(all_the_time(NOON))
+    actions = FailureActions(counted)
+    since_ms = NOON - 3 * DAY_MS
+    await actions.since(OWNER, since_ms, NOON + DAY_MS)
+    await actions.since(OWNER, since_ms, NOON)
+    counted.minutes_asked()
+
+    await actions.since(OWNER, since_ms, NOON)
+
+    assert counted.minutes_asked() <= (2 * QUARTER_MS + LATE_MS) // MINUTE_MS + 1
+
+
 async def test_of_another_account_nothing_is_told_whatever_its_name() -> None:
     counted = Counted(all_the_time(NOON))
     actions = FailureActions(counted)
@@ -143,6 +179,21 @@ def test_what_is_over_is_divided_into_the_longest_parts_that_begin_there() -> No
     ]
     assert list(runs(day, day + QUARTER_MS - 1)) == []
     assert list(runs(day, day - DAY_MS)) == []
+
+
+def test_of_what_was_kept_only_what_is_not_over_is_forgotten_by_a_clock_that_was_set_back() -> None:
+    row = Failures(REFUSED, CONFIG_ID, 1, 0, 0)
+    past, parts = PastFailures(Looks(lambda: 0.0)), Run(0, QUARTER_MS, 4)
+    past.look(4 * QUARTER_MS + LATE_MS)
+    past.keep(OWNER, QUARTER_MS, {at_ms: [row] for at_ms in parts.starts})
+
+    past.look(4 * QUARTER_MS)
+    assert len(past.known(OWNER, parts)) == 4
+
+    past.look(2 * QUARTER_MS + LATE_MS)
+    assert past.known(OWNER, parts) == {0: [row], QUARTER_MS: [row]}
+    past.look(QUARTER_MS + LATE_MS - 1)
+    assert past.known(OWNER, parts) == {}
 
 
 def test_as_many_rows_are_kept_as_fit_those_that_were_asked_for_last(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -157,6 +157,7 @@ async def test_a_key_without_an_end_is_made_however_busy_the_machine_is(api: Api
         ({"name": "x", "scopes": ["read"], "expires_at": 5}, ["expires_at"]),
         ({"name": "x", "scopes": ["read"], "secret": "mine"}, ["secret"]),
         ({"name": "x", "scopes": ["read"], "account": "nobody"}, ["account"]),
+        ({"name": "the platform", "scopes": ["read"]}, ["name"]),
     ],
 )
 async def test_a_key_that_cannot_be_is_refused(client: Client, key: dict[str, object], fields: list[str]) -> None:

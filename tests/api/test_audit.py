@@ -11,7 +11,7 @@ import pytest
 from postback.api.publish import Publish
 from postback.domain.accounts import Scope
 from postback.domain.deliveries import Verdict
-from postback.domain.errors import Unavailable
+from postback.domain.errors import InvalidValue, Unavailable
 from postback.resources import RESOURCES
 from postback.storage.audit import SqlAudit
 from tests.api.client import OPERATOR, Api, Client
@@ -385,6 +385,34 @@ async def test_no_account_finds_an_operator_by_name_or_id(api: Api) -> None:
     for client in (other, operator):
         assert await names(client, "key_id=platform") == ["ours"]
         assert await names(client, "key_name=the+platform") == ["ours"]
+
+
+async def test_by_the_name_of_the_platform_operators_are_found_and_whoever_else_has_it_by_the_id(api: Api) -> None:
+    """Keys of that name are older than its being reserved."""
+    other = await api.other_account()
+    forger = api.client.as_(await api.key(*Scope, account="other", id="key_forger", name="the platform"))
+    await api.location(forger, name="forged")
+    operator = api.client.as_(OPERATOR, "other")
+    await api.location(operator, name="ours")
+
+    async def names(client: Client, query: str) -> list[str]:
+        return [entry["after"]["name"] for entry in await entries(client, f"&action=location.create&{query}")]
+
+    for client in (other, operator):
+        assert await names(client, "key_name=the+platform") == ["ours"]
+        assert await names(client, "key_id=platform&key_name=the+platform") == ["ours"]
+        assert await names(client, "key_id=key_forger") == ["forged"]
+        assert await names(client, "key_name=The+Platform") == []
+    assert await names(operator, "key_id=platform&key_name=of+the+test") == ["ours"]
+    assert await names(operator, "key_id=platform&key_name=made+for+a+test") == []
+    assert await names(other, "key_id=platform&key_name=of+the+test") == []
+    assert await names(other, "key_id=platform&key_name=made+for+a+test") == []
+    assert await names(other, "key_id=key_forger&key_name=the+platform") == ["forged"]
+
+
+async def test_no_operator_key_is_made_under_the_name_of_the_platform(api: Api) -> None:
+    with pytest.raises(InvalidValue):
+        await api.services.account_actions.add_operator_key("The Platform")
 
 
 # --- secrets ---------------------------------------------------------------------------------------------------------

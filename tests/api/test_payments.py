@@ -13,7 +13,7 @@ from postback.domain.deliveries import Settlement, Verdict
 from postback.domain.ids import parse
 from postback.domain.wire import Answered, Timings
 from postback.formats import FORMATS, render
-from tests.api.client import Api, Client, Reply
+from tests.api.client import OPERATOR, Api, Client, Reply
 from tests.build import ACCOUNT
 from tests.doubles import ClockDouble
 
@@ -48,12 +48,12 @@ async def events(client: Client) -> list[dict[str, Any]]:
     return [(await client.get(f"/v2/events/{event['id']}")).json["event"] for event in listed]
 
 
-async def bodies(api: Api) -> list[dict[str, Any]]:
+async def bodies(api: Api, client: Client | None = None, account: str = ACCOUNT) -> list[dict[str, Any]]:
     """What receivers are sent, the newest first."""
     found = []
-    for delivery in await api.deliveries():
-        view, _ = await api.services.log_actions.delivery(ACCOUNT, delivery["id"], sees_all=True)
-        config = await api.services.config_actions.find(ACCOUNT, delivery["postbackconfig_id"])
+    for delivery in (await (client or api.client).get("/v2/deliveries")).json["deliveries"]:
+        view, _ = await api.services.log_actions.delivery(account, delivery["id"], sees_all=True)
+        config = await api.services.config_actions.find(account, delivery["postbackconfig_id"])
         form = dict(parse_qsl(render(view.event, config, 1, api.clock()).body.decode()))
         found.append({**form, "data": json.loads(form["data"])})
     return found
@@ -209,6 +209,24 @@ async def test_a_postback_of_a_transaction_carries_what_its_config_asks_for(
     assert data["contact"]["modified_ts"] == contact["created_ts"]
     assert {name: data["account_vault"][name] for name in SENSITIVE} == SENSITIVE
     assert data["created_user"]["id"] == data["created_user_id"]
+
+
+async def test_a_customer_and_their_receiver_are_told_of_the_platform_and_not_of_its_keys(api: Api) -> None:
+    other = await api.other_account()
+    location_id = await api.location(other)
+    await api.config(location_id, other, resource="transaction", expands="created_user", **PRODUCT)
+    operator = api.client.as_(OPERATOR, "other")
+    [key] = [one for one in (await operator.get("/v2/keys")).json["keys"] if one["name"] == "of the test"]
+
+    transaction = await made(operator, "transaction", location_id, **PRODUCT)
+    await operator.put(f"/v2/transactions/{transaction['id']}", {"transaction": {"status_id": 201}})
+
+    sent = await bodies(api, other, "other")
+    assert [one["data"]["created_user"]["username"] for one in sent] == ["the platform", "the platform"]
+    assert [one["data"]["modified_user_id"] for one in sent] == ["platform", "platform"]
+    said = json.dumps(sent) + (await other.get("/v2/audit")).body.decode()
+    assert key["id"] not in said
+    assert "of the test" not in said
 
 
 # --- who sees what ---------------------------------------------------------------------------------------------------

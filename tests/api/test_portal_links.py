@@ -50,6 +50,7 @@ async def test_what_is_not_said_is_an_editor_for_an_hour(client: Client) -> None
     ("fields", "wrong"),
     [
         ({"role": "owner"}, "role"),
+        ({"name": "the platform"}, "name"),
         ({"role": 5}, "role"),
         ({"lasts": 59}, "lasts"),
         ({"lasts": 86_401}, "lasts"),

@@ -154,6 +154,24 @@ def test_who_made_a_transaction_and_who_changed_it_stand_in_it() -> None:
     assert users == [(OWNER.key_id, OWNER.key_id), (OWNER.key_id, "key_2"), (OWNER.key_id, None)]
 
 
+@pytest.mark.parametrize(
+    ("account", "key_id", "told"),
+    [("other", "key_9", "platform"), ("default", "usr_9", "platform"), ("default", "key_9", "key_9")],
+)
+def test_of_operators_the_platform_stands_in_it_but_for_a_key_in_the_servers_own_account(
+    account: str, key_id: str, told: str
+) -> None:
+    by = Actor(key_id, "boss@example.com", is_operator=True)
+    cleaned = check(TRANSACTION, SENT["transaction"], creating=True)
+
+    record = new_record(TRANSACTION, cleaned, account=account, id="x", now_ms=1000, by=by)
+    of_owner = new_record(TRANSACTION, cleaned, account=account, id="x", now_ms=1000, by=OWNER)
+    after = changed(TRANSACTION, of_owner, {}, now_ms=2000, by=by)
+
+    assert (record.body["created_user_id"], record.body["modified_user_id"]) == (told, told)
+    assert (after.body["created_user_id"], after.body["modified_user_id"]) == (OWNER.key_id, told)
+
+
 # --- what may be sent ------------------------------------------------------------------------------------------------
 
 

@@ -3,10 +3,12 @@
 import json
 import re
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text, update
 
 from postback.domain.accounts import Account, Actor
 from postback.domain.deliveries import Accepted, NewDeliveries, Refused
@@ -19,7 +21,7 @@ from postback.storage.changelogs import SHOWN_BYTES, SHOWN_MAX
 from postback.storage.configs import SqlConfigs
 from postback.storage.log import SqlLog
 from postback.storage.records import SqlRecords
-from postback.storage.tables import changelogs
+from postback.storage.tables import audit, changelogs
 from tests.build import ACCOUNT, LOCATION_ID, NOON, a_location, an_event
 from tests.doubles import ClockDouble
 from tests.storage import given
@@ -153,6 +155,59 @@ async def test_the_last_entry_of_a_deleted_record_is_its_deletion(shop: Shop) ->
     assert [entry["changelog_details"] for entry in related["changelogs"]] == [[], []]
     assert related["created_user"]["username"] == "shop.owner"
     assert related["location"]["id"] == LOCATION_ID
+
+
+OPERATOR_KEY = Actor("key_3", "backend of the platform", "203.0.113.9", is_operator=True)
+OPERATOR_USER = Actor("usr_3", "boss@example.com", "203.0.113.9", is_operator=True)
+COMMAND_LINE = Actor("command-line", "the command line", is_operator=True)
+NAME_THE_PLATFORM = import_module("postback.storage.migrations.versions.0014_operators_in_the_history")._OPERATORS
+PLATFORM = {"id": "platform", "username": "the platform", "first_name": None, "last_name": None}
+
+
+@pytest.mark.parametrize(
+    ("account", "by"),
+    [("other", OPERATOR_KEY), ("other", OPERATOR_USER), (ACCOUNT, OPERATOR_USER), (ACCOUNT, COMMAND_LINE)],
+)
+async def test_receivers_are_told_of_the_platform_and_not_who_of_it_it_was(shop: Shop, account: str, by: Actor) -> None:
+    batch = a_record("transactionbatch", "bat_1", account, is_open=1)
+    changed = replace(batch, body={**batch.body, "is_open": 0})
+    event = {**event_of(changed), "account": account}
+
+    related = await shop.related(Insert(batch, by), Update(changed, by), expands="changelogs,created_user", **event)
+
+    assert [entry["user"] for entry in related["changelogs"]] == [PLATFORM, PLATFORM]
+    assert [entry["user_id"] for entry in related["changelogs"]] == ["platform", "platform"]
+    assert related["created_user"] == PLATFORM
+    assert {(row.key_id, row.key_name) for row in await given.rows(shop.store, audit)} >= {(by.key_id, by.key_name)}
+
+
+async def test_the_migration_names_the_platform_in_the_history_of_before(shop: Shop) -> None:
+    told = {"con_1": OWNER, "con_2": OPERATOR_KEY, "con_3": OPERATOR_USER, "con_4": None}
+    of_other = {"con_5": OPERATOR_KEY, "con_6": OPERATOR_USER, "con_7": OTHER}
+    for account, makers in ((ACCOUNT, told), ("other", of_other)):
+        for contact_id, by in makers.items():
+            contact = a_record("contact", contact_id, account)
+            await shop.accept(Insert(contact, by), **{**event_of(contact), "account": account})
+            if by is not None:
+                named = {"key_id": by.key_id, "key_name": by.key_name}
+                before = update(changelogs).where(changelogs.c.record_id == contact_id).values(named)
+                await shop.store.write(lambda connection, before=before: connection.execute(before).rowcount)
+
+    await shop.store.write(lambda connection: connection.execute(text(NAME_THE_PLATFORM)).rowcount)
+
+    names = {row.record_id: row.key_name for row in await given.rows(shop.store, changelogs)}
+    assert names == {
+        "con_1": "shop.owner", "con_2": "backend of the platform", "con_3": "the platform", "con_4": None,
+        "con_5": "the platform", "con_6": "the platform", "con_7": "the back office",
+    }  # fmt: skip
+
+
+async def test_an_operator_key_is_a_key_of_the_servers_own_account(shop: Shop) -> None:
+    contact = a_record()
+
+    related = await shop.related(Insert(contact, OPERATOR_KEY), expands="created_user", **event_of(contact))
+
+    assert (related["created_user"]["id"], related["created_user"]["username"]) == ("key_3", "backend of the platform")
 
 
 async def test_old_values_are_texts(shop: Shop) -> None:

@@ -148,6 +148,27 @@ async def test_accounts_see_the_platform_where_operators_see_who_of_them_it_was(
         assert actions(await browser.get(f"{AUDIT}?who=platform")) == ["location: create"]
 
 
+async def test_operators_are_marked_and_nobody_else_whatever_the_name(portal: Portal, owner: Browser) -> None:
+    boss = await portal.user(Role.OWNER, None)
+    operator = await portal.browser_of(boss)
+    await operator.submit((await operator.get("/locations/add")).form("/locations/add").fill(name="Real"))
+    forged = await portal.location(name="Forged")
+    forger = Actor("key_shop", "the platform", "192.0.2.1")
+    await portal.services.records.delete("default", LOCATION, forged, by=forger)
+
+    def marks(page: Page) -> list[bool]:
+        rows = re.findall(r"<tr>.*?</tr>", page.html, re.DOTALL)
+        return ["of the platform" in row for row in rows if 'class="what"' in row]
+
+    for browser in (owner, operator):
+        assert marks(await browser.get(f"{AUDIT}?kind=location.delete")) == [False]
+        by_name = await browser.get(f"{AUDIT}?who=the+platform")
+        assert "location: delete" not in actions(by_name)
+        assert "location: create" in actions(by_name)
+        assert all(marks(by_name))
+        assert actions(await browser.get(f"{AUDIT}?who=key_shop")) == ["location: delete"]
+
+
 async def test_the_overview_names_no_operator_to_an_account(portal: Portal) -> None:
     boss, owner = await portal.user(Role.OWNER, None), await portal.signed_in()
     operator = await portal.browser_of(boss)

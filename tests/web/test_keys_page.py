@@ -93,6 +93,14 @@ async def test_keys_of_others_and_of_the_platform_are_seen_by_theirs_only(portal
     assert "key of the other one" not in seen + seen_by_boss
 
 
+async def test_a_key_is_not_called_the_platform(portal: Portal, owner: Browser) -> None:
+    page = await add(owner, "read", name="The  Platform")
+
+    assert (page.status, page.wrong("name")) == (422, True)
+    assert "expected another name" in page.text
+    assert "No API keys yet" in (await owner.get("/account/keys")).text
+
+
 async def test_keys_are_found_by_name(portal: Portal, owner: Browser) -> None:
     await portal.api.key(Scope.READ, name="Shop")
     await portal.api.key(Scope.READ, name="Warehouse")

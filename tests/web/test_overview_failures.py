@@ -76,6 +76,26 @@ async def test_failures_are_of_the_span_that_is_chosen(portal: Portal) -> None:
     assert "Connection refused" in (await later(portal, "/?span=day")).text
 
 
+@pytest.mark.parametrize("span", ["hour", "day", "week"])
+async def test_what_happens_after_the_clock_was_set_back_is_shown_at_that_time(portal: Portal, span: str) -> None:
+    config_id = await portal.config()
+    await settled(portal, config_id, Verdict.DELIVERED)
+    portal.clock.pass_(seconds=3000)
+    assert "Nothing failed for good in this time." in (await later(portal, f"/?span={span}")).text
+    portal.clock.pass_(seconds=-3000)
+    assert "Nothing failed for good in this time." in (await later(portal, f"/?span={span}")).text
+
+    await settled(portal, config_id, Verdict.FAILED, outcome=REFUSED)
+    portal.clock.pass_(seconds=3000)
+
+    page = await later(portal, f"/?span={span}")
+    assert "Connection refused" in page.text
+    assert re.findall(r"</svg>(delivered|failed) <strong class=\"num\">(\d)", page.html) == [
+        ("delivered", "1"),
+        ("failed", "1"),
+    ]
+
+
 async def test_of_many_configs_a_few_are_named_and_the_rest_are_counted(portal: Portal, owner: Browser) -> None:
     configs = [await portal.config(name=f"Number {number}") for number in range(5)]
     for config_id in configs:

@@ -7,11 +7,11 @@ from typing import Final
 import msgspec
 
 from postback.actions.access import Access, Principal
-from postback.actions.fields import Errors, Reader, read, require, text
+from postback.actions.fields import Errors, Reader, actor_name, read, require, text
 from postback.actions.limits import read_limits
 from postback.actions.origins import origins
 from postback.actions.secrets import OWN_SECRET_MIN, hash_of, new_secret, prefix_of
-from postback.domain.accounts import Account, AccountLimits, Actor, ApiKey, Scope
+from postback.domain.accounts import KEY_PREFIX, Account, AccountLimits, Actor, ApiKey, Scope, is_reserved
 from postback.domain.errors import Conflict, Forbidden, InvalidValue, NotFound
 from postback.domain.ids import ACCOUNT_DEFAULT, encode
 from postback.domain.times import EXPECTED, unix_ms
@@ -106,7 +106,7 @@ class AccountActions:
         errors.raise_any()
         secret = new_secret()
         key = ApiKey(
-            id="key_" + encode(self.ids()),
+            id=KEY_PREFIX + encode(self.ids()),
             account=account,
             name=sent["name"],
             scopes=sent["scopes"],
@@ -154,8 +154,10 @@ class AccountActions:
         known = await self.accounts.key_by_hash(hash_of(secret))
         if known is not None:
             return known, secret
+        if is_reserved(name):
+            raise InvalidValue.of("name", f"name is {shown(name)}, which no key may have")
         key = ApiKey(
-            id="key_" + encode(self.ids()),
+            id=KEY_PREFIX + encode(self.ids()),
             account=None,
             name=name,
             scopes=frozenset(Scope),
@@ -209,7 +211,7 @@ _ACCOUNT_FIELDS: Final[Mapping[str, Reader]] = {
     "portal_origins": origins,
 }
 _KEY_FIELDS: Final[Mapping[str, Reader]] = {
-    "name": text(minimum=1),
+    "name": actor_name(),
     "scopes": _scopes,
     "expires_at": _time,
     "account": text(36),

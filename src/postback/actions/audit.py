@@ -5,13 +5,10 @@ from typing import Final
 
 from postback.actions.cursors import cursor, position
 from postback.actions.log import Part
-from postback.domain.accounts import Actor
+from postback.domain.accounts import PLATFORM, Actor
 from postback.ports import Audit, AuditEntry, AuditFilter
 
 AUDIT: Final = "audit"
-
-PLATFORM: Final = Actor("platform", "the platform", is_operator=True)
-"""Who accounts are told of in the place of an operator; whoever is asked for by this id or name is any operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +35,15 @@ def as_seen(by: Actor | None, *, sees_operators: bool) -> Actor | None:
 
 
 def as_asked(narrowed: AuditFilter, *, sees_operators: bool) -> AuditFilter:
-    """What is looked for: nobody finds by a name what they are not shown that name of."""
-    if narrowed.key_id == PLATFORM.key_id or narrowed.key_name == PLATFORM.key_name:
-        return replace(narrowed, key_id=None, key_name=None, is_operator=True)
+    """What is looked for: nobody finds by a name what they are not shown that name of.
+
+    The id and the name of the platform are no key's: who is asked for by them is any operator.
+    """
+    key_id = None if narrowed.key_id == PLATFORM.key_id else narrowed.key_id
+    key_name = None if narrowed.key_name == PLATFORM.key_name else narrowed.key_name
+    is_of_the_platform = (key_id, key_name) != (narrowed.key_id, narrowed.key_name)
+    if is_of_the_platform and (sees_operators or (key_id is None and key_name is None)):
+        return replace(narrowed, key_id=key_id, key_name=key_name, is_operator=True)
     if sees_operators or (narrowed.key_id is None and narrowed.key_name is None):
         return narrowed
     return replace(narrowed, is_operator=False)

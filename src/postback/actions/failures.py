@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final, NamedTuple
 
-from postback.actions.past import LATE_MS
+from postback.actions.past import LATE_MS, Looks
 from postback.domain.causes import Cause
 from postback.domain.stats import MINUTE_MS
 from postback.ports import Failures, Overview
@@ -48,9 +48,19 @@ class Run(NamedTuple):
 class PastFailures:
     """Parts that are over. Those that were asked for last are kept, as many as KEPT_ROWS allows."""
 
-    def __init__(self) -> None:
+    def __init__(self, looks: Looks | None = None) -> None:
         self._kept: OrderedDict[tuple[Owner, int, int], Sequence[Failures]] = OrderedDict()
         self._rows = 0
+        self._looks = looks or Looks()
+
+    def look(self, now_ms: int) -> None:
+        """Before anything is asked for: what is yet to happen, as the clock was set back, is forgotten."""
+        over_ms = self._looks.not_over_since(now_ms)
+        if over_ms is None:
+            return
+        for owner, length_ms, at_ms in list(self._kept):
+            if at_ms + length_ms > over_ms:
+                self._rows -= _size(self._kept.pop((owner, length_ms, at_ms)))
 
     def known(self, owner: Owner, run: Run) -> dict[int, Sequence[Failures]]:
         """Start of a part → its rows, of those that are kept."""
@@ -79,6 +89,7 @@ class FailureActions:
 
     async def since(self, owner: Owner, since_ms: int, now_ms: int) -> Sequence[Failures]:
         """From that minute to the one of now, one row for each cause and config."""
+        self.past.look(now_ms)
         end_ms = now_ms - now_ms % MINUTE_MS + MINUTE_MS
         first_ms = min(-(-since_ms // QUARTER_MS) * QUARTER_MS, end_ms)
         over = list(runs(first_ms, now_ms - LATE_MS))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from postback.domain.accounts import is_reserved
 from postback.domain.errors import InvalidValue
 from postback.resources.fields import Refusal, refuse_unwritable, shown
 
@@ -80,6 +81,19 @@ def text(maximum: int = TEXT_MAX, minimum: int = 0) -> Reader:
             )
         refuse_unwritable(sent)
         return sent
+
+    return reader
+
+
+def actor_name(maximum: int = TEXT_MAX) -> Reader:
+    """What the audit will call somebody."""
+    read_text = text(maximum, minimum=1)
+
+    def reader(sent: object) -> str:
+        name: str = read_text(sent)
+        if is_reserved(name):
+            raise Refusal(f"is {shown(name)}, which is what accounts are told of operators; expected another name")
+        return name
 
     return reader
 

@@ -113,6 +113,7 @@ class OverviewActions:
 
     async def _steps_of_spans(self, owner: Owner, upto: Span, now_ms: int) -> Sequence[Sequence[Step]]:
         """Of the hour, and of each longer span up to that one."""
+        self.past.look(now_ms)
         found: list[Sequence[Step]] = []
         for span in SPANS.values():
             found.append(await self._steps(owner, span, now_ms, found[-1] if found else ()))

@@ -1,7 +1,8 @@
 """Spans of time for charts, and what is over of them: what was counted then changes no more, so it is added up once."""
 
+import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from postback.actions.stats import DAY_S, Step
@@ -32,12 +33,46 @@ SPANS: Final[Mapping[str, Span]] = {
 }
 
 
+class Looks:
+    """When what is kept was looked at, by the clock and by the monotonic one (s): a clock that was set back is known by the
+    two, also where it has caught up before anybody looks again."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._last_ms = self._ms()
+        self._ahead_ms = -self._last_ms
+
+    def not_over_since(self, now_ms: int) -> int | None:
+        """Unix ms: what ended later may have been kept as over and have gone on since. None where the clock went on."""
+        last_ms, self._last_ms = self._last_ms, self._ms()
+        ahead_ms = now_ms - self._last_ms
+        if ahead_ms >= self._ahead_ms - LATE_MS:
+            self._ahead_ms = max(ahead_ms, self._ahead_ms)
+            return None
+        self._ahead_ms = ahead_ms
+        return now_ms - (self._last_ms - last_ms) - LATE_MS
+
+    def _ms(self) -> int:
+        return int(self._monotonic() * 1000)
+
+
 class Past:
     """Steps of an account that are over. The account is named with the time (unix ms) it was made: another one may have its
     name some day."""
 
-    def __init__(self) -> None:
+    def __init__(self, looks: Looks | None = None) -> None:
         self._kept: OrderedDict[tuple[str, int, str], dict[int, Tally]] = OrderedDict()
+        self._looks = looks or Looks()
+
+    def look(self, now_ms: int) -> None:
+        """Before anything is asked for: what is yet to happen, as the clock was set back, is forgotten."""
+        over_ms = self._looks.not_over_since(now_ms)
+        if over_ms is None:
+            return
+        for (_, _, name), kept in self._kept.items():
+            step_ms = SPANS[name].step_s * 1000
+            for at_ms in [one for one in kept if one + step_ms > over_ms]:
+                del kept[at_ms]
 
     def steps(self, account: str, made_ms: int, span: Span, since_ms: int) -> list[Step]:
         """Those that are known, from that one on without a gap."""

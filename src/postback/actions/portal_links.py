@@ -6,7 +6,7 @@ from typing import Final
 
 from postback.actions.access import Access, Principal
 from postback.actions.accounts import demand_operator
-from postback.actions.fields import Errors, Reader, one_of, read, text, whole
+from postback.actions.fields import Errors, Reader, actor_name, one_of, read, whole
 from postback.actions.sign_in_links import MadeLink, make_link
 from postback.domain.errors import NotFound
 from postback.domain.users import LINK_MAX_MS, Link, LinkKind, Role
@@ -25,7 +25,7 @@ LISTED: Final = 100
 
 _FIELDS: Final[Mapping[str, Reader]] = {
     "role": one_of(*ROLES),
-    "name": text(NAME_MAX, minimum=1),
+    "name": actor_name(NAME_MAX),
     "lasts": whole(LASTS_MIN_S, LASTS_MAX_S),
 }
 

@@ -1,8 +1,12 @@
 """Accounts, who may act for them, and what a key may do."""
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
+
+from postback.domain.ids import ACCOUNT_DEFAULT
 
 
 class Scope(StrEnum):
@@ -34,6 +38,30 @@ class Actor:
     key_name: str
     address: str | None = None
     is_operator: bool = False
+
+
+PLATFORM: Final = Actor("platform", "the platform", is_operator=True)
+"""Who accounts are told of in the place of an operator; whoever is asked for by this id or name is any operator."""
+
+
+def is_reserved(name: str) -> bool:
+    """Whether people would read it as the platform's: no key and no portal link may be called so."""
+    seen = "".join(letter for letter in unicodedata.normalize("NFKC", name) if unicodedata.category(letter) != "Cf")
+    return " ".join(seen.casefold().split()) == PLATFORM.key_name
+
+
+KEY_PREFIX: Final = "key_"
+
+
+def told_of(by: Actor | None, account: str) -> Actor | None:
+    """Whom the records of an account name, and with them its receivers: for an operator the platform.
+
+    To the server's own account operator keys are its own: where there is no other account they are all the keys it has.
+    A user of the platform is named to none.
+    """
+    if by is None or not by.is_operator or (account == ACCOUNT_DEFAULT and by.key_id.startswith(KEY_PREFIX)):
+        return by
+    return PLATFORM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

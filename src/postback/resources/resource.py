@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Final
 
-from postback.domain.accounts import Actor
+from postback.domain.accounts import Actor, told_of
 from postback.domain.errors import InvalidValue
 from postback.domain.masking import MASK
 from postback.domain.records import ListedField, Record
@@ -103,7 +103,7 @@ def new_record(
 ) -> Record:
     """A record as its creation makes it. `modified_ts` is null until its first change."""
     body = {field.name: cleaned.get(field.name, field.default) for field in resource.fields if field.stored}
-    user = None if by is None else by.key_id
+    user = _user_id(by, account)
     _set(body, id=id, created_ts=now_ms // 1000, modified_ts=None, created_user_id=user, modified_user_id=user)
     location_id = cleaned.get(_WHERE)
     return Record(
@@ -127,7 +127,7 @@ def changed(
     before = record.body.get("modified_ts")
     last = before if isinstance(before, int) else record.created_ms // 1000
     body = {**record.body, **stored}
-    _set(body, modified_ts=max(now_ms // 1000, last), modified_user_id=None if by is None else by.key_id)
+    _set(body, modified_ts=max(now_ms // 1000, last), modified_user_id=_user_id(by, record.account))
     return replace(record, body=body, key=_key(resource, body))
 
 
@@ -139,6 +139,11 @@ def event_data(record: Record) -> bytes:
 def _set(body: dict[str, object], **ours: object) -> None:
     """What is ours to say of a record, as far as its kind says it at all."""
     body.update((name, value) for name, value in ours.items() if name in body)
+
+
+def _user_id(by: Actor | None, account: str) -> str | None:
+    told = told_of(by, account)
+    return None if told is None else told.key_id
 
 
 def _read(resource: Resource, field: Field, sent: object, *, creating: bool) -> object:

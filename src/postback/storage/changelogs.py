@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row
 
-from postback.domain.accounts import Actor
+from postback.domain.accounts import Actor, told_of
 from postback.domain.ids import encode
 from postback.domain.masking import without_secrets
 from postback.storage import scope
@@ -50,8 +50,8 @@ class Changed(NamedTuple):
 
 
 def keep(connection: Connection, changed: Changed, written: Written) -> None:
-    """The entry, under the id and the time of the audit's row for the same change."""
-    by = changed.by
+    """The entry, under the id and the time of the audit's row for the same change. Receivers read whom it names."""
+    by = told_of(changed.by, changed.account)
     connection.execute(
         scope.add(changed.account, changelogs).values(
             id=written.id,

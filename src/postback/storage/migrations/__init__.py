@@ -7,7 +7,7 @@ from sqlalchemy import Connection, inspect, text
 
 from postback.storage.database import CannotOpen
 
-HEAD: Final = "0013"
+HEAD: Final = "0014"
 """The newest revision there is."""
 
 _FOLDER: Final = Path(__file__).parent

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from postback.actions.audit import PLATFORM as OPERATORS
+from postback.domain.accounts import PLATFORM as OPERATORS
 from postback.domain.audited import AUDITED
 from postback.domain.errors import InvalidValue
 from postback.domain.users import Permission
