@@ -13,7 +13,6 @@ from postback.ports import LogFilter
 from postback.storage import scope
 from postback.storage.log_keys import (
     INDEXED,
-    INDEXED_ENDS,
     OPEN,
     Key,
     ends_of,
@@ -25,20 +24,18 @@ from postback.storage.log_keys import (
 from postback.storage.tables import attempts, events, owed
 
 _OF_AN_EVENT: Final = 1
+_OF_AN_END: Final = 3
 _ELSEWHERE: Final = 4
 _OF_THE_LOG: Final = 10
-"""What it costs to look at a row, by which so many fewer are looked at: at an event itself; at what stands in another table,
-the event of what is owed or whose an event is; at a row of the log, whether it is the last of its delivery, and of which
-event."""
-
-_FOUND_AT_ONCE: Final = (None, *INDEXED_ENDS)
-"""States whose walk shows all that it comes past, where nothing else narrows it."""
+"""What it costs to look at a row, by which so many fewer are looked at: at an event itself; at an end that is on record,
+whether its delivery has gone on since; at what stands in another table, the event of what is owed or whose an event is; at a
+row of the log, whether it is the last of its delivery, and of which event."""
 
 
 def reach(connection: Connection, account: str, narrowed: LogFilter, before: Key | None, rows: int) -> int | None:
     """The newest of what its walks reach; None where each of them ends before, or comes past nothing but what it finds."""
     narrowed = unfolded(narrowed)
-    if leads_by_event(narrowed) or _shows_all(narrowed):
+    if leads_by_event(narrowed) or (narrowed.state is None and _is_plain(narrowed)):
         return None
     found = [
         _last(connection, walk, max(rows // cost, 1))
@@ -71,12 +68,11 @@ def walk_of_events(account: str, narrowed: LogFilter, before: int | None) -> Sel
     return _backwards(scope.rows(account, events, events.c.id), events.c.id, narrowed, before)
 
 
-def _shows_all(narrowed: LogFilter) -> bool:
+def _is_plain(narrowed: LogFilter) -> bool:
+    """Whether a state and a time are all that it says."""
     config_ids = None if narrowed.sought is None else narrowed.sought.config_ids
     names_configs = narrowed.config_id is not None or config_ids is not None
-    return (
-        narrowed.state in _FOUND_AT_ONCE and not names_configs and narrowed.reason is None and not of_events(narrowed)
-    )
+    return not names_configs and narrowed.reason is None and not of_events(narrowed)
 
 
 def _walks_the_log(narrowed: LogFilter) -> bool:
@@ -92,7 +88,7 @@ def _cost_of_open(narrowed: LogFilter) -> int:
 
 def _cost_of_finished(narrowed: LogFilter) -> int:
     if _walks_the_log(narrowed):
-        return _OF_THE_LOG
+        return _OF_AN_END if _is_plain(narrowed) else _OF_THE_LOG
     names_configs = narrowed.sought is not None and narrowed.sought.config_ids is not None
     return _ELSEWHERE if names_configs and not of_events(narrowed) else _OF_AN_EVENT
 
