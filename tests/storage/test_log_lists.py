@@ -90,6 +90,8 @@ async def test_a_list_looks_back_so_far_and_goes_on_from_there(day: Day) -> None
     assert await day.log.reach(ACCOUNT, pending, None, 2) == a_numbered(3).id
     assert await day.log.reach(ACCOUNT, replace(of_a_type, state=State.PENDING), None, 8) == a_numbered(3).id
     assert await day.log.reach(ACCOUNT, replace(pending, reason="bad_status"), None, 20) == a_numbered(3).id
+    assert await day.log.reach(ACCOUNT, of_a_type, None, 8, of_open=True) == a_numbered(3).id
+    assert await day.log.reach(ACCOUNT, of_a_type, None, 16, of_open=True) is None
     # What comes past nothing else needs no end.
     for narrowed in (ALL, LogFilter(subject="con_1"), LogFilter(since_ms=NOON)):
         assert await day.log.reach(ACCOUNT, narrowed, None, 1) is None

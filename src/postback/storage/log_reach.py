@@ -32,14 +32,17 @@ whether its delivery has gone on since; at what stands in another table, the eve
 row of the log, whether it is the last of its delivery, and of which event."""
 
 
-def reach(connection: Connection, account: str, narrowed: LogFilter, before: Key | None, rows: int) -> int | None:
-    """The newest of what its walks reach; None where each of them ends before, or comes past nothing but what it finds."""
+def reach(
+    connection: Connection, account: str, narrowed: LogFilter, before: Key | None, rows: int, *, of_open: bool = False
+) -> int | None:
+    """The newest of what its walks reach, or of that of what is open alone; None where each of them ends before, or comes
+    past nothing but what it finds."""
     narrowed = unfolded(narrowed)
     if leads_by_event(narrowed) or (narrowed.state is None and _is_plain(narrowed)):
         return None
     found = [
         _last(connection, walk, max(rows // cost, 1))
-        for walk, cost in walks(account, narrowed, None if before is None else before[0])
+        for walk, cost in walks(account, narrowed, None if before is None else before[0], of_open=of_open)
     ]
     return max((event_id for event_id in found if event_id is not None), default=None)
 
@@ -53,15 +56,17 @@ def reach_of_events(
     return _last(connection, walk_of_events(account, narrowed, before), rows)
 
 
-def walks(account: str, narrowed: LogFilter, before: int | None) -> Sequence[tuple[Select[Any], int]]:
+def walks(
+    account: str, narrowed: LogFilter, before: int | None, *, of_open: bool = False
+) -> Sequence[tuple[Select[Any], int]]:
     """Of what is owed and of what has ended, as far as the filter asks for them: the events, the newest first, and what a
     row costs."""
     open_ones = _backwards(scope.rows(account, owed, owed.c.event_id), owed.c.event_id, narrowed, before)
-    of_open = (open_ones, _cost_of_open(narrowed))
-    if narrowed.state in OPEN:
-        return [of_open]
-    of_finished = (_finished(account, narrowed, before), _cost_of_finished(narrowed))
-    return [of_finished] if narrowed.state is not None else [of_open, of_finished]
+    open_walk = (open_ones, _cost_of_open(narrowed))
+    if of_open or narrowed.state in OPEN:
+        return [open_walk]
+    finished_walk = (_finished(account, narrowed, before), _cost_of_finished(narrowed))
+    return [finished_walk] if narrowed.state is not None else [open_walk, finished_walk]
 
 
 def walk_of_events(account: str, narrowed: LogFilter, before: int | None) -> Select[Any]:
