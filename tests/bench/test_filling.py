@@ -93,7 +93,9 @@ async def test_what_a_dead_worker_held_is_freed_by_the_next(used: Store, clock: 
     await store.close()
 
 
-async def test_what_is_to_have_failed_looks_like_a_delivery_that_did(used: Store, clock: ClockDouble) -> None:
+@pytest.fixture
+async def also_failed(used: Store, clock: ClockDouble) -> Store:
+    """And a second one, which failed."""
     store = await open_store(used, clock)
     await SqlConfigs(store).add(a_config(id=OF_FAILURES, location_id=None))
     worker = await store.enlist("here")
@@ -104,16 +106,19 @@ async def test_what_is_to_have_failed_looks_like_a_delivery_that_did(used: Store
     await store.settle(worker, [a_settlement(claim, Verdict.FAILED, outcome=answered(503))])
     await store.retire(worker)
     await store.close()
+    return used
 
-    with used.kept.tables() as tables:
-        filling = Filling(tables, used)
+
+async def test_what_is_to_have_failed_looks_like_a_delivery_that_did(also_failed: Store, clock: ClockDouble) -> None:
+    with also_failed.kept.tables() as tables:
+        filling = Filling(tables, also_failed)
         [lane] = filling.accounts(1, 1)
         spoken = lane._replace(event_type="order.shipped", location_id="loc_1")
         filling.finished([lane], 6, Times(NOON - 9 * MINUTE_MS, NOON - 7 * MINUTE_MS))
         filling.finished([spoken], 4, Times(NOON - 5 * MINUTE_MS, NOON - 3 * MINUTE_MS), like=OF_FAILURES)
         filling.close()
 
-    store = await open_store(used, clock)
+    store = await open_store(also_failed, clock)
     await given.conserved(store)
     log = SqlLog(store)
     failed = await log.deliveries(lane.account, LogFilter(state=State.FAILED), None, 10)
@@ -125,6 +130,27 @@ async def test_what_is_to_have_failed_looks_like_a_delivery_that_did(used: Store
     assert (health.delivered, health.failed) == (6, 4)
     assert health.last_error is not None
     assert (health.last_error.event_id, health.last_error.status) == (failed[0].event.id, 503)
+    await store.close()
+
+
+async def test_what_is_to_have_been_replayed_failed_first_and_adds_up(also_failed: Store, clock: ClockDouble) -> None:
+    with also_failed.kept.tables() as tables:
+        filling = Filling(tables, also_failed)
+        [lane] = filling.accounts(1, 1)
+        filling.finished([lane], 4, Times(NOON - 5 * MINUTE_MS, NOON - 3 * MINUTE_MS), OF_FAILURES, is_replayed=True)
+        filling.close()
+
+    store = await open_store(also_failed, clock)
+    await given.conserved(store)
+    log = SqlLog(store)
+    [first, *others] = await log.deliveries(lane.account, LogFilter(state=State.DELIVERED), None, 10)
+    assert len(others) == 3
+    assert await log.deliveries(lane.account, LogFilter(state=State.FAILED), None, 10) == []
+    _, attempts = await log.delivery(lane.account, first.event.id, first.config_id)
+    assert [(one.number, one.verdict, one.status) for one in attempts] == [
+        (1, Verdict.FAILED, 503),
+        (2, Verdict.DELIVERED, 200),
+    ]
     await store.close()
 
 

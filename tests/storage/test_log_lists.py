@@ -9,6 +9,7 @@ from postback.domain.deliveries import State, Verdict
 from postback.domain.errors import InvalidValue, NotFound
 from postback.ports import LogFilter, Query
 from postback.storage.accounts import SqlAccounts
+from postback.storage.log_keys import ENDS
 from tests.build import ACCOUNT, CONFIG_ID, NOON
 from tests.storage.days import ALL, OTHER, OTHER_CONFIG, Day, a_numbered, a_varied_day, number_of, numbers
 
@@ -89,10 +90,47 @@ async def test_a_list_looks_back_so_far_and_goes_on_from_there(day: Day) -> None
     assert await day.log.reach(ACCOUNT, pending, None, 2) == a_numbered(3).id
     assert await day.log.reach(ACCOUNT, replace(of_a_type, state=State.PENDING), None, 8) == a_numbered(3).id
     assert await day.log.reach(ACCOUNT, replace(pending, reason="bad_status"), None, 20) == a_numbered(3).id
+    assert await day.log.reach(ACCOUNT, of_a_type, None, 8, of_open=True) == a_numbered(3).id
+    assert await day.log.reach(ACCOUNT, of_a_type, None, 16, of_open=True) is None
     # What comes past nothing else needs no end.
-    for narrowed in (ALL, LogFilter(state=State.FAILED), LogFilter(subject="con_1"), LogFilter(since_ms=NOON)):
+    for narrowed in (ALL, LogFilter(subject="con_1"), LogFilter(since_ms=NOON)):
         assert await day.log.reach(ACCOUNT, narrowed, None, 1) is None
     assert len(everything) == 10
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
+async def test_what_has_ended_so_and_was_replayed_since_is_come_past(day: Day, state: State) -> None:
+    """Its end stays on record: a page that looks for others looks at so many of them and no more."""
+    for number in range(1, 11):
+        await day.ended(number, ENDS[state])
+    narrowed = LogFilter(state=state)
+    assert [number for number, _, _ in await day.listed(narrowed)] == list(range(10, 0, -1))
+    for number in range(3, 11):
+        await day.store.replay(ACCOUNT, a_numbered(number).id, CONFIG_ID)
+    again = await day.claimed()
+    await day.settled(again[:4], Verdict.DELIVERED)
+
+    first = await day.log.reach(ACCOUNT, narrowed, None, 12)
+
+    assert first == a_numbered(7).id
+    assert await day.log.deliveries(ACCOUNT, narrowed, None, 100, first) == []
+    then = await day.log.reach(ACCOUNT, narrowed, (first, 0), 12)
+    assert then == a_numbered(3).id
+    assert await day.log.deliveries(ACCOUNT, narrowed, (first, 0), 100, then) == []
+    assert await day.log.reach(ACCOUNT, narrowed, (then, 0), 12) is None
+    assert await day.listed(narrowed, (then, 0)) == [(2, 0, state), (1, 0, state)]
+
+
+async def test_the_newest_failures_are_on_the_first_page_however_few_rows_it_looks_at(day: Day) -> None:
+    for number in range(1, 9):
+        await day.ended(number, Verdict.FAILED)
+    await day.store.replay(ACCOUNT, a_numbered(7).id, CONFIG_ID)
+    narrowed = LogFilter(state=State.FAILED)
+
+    since = await day.log.reach(ACCOUNT, narrowed, None, 12)
+    page = await day.log.deliveries(ACCOUNT, narrowed, None, 3, since)
+
+    assert [number_of(view.event) for view in page] == [8, 6, 5]
 
 
 async def test_an_event_of_many_deliveries_is_come_past(day: Day) -> None:

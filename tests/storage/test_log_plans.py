@@ -11,7 +11,7 @@ from sqlalchemy.dialects import sqlite
 from postback.domain.deliveries import State, Verdict
 from postback.ports import LogFilter, Sought
 from postback.storage import log_reach, tables
-from postback.storage.log_keys import OPEN, finished_keys, owed_keys
+from postback.storage.log_keys import ENDS, OPEN, finished_keys, keys_of_page, owed_keys
 from tests.build import ACCOUNT, CONFIG_ID, NOON
 from tests.storage import given, watched
 from tests.storage.days import ALL, Day, a_numbered, a_varied_day
@@ -166,23 +166,51 @@ async def test_a_page_costs_what_it_shows_and_not_what_there_is(day: Day) -> Non
     assert spent[1] <= spent[0] * 1.5
 
 
-async def fill(day: Day, first: int, count: int) -> None:
-    """Finished deliveries in numbers, every tenth of them failed, and a few that are owed."""
+@pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
+@given.on_sqlite
+async def test_a_page_of_what_was_replayed_since_costs_what_it_looks_at(day: Day, state: State) -> None:
+    """Counted in rows as well: of ten times as many that have ended so no more are come past."""
+    spent = []
+    for first, count in ((0, 2_000), (2_000, 20_000)):
+        await fill(day, first, count, [ENDS[state], Verdict.DELIVERED])
+        steps = 0
+
+        def count_steps() -> int:
+            nonlocal steps
+            steps += 1
+            return 0
+
+        def run(connection: Any) -> None:
+            raw = connection.connection.dbapi_connection
+            raw.set_progress_handler(count_steps, 100)
+            since = log_reach.reach(connection, ACCOUNT, LogFilter(state=state), None, 600)
+            assert keys_of_page(connection, ACCOUNT, LogFilter(state=state), None, 50, since) == []
+            raw.set_progress_handler(None, 0)
+
+        await day.store.read(run)
+        spent.append(steps)
+
+    assert spent[1] <= spent[0] * 1.5
+
+
+async def fill(day: Day, first: int, count: int, ends: Sequence[Verdict] = ()) -> None:
+    """Finished deliveries in numbers, every tenth of them failed, or each with these ends; and a few that are owed."""
     events = [a_numbered(number)._asdict() | {"deliveries": 1} for number in range(first + 1, first + count + 1)]
     attempts = [
         {
             "event_id": event["id"],
             "config_id": CONFIG_ID,
-            "n": 1,
+            "n": n,
             "account": ACCOUNT,
             "counter": 1,
-            "verdict": Verdict.FAILED if at % 10 == 0 else Verdict.DELIVERED,
+            "verdict": verdict,
             "manual": 0,
             "ended_ms": NOON,
             "wait_ms": 0,
             "truncated": 0,
         }
         for at, event in enumerate(events)
+        for n, verdict in enumerate(ends or [Verdict.FAILED if at % 10 == 0 else Verdict.DELIVERED], start=1)
     ]
 
     def write(connection: Any) -> None:

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.anyio
 
 COUNT = 20_000
 PAGE = 50
+REPLAYED = "replayed"
 LOOKED_AT = 400
 
 NAMED = {
@@ -59,7 +60,8 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def full(anyio_backend: str) -> AsyncIterator[PostgresStore]:
-    """Finished deliveries in numbers, of two accounts, every tenth of them failed; and as many that are owed."""
+    """Finished deliveries in numbers, of two accounts, every tenth of them failed; as many that are owed; and some of a
+    third account, which failed, were replayed and delivered."""
     async with postgres.database() as dsn:
         store = await PostgresStore.open(dsn, ClockDouble(), secret_keys=[postgres.KEY])
         await given.an_account_with_configs(store)
@@ -81,6 +83,11 @@ def fill(connection: Connection) -> None:
         attempts.append(key | attempt | {"verdict": Verdict.FAILED if number % 10 == 0 else Verdict.DELIVERED})
         counts = {"attempts": 0, "forgiven": 0, "interruptions": 0, "logged": 0, "manual": 0}
         owed.append(key | counts | {"config_id": config_id + 1000, "due_at_ms": NOON + number})
+    for number in range(1, COUNT // 10):
+        event = given.event_number(-number, account=REPLAYED)
+        events.append(event._asdict() | {"deliveries": 1})
+        ends = key | attempt | {"event_id": event.id, "account": REPLAYED}
+        attempts += [ends | {"verdict": Verdict.FAILED}, ends | {"n": 2, "verdict": Verdict.DELIVERED}]
     counters = [
         {"account": ACCOUNT, "config_id": CONFIG_ID + of, "minute": minute, "measure": measure, "count": 1}
         for of in range(3)
@@ -139,6 +146,16 @@ async def test_what_nothing_fits_costs_what_is_looked_at(full: PostgresStore, na
         pages += await touched(full, owed_keys(ACCOUNT, narrowed, None, since).limit(PAGE))
     if state is not State.PENDING:
         pages += await touched(full, finished_keys(ACCOUNT, narrowed, None, since).limit(PAGE))
+
+    assert since is not None
+    assert pages < LOOKED_AT * 10
+
+
+async def test_what_failed_and_was_replayed_since_costs_what_is_looked_at(full: PostgresStore) -> None:
+    narrowed = LogFilter(state=State.FAILED)
+    since = await SqlLog(full).reach(REPLAYED, narrowed, None, LOOKED_AT)
+
+    pages = await touched(full, finished_keys(REPLAYED, narrowed, None, since).limit(PAGE))
 
     assert since is not None
     assert pages < LOOKED_AT * 10

@@ -111,6 +111,31 @@ async def test_it_goes_on_page_by_page_with_its_filter(portal: Portal, owner: Br
     assert (await owner.get(f"{AUDIT}?cursor=nonsense")).status == 422
 
 
+async def test_a_page_looks_at_so_many_entries_and_says_where_it_goes_on(
+    portal: Portal, owner: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is rare would otherwise be looked for through all there is, while somebody waits."""
+    monkeypatch.setattr("postback.web.pages.audit.LOOKED_AT", 10)
+    rare = await portal.location()
+    await portal.services.records.delete("default", LOCATION, rare, by=Actor("key_shop", "Shop"))
+    for number in range(25):
+        await portal.location(name=f"Street {number}")
+
+    for query in (f"thing={rare}&kind=location.delete", "who=key_shop", "kind=location.delete", "who=Shop"):
+        page = await owner.get(f"{AUDIT}?{query}")
+        pages = 1
+        while not actions(page):
+            assert "There are none back to" in page.text
+            assert "Nothing found" not in page.text
+            page = await owner.get(AUDIT + page.links["Older"])
+            pages += 1
+        assert (pages, actions(page)) == (3, ["location: delete"])
+
+    assert len(actions(await owner.get(AUDIT))) == 25
+    lately = await owner.get(f"{AUDIT}?who=nobody&from=2026-09-21T23:00")
+    assert "Nothing found" in lately.text
+
+
 async def test_each_sees_their_account_and_the_platform_is_for_those_who_run_it(portal: Portal, owner: Browser) -> None:
     await portal.location(OTHER, name="Elsewhere")
     await portal.api.services.account_actions.add_operator_key("third operator key")

@@ -162,6 +162,25 @@ async def test_who_paused_a_config_is_for_those_who_may_see_the_audit(portal: Po
     assert viewer[1] == "paused what it is owed is held"
 
 
+async def test_who_paused_a_config_long_ago_is_found_however_much_was_done_since(
+    portal: Portal, owner: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("postback.actions.overview._LOOKED_AT", 1)
+    config_id = await portal.config()
+    await settled(portal, config_id, Verdict.DELIVERED)
+    path = f"/postbackconfigs/{config_id}"
+    page = await owner.get(path)
+    portal.clock.pass_(ms=2_000)
+    await owner.submit(page.form(f"{path}/pause"))
+    portal.clock.pass_(seconds=60)
+    for number in range(5):
+        await portal.location(name=f"Street {number}")
+
+    [paused] = await attention(owner)
+
+    assert re.search(r"paused by owner\d+@example.com", paused[1])
+
+
 async def test_an_expired_certificate_and_one_of_a_config_are_said_on_its_page(portal: Portal, owner: Browser) -> None:
     config_id = await portal.config(name="Billing")
     ends_ms = portal.clock() + 5 * DAY_MS

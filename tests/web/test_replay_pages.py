@@ -211,6 +211,22 @@ async def test_what_is_owed_is_cancelled_at_once_as_it_was_filtered(portal: Port
     assert kept.config_id == parse("pbc", other)
 
 
+async def test_what_is_owed_is_counted_however_much_has_ended_since(
+    portal: Portal, owner: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("postback.web.pages.replays.COUNTED_OF", 8)
+    await portal.config(event_types=["order.paid"], format="json")
+    config_id = await portal.config()
+    await publish(portal, "order.paid")
+    portal.clock.pass_(ms=1_000)
+    for _ in range(12):
+        await delivered(portal, config_id)
+
+    asked = await owner.get("/replays/cancel?type=order.paid")
+
+    assert "Cancel 1 delivery?" in asked.text
+
+
 async def test_cancelling_is_offered_for_what_is_owed_alone(portal: Portal, owner: Browser) -> None:
     await failed(portal, await portal.config())
     await publish(portal)

@@ -6,6 +6,7 @@ from typing import Final
 from postback.actions.cursors import cursor, position
 from postback.actions.log import Part
 from postback.domain.accounts import PLATFORM, Actor
+from postback.domain.ids import unix_ms_of
 from postback.ports import Audit, AuditEntry, AuditFilter
 
 AUDIT: Final = "audit"
@@ -16,15 +17,29 @@ class AuditActions:
     audit: Audit
 
     async def entries(
-        self, account: str | None, narrowed: AuditFilter, after: str | None, size: int, *, sees_operators: bool
+        self,
+        account: str | None,
+        narrowed: AuditFilter,
+        after: str | None,
+        size: int,
+        looked_at: int | None = None,
+        *,
+        sees_operators: bool,
     ) -> Part[AuditEntry]:
-        """Of what belongs to no account for None: who may read that is asked before. Operators alone see operators."""
+        """Of what belongs to no account for None: who may read that is asked before. Operators alone see operators.
+
+        `looked_at` bounds how many entries are looked at for those that fit."""
         whose = account or ""
         before = None if after is None else position(whose, AUDIT, after, 1)[0]
-        found = await self.audit.entries(account, as_asked(narrowed, sees_operators=sees_operators), before, size + 1)
+        asked = as_asked(narrowed, sees_operators=sees_operators)
+        since = None if looked_at is None else await self.audit.reach(account, asked, before, looked_at)
+        found = await self.audit.entries(account, asked, before, size + 1, since)
         shown = [replace(entry, by=as_seen(entry.by, sees_operators=sees_operators)) for entry in found[:size]]
-        more = len(found) > size
-        return Part(shown, cursor(whose, AUDIT, (found[size - 1].id,)) if more else None)
+        if len(found) > size:
+            return Part(shown, cursor(whose, AUDIT, (found[size - 1].id,)))
+        if since is not None:
+            return Part(shown, cursor(whose, AUDIT, (since,)), looked_back_ms=unix_ms_of(since))
+        return Part(shown, None)
 
 
 def as_seen(by: Actor | None, *, sees_operators: bool) -> Actor | None:

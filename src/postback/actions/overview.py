@@ -29,6 +29,9 @@ CONFIGS_NAMED: Final = 100
 _CHANGED_AT_ONCE_MS: Final = 1_000
 """What changes a config and its entry in the audit are of one transaction, and so of one moment."""
 
+_LOOKED_AT: Final = 1_000
+"""Entries of the audit from such a moment on."""
+
 
 class FailedSo(NamedTuple):
     """Deliveries that failed for one cause: how many, of which configs (id → how many, the most first), and when.
@@ -167,8 +170,8 @@ class OverviewActions:
             since_ms=config.modified_ms - _CHANGED_AT_ONCE_MS,
             until_ms=config.modified_ms + _CHANGED_AT_ONCE_MS,
         )
-        entries = await self.audit.entries(config.account, moment, None, 1)
-        by = as_seen(entries[0].by, sees_operators=sees_operators) if entries else None
+        entry = await self.audit.first(config.account, moment, _LOOKED_AT)
+        by = None if entry is None else as_seen(entry.by, sees_operators=sees_operators)
         return None if by is None else by.key_name
 
 

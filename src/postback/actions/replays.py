@@ -71,7 +71,8 @@ class ReplayActions:
 
     async def counted(self, account: str, kind: JobKind, narrowed: LogFilter, at_most: int, looked_at: int) -> Counted:
         """The same, so far back as a list looks that looks at so many rows: what few fit is not counted to the end."""
-        reached = await self.log.reach(account, narrowed, None, looked_at)
+        is_cancel = kind is JobKind.CANCEL
+        reached = await self.log.reach(account, narrowed, None, looked_at, of_open=is_cancel)
         if reached is None:
             return Counted(await self.count(account, kind, narrowed, at_most))
         # Later than the event that was reached, for of its millisecond there may be more.

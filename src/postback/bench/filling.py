@@ -17,6 +17,7 @@ _OF_NO_WORKER: Final = 511 << 12
 """The rest of the ids made here: of the last slot, which no server has that is alone."""
 
 _ACCEPTED: Final = 0
+_REPLAYED: Final = 5
 _LAST_ERROR: Final = 7
 _ALL_TIME: Final = 0
 _COUNTERS: Final = ("account", "config_id", "minute", "measure", "count")
@@ -86,18 +87,25 @@ class Filling:
         rows = self._tables.rows(f"SELECT account, id, location_id FROM configs WHERE {which} ORDER BY id")  # noqa: S608
         return [Lane(row["account"], row["id"], location_id=row["location_id"]) for row in rows]
 
-    def finished(self, lanes: Sequence[Lane], count: int, times: Times, like: int | None = None) -> None:
-        """A millisecond after they were accepted, as the first delivery ended, or as that of the config `like` did."""
+    def finished(
+        self, lanes: Sequence[Lane], count: int, times: Times, like: int | None = None, *, is_replayed: bool = False
+    ) -> None:
+        """A millisecond after they were accepted, as the first delivery ended, or as that of the config `like` did; where
+        they were replayed, then once more, as the first one."""
         sample = self._sample if like is None else self._sample_of(like)
-        counted = [measure for is_last_time, measure in sample.measures if not is_last_time]
+        ends = [sample, self._sample] if is_replayed else [sample]
+        counted = _counted(sample)
+        if is_replayed:
+            counted += [_REPLAYED, *(measure for measure in _counted(self._sample) if measure != _ACCEPTED)]
         last: dict[Lane, _Event] = {}
         for some in _spread(lanes, count, times):
             self._events(some, sample.event)
-            self._copies("attempts", sample.attempt, (_attempted(*one) for one in some))
+            for n, end in enumerate(ends, start=1):
+                self._copies("attempts", end.attempt, (_attempted(n, *one) for one in some))
             for one in some:
                 self._count(one[2], one[1], counted)
                 last[one[2]] = one
-        for is_last_time, measure in sample.measures:
+        for is_last_time, measure in {measure for end in ends for measure in end.measures}:
             for lane, (event_id, at_ms, _) in last.items() if is_last_time else ():
                 key = (lane.account, lane.config_id, _ALL_TIME, measure)
                 self._counts[key] = max(self._counts[key], event_id if measure == _LAST_ERROR else at_ms)
@@ -189,10 +197,16 @@ def _accepted(like: Row, event_id: int, at_ms: int, lane: Lane) -> Row:
     }
 
 
-def _attempted(event_id: int, at_ms: int, lane: Lane) -> Row:
+def _counted(sample: _Sample) -> list[int]:
+    return [measure for is_last_time, measure in sample.measures if not is_last_time]
+
+
+def _attempted(n: int, event_id: int, at_ms: int, lane: Lane) -> Row:
     return {
         "event_id": event_id,
         "config_id": lane.config_id,
+        "n": n,
+        "counter": n,
         "account": lane.account,
         "started_ms": at_ms,
         "rendered_ms": at_ms,

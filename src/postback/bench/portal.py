@@ -33,6 +33,7 @@ PAGES: Final = (
     "/deliveries?state=delivered&cursor={far_back}",
     "/deliveries?state=pending",
     "/deliveries?state=failed",
+    "/deliveries?state=failed&to={after_outage}",
     "/deliveries?state=failed&reason=bad_status",
     "/deliveries?state=cancelled",
     "/deliveries?state=held",
@@ -62,6 +63,7 @@ PAGES: Final = (
     "/deliveries/{pending}/cancel",
     "/replays",
     "/replays/new?state=failed",
+    "/replays/new?state=failed&to={after_outage}",
     "/replays/new?state=failed&reason=bad_status.500",
     "/replays/new?state=failed&reason=response_timeout",
     "/replays/new?state=failed&config={config}",
@@ -126,6 +128,9 @@ _TYPES: Final = 20
 _FAILING: Final = 4
 """One in so many fails: 200 configs, each with a failure in every minute."""
 
+_OUTAGE_ENDED: Final = 0.455
+"""How much of the history came after it, and some minutes of it."""
+
 _ONCE: Final = {"number_of_attempts": 1, "attempt_interval": 1}
 _TOKEN: Final = re.compile(r'name="form_token" value="([^"]+)"')
 
@@ -167,8 +172,8 @@ class _Samples:
             server.subscribe(f"bench.portal.n{number % _TYPES}", url, {"location_id": location})
 
     def fill(self, filling: Filling, sizes: _Sizes) -> None:
-        """One in _FAILING fails, of all configs and all the time, and nothing else in the hour of an outage; what is owed
-        is due in some hours. Hour by hour, as the rows of a server come in their order."""
+        """One in _FAILING fails, of all configs and all the time, and nothing else in the hour of an outage, all of which
+        was replayed; what is owed is due in some hours. Hour by hour, as the rows of a server come in their order."""
         lanes = _with_types(filling.lanes("location_id IS NOT NULL"))
         now = now_ms()
         answers_500, refuses = [lane.config_id for lane in filling.lanes("location_id IS NULL")][-len(self.types) :]
@@ -178,7 +183,7 @@ class _Samples:
             since_ms = now - HISTORY_MS + number * HOUR_MS
             times = Times(since_ms, since_ms + HOUR_MS - (HOUR_MS // 2 if number == hours - 1 else 0))
             if number == hours // 2:
-                filling.finished(lanes[: max(2, len(lanes) // 10)], each, times, refuses)
+                filling.finished(lanes[: max(2, len(lanes) // 10)], each, times, refuses, is_replayed=True)
                 continue
             filling.finished(lanes, each - each // _FAILING, times)
             # A millisecond later: ids are made of times.
@@ -272,7 +277,7 @@ def found_on(server: Server) -> Mapping[str, str]:
     location = first("/v2/locations?page_size=1", "locations")["id"]
     delivered = first("/v2/deliveries?state=delivered&page_size=1", "deliveries")
     newest_ms = datetime.fromisoformat(delivered["created_at"]).timestamp() * 1000
-    far_back, since = (_text(newest_ms - share * HISTORY_MS) for share in (0.75, 0.8))
+    far_back, since, after_outage = (_text(newest_ms - share * HISTORY_MS) for share in (0.75, 0.8, _OUTAGE_ENDED))
     nothing = {"filter": {"state": "failed", "since": _text(newest_ms + HOUR_MS)}}
     replay = json.loads(server.call("POST", "/v2/deliveries/replay", nothing))["replay"]["id"]
     return {
@@ -287,6 +292,7 @@ def found_on(server: Server) -> Mapping[str, str]:
         "key": json.loads(server.call("POST", "/v2/keys", {"key": {"name": "bench", "scopes": ["read"]}}))["key"]["id"],
         "since": since,
         "until": far_back,
+        "after_outage": after_outage,
         "far_back": asked(f"/v2/deliveries?until={far_back}&page_size=1")["next_cursor"],
         "far_back_event": asked(f"/v2/events?until={far_back}&page_size=1")["next_cursor"],
         "far_back_audit": asked("/v2/audit?page_size=3")["next_cursor"],

@@ -37,9 +37,16 @@ class Audit(Protocol):
     """Who changed what. A change and its entry are written together, or neither is; what changes nothing has none."""
 
     async def entries(
-        self, account: str | None, narrowed: AuditFilter, before: int | None, limit: int
+        self, account: str | None, narrowed: AuditFilter, before: int | None, limit: int, since: int | None = None
     ) -> Sequence[AuditEntry]:
-        """From the newest to the oldest; `before` is the last id of the page before. None is what belongs to no account."""
+        """From the newest to the oldest, of ids from `since` on; `before` is the last id of the page before. None is what
+        belongs to no account."""
+
+    async def reach(self, account: str | None, narrowed: AuditFilter, before: int | None, rows: int) -> int | None:
+        """The id that so many entries back lead to; None where such a list ends before, or comes past no others."""
+
+    async def first(self, account: str | None, narrowed: AuditFilter, rows: int) -> AuditEntry | None:
+        """The oldest that fits, among the first `rows` entries from `since_ms` on."""
 
     async def refuse(self, account: str | None, route: str, why: str, *, by: Actor) -> None:
         """Put on record that somebody may not do something. Nothing was changed: it is an entry without a change."""

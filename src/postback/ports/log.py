@@ -82,8 +82,17 @@ class Log(Protocol):
         since: int | None = None,
     ) -> Sequence[DeliveryView]: ...
 
-    async def reach(self, account: str, narrowed: LogFilter, before: tuple[int, int] | None, rows: int) -> int | None:
-        """The same of deliveries, by fewer rows where they are looked for in the log of attempts."""
+    async def reach(
+        self,
+        account: str,
+        narrowed: LogFilter,
+        before: tuple[int, int] | None,
+        rows: int,
+        *,
+        of_open: bool = False,
+    ) -> int | None:
+        """The same of deliveries, or of those alone that are open; by fewer rows where they are looked for in the log of
+        attempts."""
 
     async def sought(self, account: str, text: str) -> Sought:
         """What a text stands for that somebody searches for: the beginning of an id, the host of a URL, the name

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import ColumnElement, Connection, Row, Select
 
 from postback.domain.accounts import Actor
 from postback.domain.ids import IdSource, first_id_at
@@ -93,30 +93,32 @@ class SqlAudit:
         self._database = database
 
     async def entries(
-        self, account: str | None, narrowed: AuditFilter, before: int | None, limit: int
+        self, account: str | None, narrowed: AuditFilter, before: int | None, limit: int, since: int | None = None
     ) -> Sequence[AuditEntry]:
-        said = {
-            audit.c.action: narrowed.action,
-            audit.c.target: narrowed.target,
-            audit.c.key_id: narrowed.key_id,
-            audit.c.key_name: narrowed.key_name,
-        }
-        query = scope.rows(account, audit).where(
-            *(column == value for column, value in said.items() if value is not None)
-        )
-        if narrowed.since_ms is not None:
-            # No id is older than its row: where a clock went back, ids stand still until it has caught up.
-            first = first_id_at(min(max(narrowed.since_ms, 0), _MS_MAX))
-            query = query.where(audit.c.id >= first, audit.c.at_ms >= narrowed.since_ms)
-        if narrowed.until_ms is not None:
-            query = query.where(audit.c.at_ms < narrowed.until_ms)
-        if narrowed.is_operator is not None:
-            query = query.where(audit.c.is_operator == int(narrowed.is_operator))
-        if before is not None:
-            query = query.where(audit.c.id < before)
-        query = query.order_by(audit.c.id.desc()).limit(limit)
+        query = walk(account, narrowed, before).where(*_fitting(narrowed)).limit(limit)
+        if since is not None:
+            query = query.where(audit.c.id >= since)
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return [_entry(row) for row in rows]
+
+    async def reach(self, account: str | None, narrowed: AuditFilter, before: int | None, rows: int) -> int | None:
+        if narrowed == AuditFilter(since_ms=narrowed.since_ms):
+            return None
+        query = walk(account, narrowed, before).with_only_columns(audit.c.id).limit(1).offset(rows - 1)
+        return await self._database.read(lambda connection: connection.execute(query).scalar())
+
+    async def first(self, account: str | None, narrowed: AuditFilter, rows: int) -> AuditEntry | None:
+        forwards = walk(account, narrowed, None).order_by(None).order_by(audit.c.id).limit(1)
+
+        def read(connection: Connection) -> Row[Any] | None:
+            query = forwards.where(*_fitting(narrowed))
+            last = connection.execute(forwards.with_only_columns(audit.c.id).offset(rows - 1)).scalar()
+            if last is not None:
+                query = query.where(audit.c.id <= last)
+            return connection.execute(query).one_or_none()
+
+        row = await self._database.read(read)
+        return None if row is None else _entry(row)
 
     async def refuse(self, account: str | None, route: str, why: str, *, by: Actor) -> None:
         await self._database.write(
@@ -124,6 +126,33 @@ class SqlAudit:
                 connection, account, by, "access.refuse", route, after={"why": why}
             )
         )
+
+
+def walk(account: str | None, narrowed: AuditFilter, before: int | None) -> Select[Any]:
+    """What a list comes past, the newest first: no id is older than its row, so a time is where it ends. Where a clock went
+    back, ids stand still until it has caught up, and a time is not where it begins."""
+    found = scope.rows(account, audit)
+    if narrowed.since_ms is not None:
+        found = found.where(audit.c.id >= first_id_at(min(max(narrowed.since_ms, 0), _MS_MAX)))
+    if before is not None:
+        found = found.where(audit.c.id < before)
+    return found.order_by(audit.c.id.desc())
+
+
+def _fitting(narrowed: AuditFilter) -> Sequence[ColumnElement[bool]]:
+    said = {
+        "action": narrowed.action,
+        "target": narrowed.target,
+        "key_id": narrowed.key_id,
+        "key_name": narrowed.key_name,
+        "is_operator": None if narrowed.is_operator is None else int(narrowed.is_operator),
+    }
+    conditions = [audit.c[name] == value for name, value in said.items() if value is not None]
+    if narrowed.since_ms is not None:
+        conditions.append(audit.c.at_ms >= narrowed.since_ms)
+    if narrowed.until_ms is not None:
+        conditions.append(audit.c.at_ms < narrowed.until_ms)
+    return conditions
 
 
 def _entry(row: Row[Any]) -> AuditEntry:

@@ -77,8 +77,12 @@ class SqlLog:
             raise NotFound("evt", event_text(event_id))
         return Event(*row[:-1]), row[-1]
 
-    async def reach(self, account: str, narrowed: LogFilter, before: Key | None, rows: int) -> int | None:
-        return await self._database.read(lambda connection: reach(connection, account, narrowed, before, rows))
+    async def reach(
+        self, account: str, narrowed: LogFilter, before: Key | None, rows: int, *, of_open: bool = False
+    ) -> int | None:
+        return await self._database.read(
+            lambda connection: reach(connection, account, narrowed, before, rows, of_open=of_open)
+        )
 
     async def sought(self, account: str, text: str) -> Sought:
         return await self._database.read(lambda connection: sought(connection, account, text))

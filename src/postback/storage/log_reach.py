@@ -13,7 +13,6 @@ from postback.ports import LogFilter
 from postback.storage import scope
 from postback.storage.log_keys import (
     INDEXED,
-    INDEXED_ENDS,
     OPEN,
     Key,
     ends_of,
@@ -25,24 +24,25 @@ from postback.storage.log_keys import (
 from postback.storage.tables import attempts, events, owed
 
 _OF_AN_EVENT: Final = 1
+_OF_AN_END: Final = 3
 _ELSEWHERE: Final = 4
 _OF_THE_LOG: Final = 10
-"""What it costs to look at a row, by which so many fewer are looked at: at an event itself; at what stands in another table,
-the event of what is owed or whose an event is; at a row of the log, whether it is the last of its delivery, and of which
-event."""
-
-_FOUND_AT_ONCE: Final = (None, *INDEXED_ENDS)
-"""States whose walk shows all that it comes past, where nothing else narrows it."""
+"""What it costs to look at a row, by which so many fewer are looked at: at an event itself; at an end that is on record,
+whether its delivery has gone on since; at what stands in another table, the event of what is owed or whose an event is; at a
+row of the log, whether it is the last of its delivery, and of which event."""
 
 
-def reach(connection: Connection, account: str, narrowed: LogFilter, before: Key | None, rows: int) -> int | None:
-    """The newest of what its walks reach; None where each of them ends before, or comes past nothing but what it finds."""
+def reach(
+    connection: Connection, account: str, narrowed: LogFilter, before: Key | None, rows: int, *, of_open: bool = False
+) -> int | None:
+    """The newest of what its walks reach, or of that of what is open alone; None where each of them ends before, or comes
+    past nothing but what it finds."""
     narrowed = unfolded(narrowed)
-    if leads_by_event(narrowed) or _shows_all(narrowed):
+    if leads_by_event(narrowed) or (narrowed.state is None and _is_plain(narrowed)):
         return None
     found = [
         _last(connection, walk, max(rows // cost, 1))
-        for walk, cost in walks(account, narrowed, None if before is None else before[0])
+        for walk, cost in walks(account, narrowed, None if before is None else before[0], of_open=of_open)
     ]
     return max((event_id for event_id in found if event_id is not None), default=None)
 
@@ -56,27 +56,28 @@ def reach_of_events(
     return _last(connection, walk_of_events(account, narrowed, before), rows)
 
 
-def walks(account: str, narrowed: LogFilter, before: int | None) -> Sequence[tuple[Select[Any], int]]:
+def walks(
+    account: str, narrowed: LogFilter, before: int | None, *, of_open: bool = False
+) -> Sequence[tuple[Select[Any], int]]:
     """Of what is owed and of what has ended, as far as the filter asks for them: the events, the newest first, and what a
     row costs."""
     open_ones = _backwards(scope.rows(account, owed, owed.c.event_id), owed.c.event_id, narrowed, before)
-    of_open = (open_ones, _cost_of_open(narrowed))
-    if narrowed.state in OPEN:
-        return [of_open]
-    of_finished = (_finished(account, narrowed, before), _cost_of_finished(narrowed))
-    return [of_finished] if narrowed.state is not None else [of_open, of_finished]
+    open_walk = (open_ones, _cost_of_open(narrowed))
+    if of_open or narrowed.state in OPEN:
+        return [open_walk]
+    finished_walk = (_finished(account, narrowed, before), _cost_of_finished(narrowed))
+    return [finished_walk] if narrowed.state is not None else [open_walk, finished_walk]
 
 
 def walk_of_events(account: str, narrowed: LogFilter, before: int | None) -> Select[Any]:
     return _backwards(scope.rows(account, events, events.c.id), events.c.id, narrowed, before)
 
 
-def _shows_all(narrowed: LogFilter) -> bool:
+def _is_plain(narrowed: LogFilter) -> bool:
+    """Whether a state and a time are all that it says."""
     config_ids = None if narrowed.sought is None else narrowed.sought.config_ids
     names_configs = narrowed.config_id is not None or config_ids is not None
-    return (
-        narrowed.state in _FOUND_AT_ONCE and not names_configs and narrowed.reason is None and not of_events(narrowed)
-    )
+    return not names_configs and narrowed.reason is None and not of_events(narrowed)
 
 
 def _walks_the_log(narrowed: LogFilter) -> bool:
@@ -92,7 +93,7 @@ def _cost_of_open(narrowed: LogFilter) -> int:
 
 def _cost_of_finished(narrowed: LogFilter) -> int:
     if _walks_the_log(narrowed):
-        return _OF_THE_LOG
+        return _OF_AN_END if _is_plain(narrowed) else _OF_THE_LOG
     names_configs = narrowed.sought is not None and narrowed.sought.config_ids is not None
     return _ELSEWHERE if names_configs and not of_events(narrowed) else _OF_AN_EVENT
 

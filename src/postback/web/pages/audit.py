@@ -15,6 +15,9 @@ from postback.web.forms import Form, time_ms
 from postback.web.visit import Visit
 
 PAGE_SIZE: Final = 25
+LOOKED_AT: Final = 10_000
+"""Entries that a page looks at: what is rarer is found further back, page by page."""
+
 PLATFORM: Final = "platform"
 
 _FILTERS: Final = ("who", "kind", "thing", "from", "to", "of")
@@ -32,17 +35,18 @@ async def show(visit: Visit) -> Response:
     try:
         narrowed = _narrowed(form)
     except InvalidValue as error:
-        context = {**known, "form": form.wrong(error), "entries": (), "first": None, "next": None}
+        context = {**known, "form": form.wrong(error), "part": None, "entries": (), "first": None, "next": None}
         return await visit.page("account/audit.html", 422, **context)
     account = None if form.text("of") == PLATFORM and may_see_platform else visit.account
     cursor = visit.asked("cursor") or None
     part = await visit.services.audit.entries(
-        account, narrowed, cursor, PAGE_SIZE, sees_operators=visit.principal.is_operator
+        account, narrowed, cursor, PAGE_SIZE, LOOKED_AT, sees_operators=visit.principal.is_operator
     )
     entries = [(entry, changes(entry)) for entry in part.items]
     return await visit.page(
         "account/audit.html",
         form=form,
+        part=part,
         entries=entries,
         first=_link(form) if cursor else None,
         next=_link(form, part.next_cursor) if part.next_cursor else None,
