@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, sync_playwright
 
 from tests.browser.arrivals import Arrivals, taking
 from tests.browser.looks import LOOKS, Look
@@ -115,8 +115,15 @@ class Windows:
         window = Window(context.new_page(), self.url)
         window.page.on("console", lambda message: _note(window, message))
         window.page.on("pageerror", lambda error: window.complaints.append(str(error)))
+        window.page.on("dialog", lambda dialog: _refuse(window, dialog))
         self.opened.append(window)
         return window
+
+
+def _refuse(window: Window, dialog: Dialog) -> None:
+    """No page of ours asks in one."""
+    window.complaints.append(f"a dialog: {dialog.message}")
+    dialog.dismiss()
 
 
 def _note(window: Window, message: ConsoleMessage) -> None:

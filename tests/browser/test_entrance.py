@@ -121,6 +121,9 @@ def test_ones_own_password_is_changed_by_whoever_knows_the_current_one(windows: 
         page.get_by_label("New password").fill(following)
         press(page, "Change password")
         says_wrong(page, wrong)
+        # In the words that stand at the field.
+        label = page.locator(f"label[for=f-{wrong}]").inner_text().removesuffix(" required")
+        expect(page.locator("#problems").get_by_role("link", name=label, exact=True)).to_be_visible()
     assert guest.hindrances() == []
     page.get_by_label("Current password").fill(PASSWORD)
     page.get_by_label("New password").fill(NEXT_PASSWORD)
