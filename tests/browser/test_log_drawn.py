@@ -1,5 +1,7 @@
 """Deliveries, events and replays, in every look."""
 
+import re
+
 from playwright.sync_api import expect
 
 from tests.browser.arrivals import Arrivals
@@ -69,6 +71,7 @@ def test_every_page_of_the_log_is_drawn_without_a_complaint(
     window.go(f"/deliveries/{retried['id']}/cancel")
     window.page.get_by_role("main").get_by_role("button", name="Cancel").click()
     expect(window.page.get_by_role("status").get_by_text("Cancelled: no more attempts.")).to_be_visible()
+    expect(window.page.locator(".story-state")).to_have_text("cancelled")
     window.draw("delivery-cancelled", look)
     window.go(f"/postbackconfigs/{waiting}")
     window.page.get_by_role("button", name="Pause").click()
@@ -77,4 +80,6 @@ def test_every_page_of_the_log_is_drawn_without_a_complaint(
     paused = live.ask("GET", f"/v2/deliveries?postbackconfig_id={waiting}&state=held").json["deliveries"]
     window.go(f"/deliveries/{paused[0]['id']}")
     expect(window.page.get_by_text("It is held: its postback config is paused.")).to_be_visible()
+    # What is held is due at no time.
+    expect(window.page.get_by_text(re.compile(r"\bDue\b"))).to_have_count(0)
     window.draw("delivery-held", look)
