@@ -60,6 +60,7 @@ def test_pages_of_links_are_drawn_without_a_complaint(windows: Windows, live: Li
     guest.draw("link-used-up", look)
 
     owner.go("/account/users")
+    owner.draw("account-users-joined", look)
     owner.page.get_by_role("row", name=email).get_by_role("button", name="Link to a new password").click()
     owner.draw("password-link", look)
     path = link_shown(owner.page)
