@@ -7,13 +7,14 @@ from threading import Thread
 
 
 class Arrivals(ThreadingHTTPServer):
-    """A receiver that answers as receivers should: 200, and nothing else. `bodies` are those that arrived."""
+    """A receiver that answers as receivers should: 200, and nothing else. `bodies` are those that arrived, `paths` where."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Taking)
         self.bodies: list[str] = []
+        self.paths: list[str] = []
 
     @property
     def url(self) -> str:
@@ -24,6 +25,7 @@ class _Taking(BaseHTTPRequestHandler):
     server: Arrivals
 
     def do_POST(self) -> None:
+        self.server.paths.append(self.path)
         self.server.bodies.append(self.rfile.read(int(self.headers["content-length"])).decode())
         self.send_response(200)
         self.send_header("content-length", "0")

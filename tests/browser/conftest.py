@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, sync_playwright
 
 from tests.browser.arrivals import Arrivals, taking
 from tests.browser.looks import LOOKS, Look
@@ -38,10 +38,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass
 class Window:
-    """A page in a browser, and everything that it complained of."""
+    """A page in a browser, and everything that it complained of. `meant` are answers that a test is after."""
 
     page: Page
     url: str
+    meant: set[int] = field(default_factory=lambda: {404, 422})
     complaints: list[str] = field(default_factory=list)
 
     def go(self, path: str, status: int = 200) -> None:
@@ -114,13 +115,21 @@ class Windows:
         window = Window(context.new_page(), self.url)
         window.page.on("console", lambda message: _note(window, message))
         window.page.on("pageerror", lambda error: window.complaints.append(str(error)))
+        window.page.on("dialog", lambda dialog: _refuse(window, dialog))
         self.opened.append(window)
         return window
 
 
+def _refuse(window: Window, dialog: Dialog) -> None:
+    """No page of ours asks in one."""
+    window.complaints.append(f"a dialog: {dialog.message}")
+    dialog.dismiss()
+
+
 def _note(window: Window, message: ConsoleMessage) -> None:
     # It says so, too, of answers that are meant to be errors: a form that is not right yet, a page that is not there.
-    is_meant = "Failed to load resource" in message.text and re.search(r"status of (404|422)", message.text)
+    refused = re.search(r"Failed to load resource.*status of (\d+)", message.text)
+    is_meant = refused is not None and int(refused[1]) in window.meant
     if message.type == "error" and not is_meant:
         window.complaints.append(message.text)
 

@@ -98,6 +98,7 @@ MISTAKES = [
     Mistake("/account/keys/add", {"Name": ""}, "name", "Add API key"),
     Mistake("/accounts/add", {"Id": "not an id"}, "id", "Add account"),
     Mistake("/accounts/{account}/settings", {"Portal origins": "nonsense"}, "portal_origins"),
+    Mistake("/accounts/{account}/portal-link", {"For": "n" * 101}, "name", "Make a portal link"),
 ]
 
 

@@ -1,5 +1,7 @@
 """Deliveries, events and replays, in every look."""
 
+import re
+
 from playwright.sync_api import expect
 
 from tests.browser.arrivals import Arrivals
@@ -28,19 +30,19 @@ def test_every_page_of_the_log_is_drawn_without_a_complaint(
         live.made("/v2/events", {"event": event})
     live.until(lambda: live.rows("SELECT count(*) FROM owed WHERE claim IS NOT NULL OR attempts = 0") == [(0,)])
     [*_, failed] = live.ask("GET", f"/v2/deliveries?state=failed&postbackconfig_id={refused}").json["deliveries"]
-    [*_, held] = live.ask("GET", f"/v2/deliveries?postbackconfig_id={waiting}").json["deliveries"]
+    [*_, retried] = live.ask("GET", f"/v2/deliveries?postbackconfig_id={waiting}").json["deliveries"]
     delivered = live.ask("GET", f"/v2/deliveries?state=delivered&event_type={kind}.paid").json["deliveries"][0]
 
     window.go(f"/deliveries?type={kind}.paid")
     window.draw("deliveries", look)
     window.go("/deliveries?state=failed&from=yesterday", 422)
     window.draw("deliveries-wrong", look)
-    for name, one in (("delivered", delivered), ("failed", failed), ("retrying", held)):
+    for name, one in (("delivered", delivered), ("failed", failed), ("retrying", retried)):
         window.go(f"/deliveries/{one['id']}")
         for summary in window.page.locator("main summary").all():
             summary.click()
         window.draw(f"delivery-{name}", look)
-    window.go(f"/deliveries/{held['id']}/cancel")
+    window.go(f"/deliveries/{retried['id']}/cancel")
     window.draw("delivery-cancel", look)
     window.go("/events")
     window.draw("events", look)
@@ -66,3 +68,18 @@ def test_every_page_of_the_log_is_drawn_without_a_complaint(
     window.draw("replay-nothing", look)
     window.go("/replays")
     window.draw("replays", look)
+    window.go(f"/deliveries/{retried['id']}/cancel")
+    window.page.get_by_role("main").get_by_role("button", name="Cancel").click()
+    expect(window.page.get_by_role("status").get_by_text("Cancelled: no more attempts.")).to_be_visible()
+    expect(window.page.locator(".story-state")).to_have_text("cancelled")
+    window.draw("delivery-cancelled", look)
+    window.go(f"/postbackconfigs/{waiting}")
+    window.page.get_by_role("button", name="Pause").click()
+    expect(window.page.get_by_text("What is owed is held until it is resumed")).to_be_visible()
+    window.draw("config-paused", look)
+    paused = live.ask("GET", f"/v2/deliveries?postbackconfig_id={waiting}&state=held").json["deliveries"]
+    window.go(f"/deliveries/{paused[0]['id']}")
+    expect(window.page.get_by_text("It is held: its postback config is paused.")).to_be_visible()
+    # What is held is due at no time.
+    expect(window.page.get_by_text(re.compile(r"\bDue\b"))).to_have_count(0)
+    window.draw("delivery-held", look)

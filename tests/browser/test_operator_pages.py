@@ -11,7 +11,9 @@ from pathlib import Path
 from signal import SIGTERM
 from threading import Thread
 
-from tests.browser.conftest import Window, Windows
+from playwright.sync_api import expect
+
+from tests.browser.conftest import PASSWORD, Window, Windows
 from tests.browser.looks import LOOKS
 from tests.live import Live
 from tests.patience import PATIENCE_S
@@ -121,12 +123,32 @@ def test_the_password_is_asked_for_again_after_a_while(windows: Windows, live: L
     sessions_are_old(live)
     page.get_by_role("button", name="Add API key").click()
     page.get_by_role("heading", name="Your password, please").wait_for()
-    window.draw("password-again", LOOKS[0])
-    page.get_by_label("Password of").fill("five quiet otters juggle")
+    page.get_by_label("Password of").fill("not what it is")
+    page.get_by_role("button", name="Go on").click()
+    expect(page.locator("#f-proof-wrong")).to_contain_text("Is not your password")
+    expect(page.get_by_label("Password of")).to_have_value("")
+    page.get_by_label("Password of").fill(PASSWORD)
     page.get_by_role("button", name="Go on").click()
 
     page.get_by_text("it is shown this once").wait_for()
+    window.go("/account/keys")
+    expect(page.get_by_role("row", name="after a while")).to_have_count(1)
     window.watch()
+
+
+def test_asking_for_the_password_again_is_drawn_in_every_look(windows: Windows, live: Live) -> None:
+    window = windows.open()
+    window.sign_in()
+    sessions_are_old(live)
+
+    for look in LOOKS:
+        asked = windows.open(width=look.width, theme=look.theme, like=window)
+        asked.go("/account/users/invite")
+        asked.page.get_by_label("Email").fill("eve@example.com")
+        asked.page.get_by_role("button", name="Make the link").click()
+        asked.page.get_by_role("heading", name="Your password, please").wait_for()
+        asked.draw("password-again", look)
+        asked.watch()
 
 
 def sessions_are_old(live: Live) -> None:

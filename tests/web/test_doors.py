@@ -1,113 +1,20 @@
-"""Who gets in where: the whole table of routes, as each role, with own, others' and unknown ids; forms; headers."""
+"""The door: nobody but who is signed in, no form but our own, and headers that trust nothing. test_walk.py has the roles."""
 
 import re
-from typing import Final
 
 import pytest
 
 from postback.bootstrap.portal import OF_THE_API, is_of_the_api
-from postback.domain.accounts import Scope
 from postback.domain.ids import ACCOUNT_DEFAULT
-from postback.domain.jobs import JobKind
-from postback.domain.users import Link, LinkKind, Permission, Role, permissions_of
-from postback.ports import LogFilter
+from postback.domain.users import Permission, Role, permissions_of
 from postback.storage.sessions import SqlSessions
 from postback.web.door import Route
 from postback.web.menu import _MENU
 from postback.web.routes import ROUTES
-from tests.web.happenings import publish
-from tests.web.pages import OTHER, Browser, Page, Portal
+from tests.web.pages import Browser, Page, Portal
+from tests.web.walk import CLOSED, ENDING, IDS, NO_IDS, ask, named, names_in, path_of, things
 
 pytestmark = pytest.mark.anyio
-
-UNKNOWN: Final = {
-    "location_id": "loc_nobodys",
-    "contact_id": "con_nobodys",
-    "session_id": "ses_nobodys",
-    "user_id": "usr_nobodys",
-    "link_id": "lnk_nobodys",
-    "config_id": "pbc_0000000000000",
-    "event_id": "evt_0000000000000",
-    "delivery_id": "dlv_00000000000000000000000000",
-    "replay_id": "rpl_0000000000000",
-    "account": "nobodys",
-    "key_id": "key_nobodys",
-    "portal_link_id": "lnk_nobodys",
-}
-IDS: Final = frozenset(UNKNOWN)
-"""Parts of paths that name something of an account: a new one is added here, and made in `things`."""
-
-NO_IDS: Final = frozenset({"digest", "name", "token", "event_type"})
-
-
-async def things(portal: Portal, account: str) -> dict[str, str]:
-    """One of each that belongs to this account."""
-    user = await portal.user(Role.VIEWER, account)
-    await portal.browser_of(user)
-    [session] = await portal.sessions.list(user.id)
-    link = Link(
-        id=f"lnk_of_{user.id}",
-        kind=LinkKind.INVITATION,
-        created_ms=portal.clock(),
-        ends_ms=portal.clock() + 1000,
-        account=account,
-        role=Role.VIEWER,
-        email=f"invited@{account}.example",
-    )
-    await portal.links.add(link, user.id.encode())
-    config_id = await portal.config(account)
-    event_id = await publish(portal, account=account)
-    location_id = await portal.location(account)
-    secret = await portal.api.key(Scope.READ, account=account)
-    return {
-        "key_id": f"key_{secret[-13:]}",
-        "portal_link_id": (await portal.portal_link(account)).link.id,
-        "event_type": "sms.delivered",
-        "location_id": location_id,
-        "contact_id": await portal.contact(location_id, account),
-        "config_id": config_id,
-        "event_id": event_id,
-        "delivery_id": f"dlv_{event_id[4:]}{config_id[4:]}",
-        "replay_id": await a_replay(portal, account),
-        "user_id": user.id,
-        "session_id": session.id,
-        "link_id": link.id,
-        "account": account,
-    }
-
-
-async def a_replay(portal: Portal, account: str) -> str:
-    """One is enough: only so many run at a time."""
-    known = (await portal.services.replays.list(account, None, 1)).items
-    job = known[0] if known else await portal.services.replays.start(account, JobKind.REPLAY, LogFilter(until_ms=0))
-    return job.id
-
-
-def path_of(route: Route, ids: dict[str, str]) -> str:
-    return re.sub(r"\{(\w+)\}", lambda match: ids.get(match[1], "x"), route.path)
-
-
-def names_in(route: Route) -> set[str]:
-    return set(re.findall(r"\{(\w+)\}", route.path))
-
-
-async def ask(browser: Browser, route: Route, path: str) -> Page:
-    if route.method == "GET":
-        return await browser.get(path)
-    page = await browser.get("/account")
-    # Whoever is not signed in has the token of the page for that.
-    token = (page if page.status == 200 else await browser.get("/sign-in")).form().values["form_token"][0]
-    return await browser.post(path, {"form_token": token})
-
-
-ENDING: Final = [route for route in ROUTES if route.path != "/live"]
-"""But the streams, which do not end."""
-
-CLOSED: Final = [route for route in ENDING if route.needs is not None]
-
-
-def named(route: Route) -> str:
-    return f"{route.method} {route.path}"
 
 
 def test_every_id_in_a_path_is_one_that_these_tests_know() -> None:
@@ -141,44 +48,6 @@ async def test_nobody_gets_in_without_signing_in(portal: Portal, stranger: Brows
         assert page.status == 303, named(route)
         assert page.to.startswith("/sign-in"), named(route)
         assert page.body == b"", named(route)
-
-
-@pytest.mark.parametrize("role", list(Role))
-async def test_a_role_opens_what_it_may_and_nothing_else(portal: Portal, role: Role) -> None:
-    """Of the account and of the platform, with ids of their own account."""
-    await portal.user(Role.OWNER)
-    for account in (ACCOUNT_DEFAULT, None):
-        allowed = permissions_of(role, is_of_the_platform=account is None)
-        ids = await things(portal, ACCOUNT_DEFAULT)
-        browser = await portal.signed_in(role, account)
-        # First those that change nothing.
-        for route in sorted(CLOSED, key=lambda route: route.method):
-            if route.method != "GET":
-                ids = await things(portal, ACCOUNT_DEFAULT) if names_in(route) else ids
-                browser = await portal.signed_in(role, account)
-            page = await ask(browser, route, path_of(route, ids))
-            is_let_in = page.status != 403
-            expected = route.needs in allowed
-            assert is_let_in == expected or (expected and "may not do this with the role" in page.text), (
-                f"{route.method} {route.path}: {page.status} as {role} of {account or 'the platform'}"
-            )
-            if route.method == "GET" and expected and route.path != "/accounts":
-                assert page.status == 200, (route.path, page.text)
-
-
-async def test_others_things_are_not_there_and_cannot_be_told_from_nothing(portal: Portal) -> None:
-    others = await things(portal, OTHER)
-    owner = await portal.signed_in(Role.OWNER)
-
-    for route in [one for one in CLOSED if names_in(one) & IDS]:
-        of_other = await ask(owner, route, path_of(route, others))
-        of_nobody = await ask(owner, route, path_of(route, UNKNOWN))
-
-        # Accounts are the platform's: to whoever is of one of them none is there, its own neither.
-        expected = 403 if route.needs is Permission.MANAGE_ACCOUNTS else 404
-        assert (of_other.status, of_nobody.status) == (expected, expected), named(route)
-        # What is asked for stands in it, for the switch of the theme to come back to.
-        assert of_other.html.replace(of_other.path, "…") == of_nobody.html.replace(of_nobody.path, "…"), named(route)
 
 
 @pytest.mark.parametrize("route", [route for route in ENDING if route.method == "POST"], ids=named)

@@ -5,7 +5,7 @@ import pytest
 from postback.domain.users import LINK_MAX_MS, SESSION_MS, Role
 from tests.doubles import ClockDouble
 from tests.web.pages import OTHER, PASSWORD, Browser, Page, Portal
-from tests.web.test_doors import ENDING
+from tests.web.walk import ENDING
 
 pytestmark = pytest.mark.anyio
 
