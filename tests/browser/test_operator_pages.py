@@ -139,6 +139,8 @@ def test_the_password_is_asked_for_again_after_a_while(windows: Windows, live: L
 def test_asking_for_the_password_again_is_drawn_in_every_look(windows: Windows, live: Live) -> None:
     window = windows.open()
     window.sign_in()
+    # The overview would ask for its stream while the server is away.
+    window.go("/account")
     sessions_are_old(live)
 
     for look in LOOKS:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -26,12 +27,8 @@ def told_by_signals(stop: Callable[[], None], hurry: Callable[[], None]) -> Iter
         asked = True
         stop()
 
-    try:
-        with _on_signals(heard):
-            yield
-    finally:
-        if asked:
-            heed_no_more()
+    with _on_signals(heard, lambda: asked):
+        yield
 
 
 @contextlib.contextmanager
@@ -64,11 +61,10 @@ def told_by_parent(orders: int, stop: Callable[[], None], hurry: Callable[[], No
 
     loop.add_reader(orders, heard)
     try:
-        with _on_signals(stop):
+        with _on_signals(stop, lambda: True):
             yield
     finally:
         loop.remove_reader(orders)
-        heed_no_more()
 
 
 def heed_no_more() -> None:
@@ -78,12 +74,39 @@ def heed_no_more() -> None:
 
 
 @contextlib.contextmanager
-def _on_signals(heard: Callable[[], None]) -> Iterator[None]:
+def _on_signals(heard: Callable[[], None], is_heeded: Callable[[], bool]) -> Iterator[None]:
+    """Whatever comes after the end is heeded no more where `is_heeded` says so, and by default otherwise.
+
+    The loop's own handlers would give way to the default for a moment, in which a signal kills.
+    """
     loop = asyncio.get_running_loop()
+    told, telling = socket.socketpair()
+    told.setblocking(False)
+    telling.setblocking(False)
+
+    def read() -> None:
+        for number in told.recv(64):
+            if number in SIGNALS:
+                heard()
+
+    loop.add_reader(told, read)
+    before = signal.set_wakeup_fd(telling.fileno(), warn_on_full_buffer=False)
     for name in SIGNALS:
-        loop.add_signal_handler(name, heard)
+        signal.signal(name, _written_to_wakeup)
+        signal.siginterrupt(name, False)
     try:
         yield
     finally:
-        for name in SIGNALS:
-            loop.remove_signal_handler(name)
+        if is_heeded():
+            heed_no_more()
+        else:
+            for name in SIGNALS:
+                signal.signal(name, signal.default_int_handler if name is signal.SIGINT else signal.SIG_DFL)
+        signal.set_wakeup_fd(before)
+        loop.remove_reader(told)
+        told.close()
+        telling.close()
+
+
+def _written_to_wakeup(_number: int, _frame: object) -> None:
+    """Python has written its number to the wakeup socket by now, which is how the loop hears of it."""
