@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Locator, Page, sync_playwright
 
 from tests.browser.arrivals import Arrivals, taking
 from tests.browser.looks import LOOKS, Look
@@ -50,6 +50,11 @@ class Window:
         assert answer is not None
         assert answer.status == status, f"{path}: {answer.status}"
         self.watch()
+
+    def follow(self, link: Locator) -> None:
+        """To where a link or a button leads. Until that page has loaded, what is asked of the window meets the old one or none."""
+        with self.page.expect_event("load"):
+            link.click()
 
     def watch(self) -> None:
         """What the browser refused on this page, by our policy, is a complaint too."""

@@ -61,7 +61,7 @@ def test_pages_of_links_are_drawn_without_a_complaint(windows: Windows, live: Li
 
     owner.go("/account/users")
     owner.draw("account-users-joined", look)
-    owner.page.get_by_role("row", name=email).get_by_role("button", name="Link to a new password").click()
+    owner.follow(owner.page.get_by_role("row", name=email).get_by_role("button", name="Link to a new password"))
     owner.draw("password-link", look)
     path = link_shown(owner.page)
     guest.go(path)

@@ -22,10 +22,10 @@ def test_it_works_without_scripts(windows: Windows) -> None:
     page.goto(window.url + "/locations/add")
     page.get_by_label("Email").fill("ann@example.com")
     page.get_by_label("Password").fill("five quiet otters juggle")
-    page.get_by_role("button", name="Sign in").click()
+    window.follow(page.get_by_role("button", name="Sign in"))
 
     page.get_by_label("Name").fill("No Scripts Street")
-    page.get_by_role("button", name="Save").click()
+    window.follow(page.get_by_role("button", name="Save"))
 
     assert page.get_by_role("heading", name="No Scripts Street").is_visible()
     assert page.get_by_role("button", name="Copy").count() == 0
@@ -37,7 +37,7 @@ def test_a_switch_of_the_theme_holds(windows: Windows) -> None:
     light = window.page.evaluate("getComputedStyle(document.body).backgroundColor")
 
     window.page.locator("summary", has_text="ann@example.com").click()
-    window.page.get_by_role("button", name="Dark").click()
+    window.follow(window.page.get_by_role("button", name="Dark"))
     window.go("/locations")
 
     assert window.page.evaluate("getComputedStyle(document.body).backgroundColor") != light

@@ -51,9 +51,8 @@ class Hands:
         self.page.keyboard.type(text)
 
     def press(self, key: str) -> None:
-        """Enter or Space, on what has the focus, and until what comes of it has come."""
+        """Enter or Space, on what has the focus."""
         self.page.keyboard.press(key)
-        self.page.wait_for_load_state()
 
     def follow(self, said: str) -> None:
         address = self.page.url
@@ -64,7 +63,8 @@ class Hands:
     def push(self, said: str) -> None:
         """A button that sends a form, with the space bar."""
         self.come_to(said, "BUTTON")
-        self.press("Space")
+        with self.page.expect_event("load"):
+            self.press("Space")
 
 
 def _other_than(address: str) -> Callable[[str], bool]:

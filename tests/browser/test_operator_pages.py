@@ -53,7 +53,7 @@ def test_a_key_is_shown_once_and_works(windows: Windows, live: Live) -> None:
     page.get_by_label("read:").check()
     page.get_by_role("button", name="Add API key").click()
     secret = page.get_by_role("region", name="The API key").inner_text().strip()
-    page.get_by_role("link", name="To the API keys").click()
+    window.follow(page.get_by_role("link", name="To the API keys"))
 
     assert re.fullmatch(r"pbk_[0-9a-z]{39}", secret)
     assert live.ask("GET", "/v2/events", key=secret).status == 200
