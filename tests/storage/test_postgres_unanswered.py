@@ -23,6 +23,10 @@ pytestmark = pytest.mark.anyio
 
 COMMIT = b"COMMIT\0"
 
+_ONE_MORE = """
+INSERT INTO events SELECT (jsonb_populate_record(e, jsonb_build_object('id', $1::bigint))).* FROM events AS e LIMIT 1
+"""
+
 
 class Proxy:
     """Between a store and its server. After `cut_after` it passes on what holds these bytes, waits until the server has
@@ -168,15 +172,18 @@ async def test_what_is_claimed_while_an_accept_stays_unanswered_is_still_its_wor
     monkeypatch.setattr(accepting, "UNKNOWN_S", 0.1)
     await store.accept(worker, given.units(3, first=1))
     other = await asyncpg.connect(dsn)
-    async with other.transaction():
-        await other.execute("LOCK TABLE events IN SHARE MODE")
-        asked = asyncio.create_task(store.accept(worker, given.units(1, claimed=True)))
-        await given.somebody_waits(other)
-        claims = await given.claim(store, worker)
-        proxy.refuses = True
-        proxy._break()
-        with pytest.raises(Unavailable):
-            await asked
+    # What waits for a row has come to the server whole; for a table, it may wait while its text is only being read.
+    undone = other.transaction()
+    await undone.start()
+    await other.execute(_ONE_MORE, given.event_number(0).id)
+    asked = asyncio.create_task(store.accept(worker, given.units(1, claimed=True)))
+    await given.somebody_waits(other)
+    claims = await given.claim(store, worker)
+    proxy.refuses = True
+    proxy._break()
+    with pytest.raises(Unavailable):
+        await asked
+    await undone.rollback()
     async with asyncio.timeout(PATIENCE_S):
         while await other.fetchval("SELECT count(*) FROM events") < 4:
             await asyncio.sleep(0.005)
