@@ -5,7 +5,7 @@
     python3 run.py demo           see it deliver, step by step
     python3 run.py test [...]     run the tests, some at a time; with arguments, those go to pytest
     python3 run.py check          format, lint, types, import contracts, and these tests
-    python3 run.py proof          run the others: a real browser, several servers, kills, races, as many as is promised
+    python3 run.py proof          run the others: PostgreSQL, a real browser, several servers, kills, races, as many as is promised
     python3 run.py <any other>    goes to the command line program; try: python3 run.py --help
 
 The first start makes .venv beside this file and installs what the lock files pin, by hash.
@@ -48,17 +48,9 @@ TOGETHER = [
     *("--dist", "loadfile", "--no-loadscope-reorder"),
 ]
 
-# Proofs, whatever needs several servers on one database, and the portal in a real browser: no other run has these unless it
-# names them (tests/conftest.py).
-BY_NAME = ["tests/proof", "tests/cli/several", "tests/browser"]
-PROOFS = [
-    *BY_NAME,
-    "tests/simulation",
-    "tests/engine/test_sharing_of_lanes.py",
-    "tests/storage/test_postgres_races.py",
-    "tests/cli/test_bench.py",
-    "tests/receiver/test_verifying_hostile.py",
-]
+# Which tests are left to the proofs, and of which more are made there, is said in tests/proving.py.
+SUITE = ["-m", "not proof"]
+PROOFS = ["-m", "proof or more"]
 
 NO_INSTALLER = """\
 This Python ({python}) has neither pip nor ensurepip, and uv is not on PATH. One of them is needed, for instance:
@@ -87,7 +79,7 @@ def main(arguments: list[str]) -> int:
         return check(python)
     if command == "test":
         os.chdir(ROOT)
-        become(python, "-m", "pytest", *(rest or TOGETHER))
+        become(python, "-m", "pytest", *(rest or [*TOGETHER, *SUITE]))
     if command == "proof":
         os.chdir(ROOT)
         os.environ["TESTS_PROOF"] = "1"

@@ -7,11 +7,8 @@ from typing import Final
 
 import pytest
 
-import run
 from tests import databases, postgres
-from tests.proving import IS_PROOF
-
-BY_NAME: Final = [run.ROOT / name for name in run.BY_NAME]
+from tests.proving import LEFT, MORE, is_among
 
 LONG: Final = (
     "tests/proof/",
@@ -41,17 +38,25 @@ def pytest_configure(config: pytest.Config) -> None:
         postgres.begin_run()
 
 
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """What is a proof, or takes several servers, is run as a proof or by its name."""
-    if IS_PROOF or collection_path not in BY_NAME:
-        return None
-    named = [Path(one.partition("::")[0]).absolute() for one in config.args]
-    return None if any(path.is_relative_to(collection_path) for path in named) else True
-
-
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long files begin: one that began last would keep a single processor busy while the others have nothing left."""
+    for item in items:
+        for mark in _marks(item):
+            item.add_marker(mark)
     items.sort(key=lambda item: _place(item.nodeid))
+
+
+def _marks(item: pytest.Item) -> list[str]:
+    """`run.py test` and `run.py proof` go by these."""
+    path = item.nodeid.partition("::")[0]
+    is_left = is_among(path, LEFT) or (isinstance(item, pytest.Function) and _is_on_postgres(item))
+    return ["proof"] if is_left else ["more"] if is_among(path, MORE) else []
+
+
+def _is_on_postgres(item: pytest.Function) -> bool:
+    """The stores are tested by one suite: each of its tests is there once for each database."""
+    return hasattr(item, "callspec") and item.callspec.params.get("opener") == "postgres"
 
 
 def _place(nodeid: str) -> int:

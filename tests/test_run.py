@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import run
+from tests.proving import LEFT, MORE, is_among
 
 ROOT = Path(run.__file__).parent
 
@@ -233,10 +234,29 @@ def test_a_python_that_is_too_old_is_told_so() -> None:
 
 
 def test_what_is_done_more_often_as_a_proof_is_part_of_the_proofs() -> None:
-    proofs = [ROOT / name for name in run.PROOFS]
     says_so = re.compile(r"^from tests\.proving import .*\btimes\b", re.MULTILINE)
-    more_often = [path for path in (ROOT / "tests").rglob("test_*.py") if says_so.search(path.read_text("utf-8"))]
+    files = [path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")]
+    more_often = [file for file in files if says_so.search((ROOT / file).read_text("utf-8"))]
 
     assert more_often
-    assert [path for path in more_often if not any(path.is_relative_to(proof) for proof in proofs)] == []
-    assert all(proof.exists() for proof in proofs)
+    assert [file for file in more_often if not is_among(file, (*LEFT, *MORE))] == []
+    assert [pattern for pattern in (*LEFT, *MORE) if not any(is_among(file, (pattern,)) for file in files)] == []
+    assert [file for file in MORE if is_among(file, LEFT)] == []
+
+
+def test_of_what_runs_on_every_database_the_suite_has_the_embedded_one_and_the_proofs_the_other() -> None:
+    """And of what is made more often as a proof, both have something."""
+    files = ["tests/storage/test_committed.py", "tests/storage/test_moving.py", "tests/engine/test_sharing_of_lanes.py"]
+
+    def chosen(*arguments: str) -> set[str]:
+        command = [sys.executable, "-m", "pytest", "-q", "--collect-only", *arguments, *files]
+        told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        return {line for line in told.stdout.splitlines() if "::" in line}
+
+    suite, proofs = chosen(*run.SUITE), chosen(*run.PROOFS)
+
+    everywhere = f"{files[0]}::"
+    assert {one.partition("[")[2] for one in suite if one.startswith(everywhere)} == {"sqlite]"}
+    assert {one.partition("[")[2] for one in proofs if one.startswith(everywhere)} == {"postgres]"}
+    assert {one.partition("::")[0] for one in proofs - suite} == set(files[:2])
+    assert {one.partition("::")[0] for one in proofs & suite} == set(files[2:])
