@@ -1,13 +1,14 @@
 """What every test may use."""
 
 import gc
+import os
 import signal
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests import databases, postgres
+from tests import databases, memory, postgres
 from tests.proving import LEFT, MORE, is_among
 
 LONG: Final = (
@@ -34,6 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # As in the server: thousands of tests and what they import stay, and need not be looked through again and again.
     gc.set_threshold(50_000, 20, 100)
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory.folder()))
     if not hasattr(config, "workerinput"):
         postgres.begin_run()
 

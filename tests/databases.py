@@ -1,11 +1,11 @@
 """A database as it is made: once for each process of the tests, since making the schema takes longer than most of them."""
 
-import os
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from postback.storage.sqlite.opening import open_file
+from tests import memory
 
 
 @cache
@@ -18,6 +18,5 @@ def new_database() -> Path:
 
 @cache
 def _folder() -> "TemporaryDirectory[str]":
-    """Removed with the process; in memory where there is such a folder: no power is cut here, so no disk is needed."""
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    return TemporaryDirectory(prefix="postback-", dir=memory, ignore_cleanup_errors=True)
+    """Removed with the process."""
+    return TemporaryDirectory(prefix="postback-", dir=memory.folder(), ignore_cleanup_errors=True)

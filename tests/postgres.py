@@ -13,7 +13,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,6 +27,7 @@ import asyncpg
 
 from postback.storage.postgres.clock import ServerClock
 from postback.storage.postgres.opening import prepare
+from tests import memory
 from tests.build import NOON
 from tests.patience import PATIENCE_S
 
@@ -116,7 +116,7 @@ def begin_run() -> None:
 
 def a_folder() -> Path:
     """Where a server may be made: short, since the path of a socket must be."""
-    return Path(_memory() or tempfile.gettempdir()) / f"postback-{secrets.token_hex(4)}"
+    return memory.folder() / f"postback-{secrets.token_hex(4)}"
 
 
 @asynccontextmanager
@@ -149,7 +149,7 @@ def server_dsn() -> str:
     given = os.environ.get(_GIVEN)
     if given:
         return given
-    folder = Path(_memory() or tempfile.gettempdir()) / f"postback-{os.environ[_RUN]}"
+    folder = memory.folder() / f"postback-{os.environ[_RUN]}"
     with (folder.with_suffix(".lock")).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "ready").exists():
@@ -252,11 +252,6 @@ def _lives(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def _memory() -> str | None:
-    """No power is cut here, so no disk is needed."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 def _other_user() -> str | None:

@@ -18,8 +18,10 @@ LEFT: Final = (
     "tests/engine/test_*_postgres.py",
     "tests/storage/test_postgres_*.py",
     "tests/storage/test_moving.py",
+    "tests/transport/test_memory.py",
+    "tests/test_figures.py",
 )
-"""Several servers, kills, races, a real browser, PostgreSQL. The suite is without them, unless they are named."""
+"""Several servers, kills, races, a real browser, PostgreSQL, whole days. The suite is without them, unless they are named."""
 
 MORE: Final = (
     "tests/engine/test_sharing_of_lanes.py",
