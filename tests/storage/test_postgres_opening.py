@@ -28,6 +28,7 @@ from tests import postgres
 from tests.build import ACCOUNT, NOON, a_config
 from tests.doubles import ClockDouble
 from tests.storage import given
+from tests.storage.proxy import Proxy
 
 pytestmark = pytest.mark.anyio
 
@@ -128,7 +129,7 @@ async def test_a_migration_cut_short_never_happened_and_runs_again(empty: str, m
 
     with monkeypatch.context() as then:
         then.setattr(opening, "make_ahead", fail)
-        with pytest.raises(CannotOpen, match="the power is gone"):
+        with pytest.raises(Unavailable, match="the power is gone"):
             await prepare(empty, [KEY])
     assert await ask(empty, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
 
@@ -284,3 +285,14 @@ async def test_a_store_without_a_clock_goes_by_the_database_s(made: str) -> None
     assert abs(store.clock() - now) < 1000
     assert ServerClock(lambda: 5)() == 5
     await store.close()
+
+
+@pytest.mark.parametrize("asked", ["pg_backend_pid", "server_version_num", "alembic_version", "current_schema"])
+async def test_a_server_that_goes_while_its_database_is_opened_is_not_reached(made: str, asked: str) -> None:
+    """It was a database that cannot be opened, as if somebody had to mend it: the server was only restarted."""
+    proxy = Proxy(made)
+    proxy.cut_after(asked.encode())
+
+    with pytest.raises(Unavailable, match=r"the database postback_.* cannot be reached: "):
+        await prepare(await proxy.start(), [KEY])
+    await proxy.close()

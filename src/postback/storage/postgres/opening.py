@@ -7,12 +7,13 @@ from typing import Final
 import asyncpg
 from sqlalchemy.exc import DBAPIError
 
+from postback.domain.errors import Unavailable
 from postback.storage import migrations, sealing
 from postback.storage.database import CannotOpen
 from postback.storage.postgres.clock import ServerClock
 from postback.storage.postgres.door import SETTINGS, Door, connect
 from postback.storage.postgres.exclusive import exclusively
-from postback.storage.postgres.failures import cause
+from postback.storage.postgres.failures import OF_DRIVER, Lost, as_known, cause, told
 from postback.storage.postgres.keys import demand_sealed, demand_some, enrol
 from postback.storage.postgres.partitions import make_ahead
 from postback.storage.postgres.reaching import demand_writable, in_words, reach, shown
@@ -55,13 +56,20 @@ async def prepare(
             await enrol(door, name, secret_keys)
         else:
             demand_sealed(await door.run(sealing.held), secret_keys, name)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, DBAPIError) as error:
-        if isinstance(cause(error), _OF_ANOTHER_SESSION):
-            raise _no_sessions(name) from error
-        raise CannotOpen(f"{name} cannot be opened: {in_words(cause(error))}") from error
+    except (Lost, *OF_DRIVER, DBAPIError) as error:
+        raise _why(error, door, name) from error
     finally:
         await door.close()
     return Vault(secret_keys)
+
+
+def _why(error: Exception, door: Door, name: str) -> CannotOpen | Unavailable:
+    first = cause(error)
+    if isinstance(first, _OF_ANOTHER_SESSION):
+        return _no_sessions(name)
+    if isinstance(error, Lost) or isinstance(as_known(error, is_closed=door.is_closed, unknown=False), Lost):
+        return Unavailable(f"{name} cannot be reached: {told(first)}")
+    return CannotOpen(f"{name} cannot be opened: {in_words(first)}")
 
 
 async def _demand_sessions(dsn: str, door: Door, name: str) -> None:
