@@ -3,7 +3,7 @@
 
     python3 run.py serve          start the server (API and engine, SQLite in the current folder)
     python3 run.py demo           see it deliver, step by step
-    python3 run.py test [...]     run the tests, some at a time; with arguments, those go to pytest
+    python3 run.py test [...]     run the quick tests, some at a time; with arguments, those go to pytest
     python3 run.py check          format, lint, types, import contracts, and these tests
     python3 run.py proof          run the others: PostgreSQL, a real browser, several servers, kills, races, as many as is promised
     python3 run.py <any other>    goes to the command line program; try: python3 run.py --help
@@ -79,7 +79,7 @@ def main(arguments: list[str]) -> int:
         return check(python)
     if command == "test":
         os.chdir(ROOT)
-        become(python, "-m", "pytest", *(rest or [*TOGETHER, *SUITE]))
+        become(python, "-m", "pytest", *chosen(rest))
     if command == "proof":
         os.chdir(ROOT)
         os.environ["TESTS_PROOF"] = "1"
@@ -92,6 +92,15 @@ def become(python: str | Path, *arguments: str) -> None:
     """Go on as that program, so signals and the exit code are its own."""
     sys.stdout.flush()
     os.execv(python, [str(python), *arguments])  # noqa: S606 - no shell is wanted
+
+
+def chosen(arguments: list[str]) -> list[str]:
+    """What `test` gives to pytest: whatever is named, and where nothing is, the quick ones; without arguments, at once."""
+    if not arguments:
+        return [*TOGETHER, *SUITE]
+    paths = [ROOT / one.partition("::")[0] for one in arguments]
+    names = any(path.exists() and path.is_relative_to(ROOT / "tests") for path in paths)
+    return arguments if names or "-m" in arguments else [*SUITE, *arguments]
 
 
 def check(python: Path) -> int:

@@ -1,14 +1,13 @@
 """What every test may use."""
 
 import gc
-import os
 import signal
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests import databases, memory, postgres
+from tests import databases, places, postgres
 from tests.proving import LEFT, MORE, is_among
 
 LONG: Final = (
@@ -35,30 +34,29 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # As in the server: thousands of tests and what they import stay, and need not be looked through again and again.
     gc.set_threshold(50_000, 20, 100)
-    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory.folder()))
     if not hasattr(config, "workerinput"):
+        places.decide()
         postgres.begin_run()
 
 
+# Before pytest chooses by the marks.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long files begin: one that began last would keep a single processor busy while the others have nothing left."""
+    """Marked for `run.py test` and `run.py proof`, which go by that. The long files begin: one that began last would keep a
+    single processor busy while the others have nothing left."""
     for item in items:
-        for mark in _marks(item):
-            item.add_marker(mark)
+        path = item.nodeid.partition("::")[0]
+        if is_among(path, LEFT) or (isinstance(item, pytest.Function) and _is_on_postgres(item)):
+            item.add_marker("proof")
+        elif is_among(path, MORE):
+            item.add_marker("more")
     items.sort(key=lambda item: _place(item.nodeid))
 
 
-def _marks(item: pytest.Item) -> list[str]:
-    """`run.py test` and `run.py proof` go by these."""
-    path = item.nodeid.partition("::")[0]
-    is_left = is_among(path, LEFT) or (isinstance(item, pytest.Function) and _is_on_postgres(item))
-    return ["proof"] if is_left else ["more"] if is_among(path, MORE) else []
-
-
 def _is_on_postgres(item: pytest.Function) -> bool:
-    """The stores are tested by one suite: each of its tests is there once for each database."""
-    return hasattr(item, "callspec") and item.callspec.params.get("opener") == "postgres"
+    """The stores are tested by one suite: each of its tests is there once for each database. Others have the address of one."""
+    is_of_suite = hasattr(item, "callspec") and item.callspec.params.get("opener") == "postgres"
+    return is_of_suite or "dsn" in item.fixturenames
 
 
 def _place(nodeid: str) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from postback.storage.sqlite.opening import open_file
-from tests import memory
+from tests import places
 
 
 @cache
@@ -19,4 +19,4 @@ def new_database() -> Path:
 @cache
 def _folder() -> "TemporaryDirectory[str]":
     """Removed with the process."""
-    return TemporaryDirectory(prefix="postback-", dir=memory.folder(), ignore_cleanup_errors=True)
+    return TemporaryDirectory(prefix="postback-", dir=places.folder(), ignore_cleanup_errors=True)

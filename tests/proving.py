@@ -2,6 +2,7 @@
 
 import os
 from fnmatch import fnmatch
+from functools import cache
 from typing import Final
 
 LEFT: Final = (
@@ -21,7 +22,8 @@ LEFT: Final = (
     "tests/transport/test_memory.py",
     "tests/test_figures.py",
 )
-"""Several servers, kills, races, a real browser, PostgreSQL, whole days. The suite is without them, unless they are named."""
+"""Several servers, kills, races, a real browser, PostgreSQL, and what takes long. The suite is without them, unless their file
+or folder is named."""
 
 MORE: Final = (
     "tests/engine/test_sharing_of_lanes.py",
@@ -36,6 +38,7 @@ def times(quick: int, proof: int) -> int:
     return proof if IS_PROOF else quick
 
 
+@cache
 def is_among(path: str, patterns: tuple[str, ...]) -> bool:
     """A path within the project."""
     return any(fnmatch(path, pattern) for pattern in patterns)

@@ -260,3 +260,18 @@ def test_of_what_runs_on_every_database_the_suite_has_the_embedded_one_and_the_p
     assert {one.partition("[")[2] for one in proofs if one.startswith(everywhere)} == {"postgres]"}
     assert {one.partition("::")[0] for one in proofs - suite} == set(files[:2])
     assert {one.partition("::")[0] for one in proofs & suite} == set(files[2:])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "chosen"),
+    [
+        ([], [*run.TOGETHER, *run.SUITE]),
+        (["-x", "-k", "docs"], [*run.SUITE, "-x", "-k", "docs"]),
+        (["tests/proof"], ["tests/proof"]),
+        (["-x", "tests/test_run.py::test_name"], ["-x", "tests/test_run.py::test_name"]),
+        (["-m", "proof"], ["-m", "proof"]),
+    ],
+    ids=["nothing", "a word", "a folder", "a test", "a mark"],
+)
+def test_the_quick_tests_are_made_unless_a_file_or_a_folder_is_named(arguments: list[str], chosen: list[str]) -> None:
+    assert run.chosen(arguments) == chosen

@@ -25,7 +25,7 @@ from starlette.types import Receive, Scope, Send
 
 from postback.actions.secrets import hash_of, prefix_of
 from postback.domain.accounts import Scope as KeyScope
-from tests import memory
+from tests import places
 from tests.api.client import OPERATOR, Api, open_api
 from tests.doubles import ClockDouble
 
@@ -91,7 +91,7 @@ class Served:
             await self.api.client.app({**scope, "client": (self.peer, 50000)}, receive, send)
             return
         await receive()
-        with tempfile.TemporaryDirectory(prefix="postback-", dir=memory.folder()) as folder:
+        with tempfile.TemporaryDirectory(prefix="postback-", dir=places.folder()) as folder:
             self.api = await open_api(Path(folder), ClockDouble())
             await self._fill()
             await send({"type": "lifespan.startup.complete"})

@@ -209,6 +209,7 @@ def test_the_cases_on_large_stores_run_when_they_are_asked_for_or_named() -> Non
     assert [case.name for case in replace(asked, names=["drain", "batch"]).cases] == ["batch", "drain"]
 
 
+@pytest.mark.proof
 @pytest.mark.anyio
 async def test_a_server_that_makes_no_database_is_named_with_what_would_help(anyio_backend: str) -> None:
     """It said `at its socket`, and `permission denied to create database`."""

@@ -60,7 +60,7 @@ class Proxy:
                 writer.write(data)
                 await writer.drain()
                 if is_cut:
-                    # Nothing but a commit is under way, and nobody else writes to this server.
+                    # Nothing but this statement is under way, and nobody else writes to this server.
                     await asyncio.sleep(0.3)
                     self.refuses = self.refuses_once_cut
                     self.break_all()

@@ -287,12 +287,20 @@ async def test_a_store_without_a_clock_goes_by_the_database_s(made: str) -> None
     await store.close()
 
 
-@pytest.mark.parametrize("asked", ["pg_backend_pid", "server_version_num", "alembic_version", "current_schema"])
-async def test_a_server_that_goes_while_its_database_is_opened_is_not_reached(made: str, asked: str) -> None:
-    """It was a database that cannot be opened, as if somebody had to mend it: the server was only restarted."""
+@pytest.fixture
+async def proxy(made: str) -> AsyncIterator[Proxy]:
     proxy = Proxy(made)
+    yield proxy
+    await proxy.close()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["pg_backend_pid", "server_version_num", "alembic_version", "pg_advisory_xact_lock", "pg_class", "secret_keys"],
+)
+async def test_a_server_that_goes_while_its_database_is_opened_is_not_reached(proxy: Proxy, asked: str) -> None:
+    """It was a database that cannot be opened, as if somebody had to mend it: the server was only restarted."""
     proxy.cut_after(asked.encode())
 
     with pytest.raises(Unavailable, match=r"the database postback_.* cannot be reached: "):
-        await prepare(await proxy.start(), [KEY])
-    await proxy.close()
+        await prepare(await proxy.start(), [KEY], to_serve=True)

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 COMMIT = b"COMMIT\0"
 
-_ONE_MORE = """
+ONE_MORE = """
 INSERT INTO events SELECT (jsonb_populate_record(e, jsonb_build_object('id', $1::bigint))).* FROM events AS e LIMIT 1
 """
 
@@ -96,7 +96,7 @@ async def test_what_is_claimed_while_an_accept_stays_unanswered_is_still_its_wor
     # What waits for a row has come to the server whole; for a table, it may wait while its text is only being read.
     undone = other.transaction()
     await undone.start()
-    await other.execute(_ONE_MORE, given.event_number(0).id)
+    await other.execute(ONE_MORE, given.event_number(0).id)
     asked = asyncio.create_task(store.accept(worker, given.units(1, claimed=True)))
     await given.somebody_waits(other)
     claims = await given.claim(store, worker)

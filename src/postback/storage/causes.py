@@ -1,7 +1,6 @@
 """Causes of failures as the database keeps them: a measure for each in `counters`, and conditions on rows of `attempts`."""
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Final
 
 from sqlalchemy import ColumnElement, and_, not_, or_
@@ -43,7 +42,6 @@ def measure_of(cause: Cause) -> int:
     return CAUSE + (int(cause.part) if cause.reason in WITH_STATUS else _NUMBERS[cause])
 
 
-@cache
 def cause_of_measure(measure: int) -> Cause:
     number = measure - CAUSE
     if number >= _STATUSES:

@@ -67,8 +67,11 @@ def _why(error: Exception, door: Door, name: str) -> CannotOpen | Unavailable:
     first = cause(error)
     if isinstance(first, _OF_ANOTHER_SESSION):
         return _no_sessions(name)
-    if isinstance(error, Lost) or isinstance(as_known(error, is_closed=door.is_closed, unknown=False), Lost):
+    known = error if isinstance(error, Lost) else as_known(error, is_closed=door.is_closed, unknown=False)
+    if isinstance(known, Lost):
         return Unavailable(f"{name} cannot be reached: {told(first)}")
+    if isinstance(known, Unavailable):
+        return Unavailable(f"{name} cannot be opened now: {told(first)}")
     return CannotOpen(f"{name} cannot be opened: {in_words(first)}")
 
 
