@@ -20,6 +20,8 @@ LEFT: Final = (
     "tests/storage/test_postgres_*.py",
     "tests/storage/test_moving.py",
     "tests/transport/test_memory.py",
+    "tests/test_canaries.py",
+    "tests/test_docs_answers.py",
     "tests/test_figures.py",
 )
 """Several servers, kills, races, a real browser, PostgreSQL, and what takes long. The suite is without them, unless their file

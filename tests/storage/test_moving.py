@@ -24,6 +24,7 @@ from postback.cli.trial import environment
 from postback.domain.accounts import Account, Actor, ApiKey, Scope
 from postback.domain.configs import BasicAuth
 from postback.domain.deliveries import Accepted, Idempotency, Verdict
+from postback.domain.errors import Unavailable
 from postback.domain.ids import encode, first_id_at
 from postback.domain.jobs import JobKind
 from postback.domain.records import Insert, Update
@@ -287,7 +288,7 @@ async def test_a_server_that_starts_meanwhile_does_not_find_half_of_it(
     told: list[str] = []
 
     def start() -> None:
-        with pytest.raises(CannotOpen) as refused:
+        with pytest.raises(Unavailable) as refused:
             asyncio.run(PostgresStore.open(dsn, secret_keys=keys_of(path)))
         told.append(str(refused.value))
 
@@ -305,7 +306,7 @@ async def test_a_server_that_starts_meanwhile_does_not_find_half_of_it(
     await store.close()
 
     assert moved.rows["events"] > 0
-    assert "lock timeout" in told[0]
+    assert "cannot be opened now: canceling statement due to lock timeout" in told[0]
 
 
 @pytest.mark.parametrize(
