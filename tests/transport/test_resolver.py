@@ -216,7 +216,7 @@ async def test_sixteen_silent_names_do_not_delay_another(open_sender: OpenSender
     async with receiving(answers()) as receiver, name_server({**silent, "good.example": ["127.0.0.1"]}) as server:
         sender = open_sender(resolver=open_resolver(server))
         waiting = asyncio.ensure_future(
-            post_all(sender, [a_request(f"http://{name}/", deadlines=Deadlines(0.5, 1, 1)) for name in silent])
+            post_all(sender, [a_request(f"http://{name}/", deadlines=Deadlines(2, 3, 3)) for name in silent])
         )
         await asyncio.sleep(0.05)
 
@@ -236,10 +236,11 @@ async def test_two_hundred_silent_names_of_one_account_do_not_delay_those_of_ano
 ) -> None:
     """They took all the places for look-ups, five seconds at a time, and everyone else's deliveries failed meanwhile."""
     silent = {f"silent{n}.example": None for n in range(200)}
-    soon = Deadlines(0.5, 1, 1)
+    # Far longer than the good one takes, also on a busy machine.
+    late = Deadlines(2, 3, 3)
     async with receiving(answers()) as receiver, name_server({**silent, "good.example": ["127.0.0.1"]}) as server:
         sender = open_sender(resolver=open_resolver(server))
-        requests = [a_request("", destination=to(f"http://{name}/", deadlines=soon, asker="crowd")) for name in silent]
+        requests = [a_request("", destination=to(f"http://{name}/", deadlines=late, asker="crowd")) for name in silent]
         waiting = asyncio.ensure_future(post_all(sender, requests))
         await asyncio.sleep(0.05)
 
