@@ -42,7 +42,7 @@ async def prepare(
     """Check the server, make or update the schema, make partitions ahead, and see that the keys fit the secrets.
 
     Whoever is `to_serve` also has to have the keys that others go by, and is on record with its own from then on.
-    CannotOpen says which database, why, and what would help; Unavailable that it cannot be reached now.
+    CannotOpen says which database, why, and what would help; Unavailable that it cannot be reached, or is too busy, now.
     """
     name = shown(dsn)
     door = await reach(dsn, name)
